@@ -1,0 +1,200 @@
+/** What a person can do about a failure, besides reading the hint. Views make an action of it, the CLI prints it. */
+export interface ErrorAction {
+  title: string;
+  /** A page to open. */
+  url?: string;
+  /** A command to run in a terminal. */
+  command?: string;
+}
+
+interface CatalogueEntry {
+  title: string;
+  hint: string;
+  action?: ErrorAction;
+}
+
+const DOCKER_INSTALL_URL = "https://www.docker.com/products/docker-desktop";
+
+/**
+ * Every failure Torbiz knows by name: a title, and the next step where the place that fails has no better one.
+ * The keys are the `code` of `--json` output: kebab-case, and a contract for people's scripts.
+ */
+const CATALOGUE = {
+  "docker-not-installed": {
+    title: "Docker isn't installed",
+    hint: `Install Docker Desktop from ${DOCKER_INSTALL_URL}, start it, and try again.`,
+    action: { title: "Install Docker", url: DOCKER_INSTALL_URL },
+  },
+  "docker-not-running": {
+    title: "Docker isn't running",
+    hint: "Start Docker, wait until it says that it is running, and try again.",
+  },
+  "docker-starting": { title: "Docker is starting", hint: "Wait a moment and try again." },
+  "docker-not-answering": {
+    title: "Docker isn't answering",
+    hint: "Restart Docker and try again.",
+  },
+  "docker-permission-denied": {
+    title: "No permission to use Docker",
+    hint: "Add your user to the `docker` group (then log in again), or use rootless Docker.",
+  },
+  "docker-too-old": { title: "Docker is too old", hint: "Update Docker to 20.10 or newer." },
+  "docker-wrong-os": {
+    title: "Docker runs Windows containers",
+    hint: "Switch Docker Desktop to Linux containers and try again.",
+  },
+  "docker-unexpected-answer": {
+    title: "Something other than Docker answered",
+    hint: "Check which program owns the socket, or choose another one with --docker-host.",
+  },
+  "docker-context-missing": {
+    title: "The selected Docker context doesn't exist",
+    hint: "Choose another with `docker context use NAME`, or pass --docker-host.",
+  },
+  "docker-host-unsupported": {
+    title: "This kind of Docker host is not supported",
+    hint: "Use a unix socket (unix:///path) or tcp://host:port.",
+  },
+  "docker-cli-missing": {
+    title: "The docker command is missing",
+    hint: "The image is built with it. Install the Docker CLI and try again.",
+    action: { title: "Install Docker", url: DOCKER_INSTALL_URL },
+  },
+  "docker-request-failed": { title: "Docker refused a request", hint: "Read the cause, then try again." },
+  "setup-failed": { title: "Docker couldn't be set up", hint: "Read the log, fix the cause and try again." },
+  "build-failed": { title: "The image couldn't be built", hint: "Read the log, then try again: finished steps are kept." },
+  "build-cancelled": { title: "The build was cancelled", hint: "Start it again at any time: finished steps are kept." },
+  "base-image-unavailable": {
+    title: "The base image can't be downloaded",
+    hint: "Check the network, or name an image you have with TORBIZ_BASE_IMAGE.",
+  },
+  "image-check-failed": {
+    title: "The new image doesn't work",
+    hint: "Rebuild it from scratch with `torbiz build --force`, and report this if it stays.",
+  },
+  "image-missing": { title: "The image isn't built yet", hint: "Build it with `torbiz build`." },
+  "disk-full": { title: "The disk is full", hint: "Free some space and try again." },
+  "foreign-container": {
+    title: "Another container has our name",
+    hint: "Rename or remove that container, or set TORBIZ_INSTANCE to share under another name.",
+  },
+  "port-in-use": { title: "The port is in use", hint: "Choose another one with --port." },
+  "port-invalid": { title: "Not a port", hint: "A port is a number from 1024 to 65535." },
+  "model-unknown": { title: "Unknown model", hint: "Choose one of the models that Torbiz knows." },
+  "model-broken": { title: "The model's files are damaged", hint: "They will be prepared anew: try again." },
+  "starter-failed": { title: "The starter model couldn't be prepared", hint: "Try again." },
+  "blocks-invalid": { title: "Not a number of blocks", hint: "Give a whole number of at least 1." },
+  "not-enough-memory": {
+    title: "Not enough memory",
+    hint: "Give Docker more memory in its settings, or share fewer blocks with --blocks.",
+  },
+  "already-sharing": { title: "Already sharing", hint: "Stop that first with `torbiz stop`." },
+  "share-failed": { title: "Sharing couldn't start", hint: "See the cause in `torbiz logs`." },
+  "share-timeout": { title: "Sharing takes too long to start", hint: "See what it does in `torbiz logs -f`." },
+  "stop-failed": { title: "Sharing couldn't be stopped", hint: "Try `torbiz stop --now`." },
+  "not-sharing": { title: "Nothing is shared", hint: "Start with `torbiz share`." },
+  "no-swarm": {
+    title: "No swarm to ask",
+    hint: "Share a model first with `torbiz share`, or name a swarm with --swarm.",
+  },
+  "swarm-invalid": {
+    title: "Not a swarm",
+    hint: "Use private, public, or a peer's address such as /ip4/1.2.3.4/tcp/31330/p2p/12D3...",
+  },
+  "swarm-unreachable": { title: "The swarm can't be reached", hint: "Check that its first peer runs and is reachable." },
+  "missing-blocks": {
+    title: "Some blocks of the model have nobody",
+    hint: "Wait for peers that serve them, or share them yourself with `torbiz share`.",
+  },
+  "prompt-empty": { title: "The question is empty", hint: "Type a question, or pass one on stdin with `-`." },
+  "prompt-too-long": { title: "The question is too long", hint: "Shorten it: the model can't hold it." },
+  "ask-failed": { title: "The answer broke off", hint: "Try again." },
+  "ask-timeout": { title: "The answer takes too long", hint: "Try again, or ask another swarm." },
+  "python-missing": {
+    title: "No fitting Python was found",
+    hint: "Install Python 3.11, or name one with TORBIZ_PYTHON.",
+    action: { title: "Install Python", url: "https://www.python.org/downloads/" },
+  },
+  "environment-failed": {
+    title: "The Python environment couldn't be made",
+    hint: "Read the log, then try again: it starts from the beginning.",
+  },
+  "ask-server-failed": { title: "The ask server couldn't start", hint: "Read its log, then try again." },
+  "home-not-writable": {
+    title: "Torbiz can't write its files",
+    hint: "Make the folder writable, or name another one with TORBIZ_HOME.",
+  },
+  "instance-invalid": {
+    title: "Not an instance name",
+    hint: "TORBIZ_INSTANCE takes up to 24 small letters, digits and dashes.",
+  },
+  usage: { title: "Not understood", hint: "See `torbiz --help`." },
+  interrupted: { title: "Interrupted", hint: "Run the same command again to go on." },
+  unexpected: {
+    title: "Something unexpected went wrong",
+    hint: "Try again; if it stays, report it with the message above.",
+  },
+} as const satisfies Record<string, CatalogueEntry>;
+
+/** The code of a known failure, kebab-case. */
+export type ErrorCode = keyof typeof CATALOGUE;
+
+/** All known codes, for the tests that hold catalogue and guide together. */
+export const errorCodes = Object.keys(CATALOGUE) as ErrorCode[];
+
+export interface TorbizErrorOptions {
+  /** What to do next, where the catalogue's own hint isn't the best one. */
+  hint?: string;
+  action?: ErrorAction;
+  cause?: unknown;
+  /** Further facts for `--json`, such as the last lines of a log. Never secrets, never prompts. */
+  details?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The one class for failures that a person sees: what happened (`title`, `message`) and what to do next (`hint`, `action`).
+ *
+ * @example
+ * throw new TorbizError("port-in-use", "Port 31330 is taken by another program.", { hint: "Use --port 31331." });
+ */
+export class TorbizError extends Error {
+  override readonly name = "TorbizError";
+  readonly title: string;
+  readonly hint: string;
+  readonly action?: ErrorAction;
+  readonly details?: Readonly<Record<string, unknown>>;
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    options: TorbizErrorOptions = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    const entry: CatalogueEntry = CATALOGUE[code];
+    this.title = entry.title;
+    this.hint = options.hint ?? entry.hint;
+    this.action = options.action ?? entry.action;
+    this.details = options.details;
+  }
+}
+
+/** Any thrown value as a TorbizError: a known one as it is, file-system trouble by its meaning, the rest as `unexpected`. */
+export function toTorbizError(error: unknown): TorbizError {
+  if (error instanceof TorbizError) return error;
+  const { code, path, message } = describe(error);
+  if (code === "ENOSPC") {
+    return new TorbizError("disk-full", path ? `No space is left to write ${path}.` : "No space is left on the disk.", {
+      cause: error,
+    });
+  }
+  if (path && (code === "EACCES" || code === "EROFS" || code === "EPERM")) {
+    return new TorbizError("home-not-writable", `${path} can't be written (${code}).`, { cause: error });
+  }
+  return new TorbizError("unexpected", message, { cause: error });
+}
+
+function describe(error: unknown): { code?: string; path?: string; message: string } {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const { code, path } = error as NodeJS.ErrnoException;
+  return { code, path, message: error.message };
+}
