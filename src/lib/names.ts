@@ -25,6 +25,8 @@ export const LABELS = {
   blocks: "com.torbiz.blocks",
   swarm: "com.torbiz.swarm",
   port: "com.torbiz.port",
+  /** "share" or "quickstart". */
+  startedBy: "com.torbiz.started-by",
 } as const;
 
 /**

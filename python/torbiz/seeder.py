@@ -1,0 +1,510 @@
+"""Serves blocks of a model in a Petals swarm until it is told to stop.
+
+    python -m torbiz.seeder --model smollm2-135m-instruct --model-path /model --dht-prefix smollm2-135m-instruct-hf \
+        --new-swarm --port 31330 --announce /ip4/127.0.0.1/tcp/31330
+
+It runs Petals' own ``Server``. Around it: true stages in a status file, blocks planned from the memory that there is, a
+stable identity, and a graceful end by SIGINT or SIGTERM at any moment: peers are told, exit code 0.
+
+An expected failure is one log line ``ERROR torbiz.seeder: [code] sentence`` and exit code 1; the code is one of Torbiz's
+error codes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing import Value
+from pathlib import Path
+from types import FrameType
+from typing import Any, get_type_hints
+
+from torbiz import memory
+from torbiz.logs import configure_logging
+from torbiz.status import HEARTBEAT_SECONDS, Blocks, Reachability, Status, StatusFile, now
+
+logger = logging.getLogger("torbiz.seeder")
+
+NUM_HANDLERS = 4
+"""Processes that take requests. Petals' default of 8 is meant for GPU servers; each costs memory and a share of the CPU."""
+
+ATTN_CACHE_TOKENS = 8192
+"""Tokens of attention cache a block, for all sessions together. Petals' default (16384) suits the memory of a GPU."""
+
+NETWORK_BITS_PER_SECOND = 100e6
+"""Assumed speed of the network: Petals' own default where its speed test fails. The test itself asks strangers' servers."""
+
+COUNTER_POLL_SECONDS = 1.0
+
+
+class SeederError(Exception):
+    """A failure with a name: ``code`` is one of Torbiz's error codes, the text one sentence for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to serve, where and how. ``announce`` are the multiaddrs that peers are told; empty: those Petals finds itself."""
+
+    model: str
+    model_path: str
+    """A folder, or the name of a repository on the Hugging Face hub."""
+    dht_prefix: str | None
+    initial_peers: list[str] | None
+    """None is the public swarm, an empty list a new swarm of one's own."""
+    port: int
+    announce: list[str]
+    blocks: int | None
+    dtype: str
+    cache_dir: Path
+    status_file: Path
+    public_name: str | None
+    token_from_stdin: bool
+
+
+def parse_options(arguments: list[str]) -> Options:
+    parser = argparse.ArgumentParser(prog="torbiz.seeder", description="Serve blocks of a model in a Petals swarm.")
+    parser.add_argument("--model", required=True, help="name to report in the status")
+    parser.add_argument("--model-path", required=True, help="folder or Hugging Face repository of the model")
+    parser.add_argument("--dht-prefix", help="name of the model's blocks in the DHT (needed for a folder)")
+    swarm = parser.add_mutually_exclusive_group()
+    swarm.add_argument("--new-swarm", action="store_true", help="start a swarm of one's own")
+    swarm.add_argument("--initial-peer", action="append", metavar="ADDR", help="join by this peer (repeatable)")
+    parser.add_argument("--port", type=int, required=True, help="TCP port to listen on")
+    parser.add_argument("--announce", action="append", default=[], metavar="ADDR", help="multiaddr to tell peers")
+    parser.add_argument("--blocks", type=int, help="number of blocks to serve (default: what fits)")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--cache-dir", type=Path, default=Path("/cache"))
+    parser.add_argument("--status-file", type=Path, default=Path("/tmp/torbiz/status.json"))
+    parser.add_argument("--public-name", help="name for the swarm's monitor")
+    parser.add_argument("--token-stdin", action="store_true", help="read a Hugging Face token from stdin's first line")
+    args = parser.parse_args(arguments)
+    return Options(
+        model=args.model,
+        model_path=args.model_path,
+        dht_prefix=args.dht_prefix,
+        initial_peers=[] if args.new_swarm else args.initial_peer,
+        port=args.port,
+        announce=args.announce,
+        blocks=args.blocks,
+        dtype=args.dtype,
+        cache_dir=args.cache_dir,
+        status_file=args.status_file,
+        public_name=args.public_name,
+        token_from_stdin=args.token_stdin,
+    )
+
+
+class StopSignals:
+    """Turns the first SIGINT or SIGTERM into KeyboardInterrupt, the one thing on which Petals shuts down gracefully.
+
+    Later ones are ignored: the end is under way. Forked children ignore SIGINT and keep SIGTERM's default, by which
+    Petals ends them; with the parent's handler they would print tracebacks instead of ending.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def install(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+        os.register_at_fork(after_in_child=self._reset_in_child)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            return
+        self.requested = True
+        logger.info("Stopping: received %s", signal.Signals(number).name)
+        raise KeyboardInterrupt
+
+    @staticmethod
+    def _reset_in_child() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+class Counters:
+    """Live sessions and tokens served, counted across Petals' handler processes: they are forked, so memory is shared."""
+
+    def __init__(self) -> None:
+        self._sessions = Value("q", 0)
+        self._tokens = Value("q", 0)
+
+    def open_session(self) -> None:
+        with self._sessions.get_lock():
+            self._sessions.value += 1
+
+    def close_session(self) -> None:
+        with self._sessions.get_lock():
+            self._sessions.value -= 1
+
+    def add_tokens(self, count: int) -> None:
+        with self._tokens.get_lock():
+            self._tokens.value += count
+
+    def read(self) -> tuple[int, int]:
+        """(live sessions, tokens served since the start)"""
+        return self._sessions.value, self._tokens.value
+
+
+@dataclass
+class Announcements:
+    """What the DHT was really told: set by the results of Petals' own announcements."""
+
+    announcer: Any = None
+    online: threading.Event = field(default_factory=threading.Event)
+    offline: threading.Event = field(default_factory=threading.Event)
+
+    def ensure_offline(self) -> None:
+        """Announces OFFLINE where Petals had no chance to, for example when stopped between loading and serving."""
+        if self.announcer is None or self.offline.is_set():
+            return
+        from petals.data_structures import ServerState
+
+        if self.announcer.is_alive():
+            self.announcer.announce(ServerState.OFFLINE)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the seeder. Returns the exit code: 0 after a stop, 1 after a failure, 2 for wrong options (argparse exits)."""
+    options = parse_options(sys.argv[1:] if arguments is None else arguments)
+    token = sys.stdin.readline().strip() or None if options.token_from_stdin else None
+    configure_logging(secrets=(token,) if token else ())
+    signals = StopSignals()
+    signals.install()
+    status = StatusFile(options.status_file, Status(stage="starting", model=options.model))
+    try:
+        logger.info("Starting: model %s", options.model)
+        serve(options, token, status)
+    except KeyboardInterrupt:
+        pass
+    except SeederError as error:
+        fail(status, error.code, str(error))
+        return 1
+    except Exception as error:
+        code, message = explain(error)
+        if code == "unexpected":
+            logger.exception("This was not expected")
+        fail(status, code, message)
+        return 1
+    status.update(stage="stopped", sessions=0)
+    logger.info("Stopped")
+    return 0
+
+
+def fail(status: StatusFile, code: str, message: str) -> None:
+    logger.error("[%s] %s", code, message)
+    status.update(stage="stopped", code=code, message=message)
+
+
+def serve(options: Options, token: str | None, status: StatusFile) -> None:
+    """Builds Petals' server and runs it until KeyboardInterrupt; in the end peers are told and the status says so."""
+    prepare_cache(options.cache_dir)
+    # Importing torch and Petals takes seconds: only now, so that the status file is there and a stop is heard before.
+    from torbiz import petals_compat  # noqa: F401  (its import is its effect; it must come before petals)
+
+    configure_logging(secrets=(token,) if token else ())
+    import petals.server.server as petals_server
+    import torch
+
+    if threads := os.environ.get("OMP_NUM_THREADS"):
+        torch.set_num_threads(int(threads))
+    counters = Counters()
+    announcements = Announcements()
+    watch_petals(petals_server, status, counters, announcements)
+
+    config = load_config(options, token)
+    blocks = plan_blocks(options, config)
+    status.update(stage="connecting", modelBlocks=config.num_hidden_layers)
+    private = options.initial_peers == []
+    server: Any = None
+    try:
+        server = petals_server.Server(
+            initial_peers=public_peers() if options.initial_peers is None else options.initial_peers,
+            dht_prefix=options.dht_prefix,
+            converted_model_name_or_path=options.model_path,
+            public_name=options.public_name,
+            throughput="auto",
+            num_blocks=blocks,
+            num_handlers=NUM_HANDLERS,
+            attn_cache_tokens=ATTN_CACHE_TOKENS,
+            inference_max_length=ATTN_CACHE_TOKENS,
+            torch_dtype=options.dtype,
+            device="cpu",
+            cache_dir=str(options.cache_dir / "petals"),
+            token=token,
+            host_maddrs=[f"/ip4/0.0.0.0/tcp/{options.port}"],
+            announce_maddrs=options.announce or None,
+            identity_path=str(options.cache_dir / "identity.key"),
+            use_relay=not private,
+            use_auto_relay=not private,
+            reachable_via_relay=False if private else None,
+            # A server that serves every block has nowhere to move to, so one alone need not wait before it chooses.
+            mean_block_selection_delay=0 if private else 5,
+        )
+        status.update(
+            peerId=str(server.dht.peer_id),
+            addresses=[str(address) for address in server.dht.get_visible_maddrs(latest=True)],
+            reachability=reachability(private, server),
+            throughput=round(float(server.server_info.throughput), 1),
+        )
+        with counting(counters, status):
+            server.run()
+    finally:
+        status.update(stage="stopping")
+        announcements.ensure_offline()
+        if announcements.offline.is_set():
+            logger.info("Peers were told that this server is offline")
+        if server is not None:
+            server.shutdown()
+
+
+def prepare_cache(folder: Path) -> None:
+    """Makes the cache folder's rooms and points the hub's own cache into it.
+
+    :raises SeederError: home-not-writable when the volume can't be written
+    """
+    os.environ["HF_HOME"] = str(folder / "huggingface")
+    os.environ["PETALS_CACHE"] = str(folder / "petals")
+    try:
+        for name in ("huggingface", "petals"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        identity = folder / "identity.key"
+        if identity.exists() and identity.stat().st_size == 0:
+            identity.unlink()  # left by a crash while it was written; p2pd can't start with it
+    except OSError as error:
+        raise SeederError("home-not-writable", f"The cache volume can't be written: {error.strerror}.") from error
+
+
+def public_peers() -> list[str]:
+    """Petals' own bootstrap peers."""
+    from petals.constants import PUBLIC_INITIAL_PEERS
+
+    return list(PUBLIC_INITIAL_PEERS)
+
+
+def load_config(options: Options, token: str | None) -> Any:
+    """The model's config (Petals' class for its architecture).
+
+    :raises SeederError: model-unknown for an architecture that Petals can't serve, model-broken for unreadable files
+    """
+    from petals.utils.auto_config import AutoDistributedConfig
+
+    is_folder = Path(options.model_path).is_dir()
+    if is_folder:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        if options.dht_prefix is None:
+            raise SeederError("model-broken", "A model in a folder needs --dht-prefix.")
+    try:
+        return AutoDistributedConfig.from_pretrained(options.model_path, use_auth_token=token)
+    except ValueError as error:
+        raise SeederError("model-unknown", f"Petals can't serve {options.model}: {first_line(error)}.") from error
+    except OSError as error:
+        if is_folder:
+            raise SeederError("model-broken", f"The files of {options.model} can't be read.") from error
+        raise SeederError(
+            "share-failed", f"{options.model} can't be loaded from the model hub: {first_line(error)}"
+        ) from error
+
+
+def plan_blocks(options: Options, config: Any) -> int:
+    """The number of blocks to serve: as told, else all that fit into the container's memory.
+
+    :raises SeederError: not-enough-memory when not even one fits
+    """
+    import torch
+    from petals.server.block_utils import get_block_size
+
+    dtype = torch.float32 if options.dtype == "float32" else torch.bfloat16
+    block_bytes = get_block_size(config, "memory", dtype=dtype)
+    cache_values = 2 * config.hidden_size * ATTN_CACHE_TOKENS // config.num_key_value_groups
+    limit = memory.memory_limit()
+    fitting = memory.blocks_that_fit(limit, block_bytes, cache_values * dtype.itemsize, config.num_hidden_layers)
+    wanted = min(options.blocks or fitting, config.num_hidden_layers)
+    if wanted < 1:
+        raise SeederError(
+            "not-enough-memory",
+            f"Not even one block of {options.model} fits into the {limit / 1e9:.1f} GB that the container has.",
+        )
+    if wanted > fitting:
+        logger.warning("%d blocks were asked for, but only %d fit into %.1f GB", wanted, fitting, limit / 1e9)
+    logger.info(
+        "Serving %d of %d blocks: %.0f MB each in memory, %.1f GB in the container",
+        wanted,
+        config.num_hidden_layers,
+        block_bytes / 1e6,
+        limit / 1e9,
+    )
+    return int(wanted)
+
+
+def reachability(private: bool, server: Any) -> Reachability:
+    if private:
+        return "local"
+    return "relayed" if server.server_info.using_relay else "direct"
+
+
+def watch_petals(petals_server: Any, status: StatusFile, counters: Counters, announcements: Announcements) -> None:
+    """Lets Petals itself tell the stages: wraps the functions that ``petals.server.server`` (2.2.0.post1) calls in turn.
+
+    Also leaves out its speed test, which asks servers outside the swarm: the network's speed is taken as
+    ``NETWORK_BITS_PER_SECOND``; computing is measured as Petals does, once a model, and kept in the cache.
+    """
+    import petals.server.throughput as petals_throughput
+    from petals.data_structures import ServerState, parse_uid
+
+    def staged(name: str, before: Callable[[], None]) -> Callable[..., Any]:
+        original = getattr(petals_server, name)
+
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            before()
+            return original(*args, **kwargs)
+
+        return wrapper
+
+    def network_rps(config: Any) -> float:
+        return NETWORK_BITS_PER_SECOND / (config.hidden_size * 16)
+
+    petals_throughput.measure_network_rps = network_rps
+    petals_server.get_server_throughput = staged("get_server_throughput", lambda: status.update(stage="measuring"))
+    petals_server.validate_reachability = staged("validate_reachability", lambda: status.update(stage="checking"))
+
+    load_block = petals_server.load_pretrained_block
+
+    def load_and_count(*args: Any, **kwargs: Any) -> Any:
+        block = load_block(*args, **kwargs)
+        blocks = status.status.blocks
+        if blocks is not None:
+            status.update(stage="loading", blocks=Blocks(blocks.loaded + 1, blocks.total, blocks.start, blocks.end))
+        return block
+
+    petals_server.load_pretrained_block = load_and_count
+
+    declare = petals_server.declare_active_modules
+
+    def declare_and_tell(dht: Any, uids: list[str], server_info: Any, *args: Any, **kwargs: Any) -> Any:
+        state = server_info.state
+        if state == ServerState.JOINING and (status.status.blocks is None or status.status.stage == "online"):
+            indices = [parse_uid(uid)[1] for uid in uids]
+            status.update(stage="joining", blocks=Blocks(0, len(uids), min(indices), max(indices) + 1))
+        stored = declare(dht, uids, server_info, *args, **kwargs)
+        if not all(stored.values()):
+            logger.warning("The swarm did not take the announcement %s of %d blocks", state.name, len(uids))
+        elif state == ServerState.ONLINE:
+            if not announcements.online.is_set():
+                logger.info("Announced ONLINE: blocks %d:%d", server_info.start_block, server_info.end_block)
+            announcements.online.set()
+        elif state == ServerState.OFFLINE:
+            logger.info("Announced OFFLINE: blocks %d:%d", server_info.start_block, server_info.end_block)
+            announcements.offline.set()
+        return stored
+
+    petals_server.declare_active_modules = declare_and_tell
+
+    announcer_class = petals_server.ModuleAnnouncerThread
+
+    class KnownAnnouncer(announcer_class):  # type: ignore[misc,valid-type]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            announcements.announcer = self
+            announcements.online.clear()
+            announcements.offline.clear()
+
+    petals_server.ModuleAnnouncerThread = KnownAnnouncer
+
+    container_class = petals_server.ModuleContainer
+
+    class KnownContainer(container_class):  # type: ignore[misc,valid-type]
+        def run_in_background(self, await_ready: bool = True, timeout: float | None = None) -> None:
+            super().run_in_background(await_ready=await_ready, timeout=timeout)
+            # Ready to compute; ready to share only once the swarm knows it.
+            if not announcements.online.wait(timeout=60):
+                raise SeederError("swarm-unreachable", "The swarm did not take the announcement of our blocks.")
+            status.update(stage="online", since=status.status.since or now())
+
+    petals_server.ModuleContainer = KnownContainer
+
+    handler_class = petals_server.TransformerConnectionHandler
+
+    class CountingHandler(handler_class):  # type: ignore[misc,valid-type]
+        async def rpc_inference(self, requests: Any, context: Any) -> AsyncIterator[Any]:
+            counters.open_session()
+            try:
+                async for response in super().rpc_inference(requests, context):
+                    if response.tensors:
+                        batch, length = response.tensors[0].size[:2]
+                        counters.add_tokens(batch * length)
+                    yield response
+            finally:
+                counters.close_session()
+
+        # hivemind learns the messages' types from the annotations.
+        rpc_inference.__annotations__ = get_type_hints(handler_class.rpc_inference)
+
+    petals_server.TransformerConnectionHandler = CountingHandler
+
+
+class counting:  # noqa: N801  (a context manager, read like a word)
+    """While it lasts, brings the counters into the status as they change, and renews the status' time."""
+
+    def __init__(self, counters: Counters, status: StatusFile) -> None:
+        self._counters = counters
+        self._status = status
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="status", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+
+    def _run(self) -> None:
+        idle = 0.0
+        while not self._end.wait(COUNTER_POLL_SECONDS):
+            idle += COUNTER_POLL_SECONDS
+            sessions, tokens = self._counters.read()
+            status = self._status.status
+            if (sessions, tokens) != (status.sessions, status.tokens) or idle >= HEARTBEAT_SECONDS:
+                with suppress(OSError):
+                    self._status.update(sessions=sessions, tokens=tokens)
+                idle = 0.0
+
+
+def explain(error: Exception) -> tuple[str, str]:
+    """(code, sentence) of a failure that comes out of Petals or hivemind as a bare exception."""
+    text = f"{type(error).__name__}: {error}"
+    if "bootstrap failed" in text or "none of the initial_peers" in text or "failed to connect to bootstrap" in text:
+        return "swarm-unreachable", "None of the swarm's first peers answered."
+    if "within 3 seconds" in text or "local time" in text.lower():
+        return "swarm-unreachable", "This computer's clock differs from the swarm's by more than 3 seconds."
+    if "address already in use" in text:
+        return "port-in-use", "The port is in use inside the container."
+    if isinstance(error, MemoryError) or "allocate memory" in text:
+        return "not-enough-memory", "The container ran out of memory while it loaded the model."
+    if isinstance(error, OSError) and error.errno == 28:
+        return "disk-full", "No space is left on the cache volume."
+    return "unexpected", first_line(error)
+
+
+def first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+if __name__ == "__main__":
+    code = main()
+    logging.shutdown()
+    sys.stdout.flush()
+    # Petals leaves daemon threads and hivemind prints tracebacks from destructors at interpreter exit: the work is done,
+    # peers were told, and the container's end takes the rest.
+    os._exit(code)

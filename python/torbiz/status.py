@@ -1,0 +1,91 @@
+"""The seeder's status file: what a health check prints, and so what one ``docker inspect`` tells.
+
+Docker keeps the first 4,096 bytes of a health check's output (moby, ``daemon/health.go``, ``maxOutputLen``); the file stays
+under 2,048 so that it is never cut.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+Stage = Literal["starting", "connecting", "measuring", "joining", "loading", "checking", "online", "stopping", "stopped"]
+Reachability = Literal["local", "direct", "relayed", "unknown"]
+
+MAX_BYTES = 2048
+HEARTBEAT_SECONDS = 5.0
+"""How old ``time`` may get while nothing changes. A reader takes a much older one for a frozen seeder."""
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The blocks this server serves: ``start`` (inclusive) to ``end`` (exclusive) of the model's, ``loaded`` of them so far."""
+
+    loaded: int
+    total: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the seeder says of itself. Times are ISO-8601 in UTC; ``throughput`` is in tokens a second, as announced to peers."""
+
+    stage: Stage
+    model: str
+    time: str = ""
+    message: str | None = None
+    code: str | None = None
+    blocks: Blocks | None = None
+    modelBlocks: int | None = None
+    peerId: str | None = None
+    addresses: list[str] = field(default_factory=list)
+    reachability: Reachability = "unknown"
+    sessions: int = 0
+    tokens: int = 0
+    throughput: float | None = None
+    since: str | None = None
+
+
+def now() -> str:
+    """The time in ISO-8601, UTC, to the millisecond: ``2026-01-31T12:00:00.000Z``."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class StatusFile:
+    """Keeps one status and its file in step. Every change is written at once, whole or not at all (write aside, then rename)."""
+
+    def __init__(self, path: Path, status: Status) -> None:
+        self._path = path
+        self._status = status
+        self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.update()
+
+    @property
+    def status(self) -> Status:
+        return self._status
+
+    def update(self, **changes: Any) -> None:
+        """Changes the named fields and writes the file; without fields it only renews ``time``."""
+        with self._lock:
+            self._status = replace(self._status, **changes, time=now())
+            text = self._render()
+            aside = self._path.with_suffix(".new")
+            aside.write_text(text, encoding="utf-8")
+            aside.replace(self._path)
+
+    def _render(self) -> str:
+        values = asdict(self._status)
+        text = json.dumps(values, separators=(",", ":"))
+        while len(text.encode()) > MAX_BYTES and values["addresses"]:
+            values["addresses"].pop()  # a host with very many addresses: the first ones do
+            text = json.dumps(values, separators=(",", ":"))
+        if len(text.encode()) > MAX_BYTES and values["message"]:
+            values["message"] = values["message"][:200]
+            text = json.dumps(values, separators=(",", ":"))
+        return text

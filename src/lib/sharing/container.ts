@@ -1,0 +1,132 @@
+import type { ContainerCreateOptions } from "dockerode";
+import type { EngineFacts } from "../docker/preflight";
+import type { Model } from "../models";
+import { LABELS, type Names } from "../names";
+import { VERSION } from "../version";
+import { swarmText, type Swarm } from "./swarm";
+
+/** The user in the image: a number, as the host's user names mean nothing there. */
+const CONTAINER_USER = "10001:10001";
+const STATUS_FILE = "/tmp/torbiz/status.json";
+const GIB = 1024 ** 3;
+const SECOND = 1_000_000_000; // the Engine API counts in nanoseconds
+
+/** Time that a graceful stop may take before the engine kills, in seconds. An idle seeder needs about 2. */
+export const STOP_SECONDS = 30;
+
+/** Who started a container: a quickstart's own may be stopped by the next quickstart. */
+export type StartedBy = "share" | "quickstart";
+
+/** What a container is to serve, and with how much of the engine. */
+export interface SharePlan {
+  model: Model;
+  /** The model's folder on the host, or undefined when it comes from the hub. */
+  modelFolder?: string;
+  swarm: Swarm;
+  port: number;
+  /** Number of blocks, or undefined for as many as fit. */
+  blocks?: number;
+  /** A Hugging Face token goes in by stdin. */
+  hasToken: boolean;
+  startedBy: StartedBy;
+  /** Hash of the inputs that the image was built from, as its label tells. */
+  inputs: string;
+}
+
+/** A share of the engine, in the Engine API's units. */
+export interface Limits {
+  memoryBytes: number;
+  nanoCpus: number;
+  threads: number;
+}
+
+/** Three quarters of what the engine has, so that the computer stays usable: memory in bytes, processors, threads to compute with. */
+export function resourceLimits(facts: Pick<EngineFacts, "cpus" | "memoryBytes">): Limits {
+  const cpus = Math.max(1, facts.cpus * 0.75);
+  return {
+    memoryBytes: Math.floor(facts.memoryBytes * 0.75),
+    nanoCpus: Math.floor(cpus * SECOND),
+    threads: Math.ceil(cpus),
+  };
+}
+
+/**
+ * The container that serves blocks, locked down: no root, no capabilities, nothing writable but its cache and /tmp.
+ * Neither a token nor a prompt is in it; `docker inspect` may be shown to anybody.
+ */
+export function containerOptions(plan: SharePlan, names: Names, facts: EngineFacts): ContainerCreateOptions {
+  const limits = resourceLimits(facts);
+  const port = `${plan.port}/tcp`;
+  return {
+    Image: names.image,
+    Cmd: seederArguments(plan),
+    User: CONTAINER_USER,
+    // Libraries take the number of processors of the machine for theirs, and would start that many threads.
+    Env: ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"].map((name) => `${name}=${limits.threads}`),
+    Labels: {
+      [LABELS.managed]: "1",
+      [LABELS.version]: VERSION,
+      [LABELS.instance]: names.instance,
+      [LABELS.inputs]: plan.inputs,
+      [LABELS.model]: plan.model.id,
+      [LABELS.blocks]: plan.blocks === undefined ? "auto" : String(plan.blocks),
+      [LABELS.swarm]: swarmText(plan.swarm),
+      [LABELS.port]: String(plan.port),
+      [LABELS.startedBy]: plan.startedBy,
+    },
+    ExposedPorts: { [port]: {} },
+    StopSignal: "SIGINT",
+    StopTimeout: STOP_SECONDS,
+    Healthcheck: {
+      Test: ["CMD", "cat", STATUS_FILE],
+      Interval: 5 * SECOND,
+      Timeout: 3 * SECOND,
+      Retries: 3,
+    },
+    Tty: false,
+    OpenStdin: plan.hasToken,
+    StdinOnce: plan.hasToken,
+    HostConfig: {
+      Init: true,
+      ReadonlyRootfs: true,
+      CapDrop: ["ALL"],
+      SecurityOpt: ["no-new-privileges:true"],
+      Memory: limits.memoryBytes,
+      MemorySwap: limits.memoryBytes,
+      NanoCpus: limits.nanoCpus,
+      PidsLimit: 1024,
+      ShmSize: GIB,
+      Tmpfs: { "/tmp": "uid=10001,gid=10001,mode=1777,size=256m" },
+      LogConfig: { Type: "json-file", Config: { "max-size": "5m", "max-file": "2" } },
+      NetworkMode: names.network,
+      // One's own swarm is practice on this computer; in others' swarms peers must be able to connect.
+      PortBindings: {
+        [port]: [{ HostIp: plan.swarm.kind === "private" ? "127.0.0.1" : "0.0.0.0", HostPort: String(plan.port) }],
+      },
+      RestartPolicy: { Name: "no" },
+      AutoRemove: false,
+      Mounts: [
+        { Type: "volume", Source: names.volume, Target: "/cache" },
+        ...(plan.modelFolder
+          ? [{ Type: "bind" as const, Source: plan.modelFolder, Target: "/model", ReadOnly: true }]
+          : []),
+      ],
+    },
+  };
+}
+
+function seederArguments(plan: SharePlan): string[] {
+  const { model, swarm } = plan;
+  return [
+    ...["--model", model.id],
+    ...(plan.modelFolder
+      ? ["--model-path", "/model", "--dht-prefix", model.dhtPrefix]
+      : ["--model-path", model.repository ?? model.id]),
+    ...(swarm.kind === "private" ? ["--new-swarm", "--announce", `/ip4/127.0.0.1/tcp/${plan.port}`] : []),
+    ...(swarm.kind === "join" ? swarm.peers.flatMap((peer) => ["--initial-peer", peer]) : []),
+    ...["--port", String(plan.port)],
+    ...(plan.blocks === undefined ? [] : ["--blocks", String(plan.blocks)]),
+    ...(plan.hasToken ? ["--token-stdin"] : []),
+    ...["--status-file", STATUS_FILE],
+  ];
+}

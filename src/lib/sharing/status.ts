@@ -1,0 +1,192 @@
+import type { ContainerInspectInfo } from "dockerode";
+import { LABELS } from "../names";
+
+/** What sharing is doing, in one word. */
+export type SharingState =
+  | "absent"
+  | "building"
+  | "starting"
+  | "online"
+  | "finishing"
+  | "stopping"
+  | "exited"
+  | "foreign"
+  | "unknown";
+
+/** Blocks this computer serves: `start` (inclusive) to `end` (exclusive) of the model's, `loaded` of `total` so far. */
+export interface BlockStatus {
+  loaded: number;
+  total: number;
+  start: number;
+  end: number;
+}
+
+/** Everything that is known of a share. Times are ISO-8601 UTC. Fields that nobody told are null or empty. */
+export interface SharingStatus {
+  state: SharingState;
+  /** Petals' own stage: starting, connecting, measuring, joining, loading, checking, online, stopping, stopped. */
+  stage: string | null;
+  model: string | null;
+  swarm: string | null;
+  port: number | null;
+  blocks: BlockStatus | null;
+  peerId: string | null;
+  /** Multiaddrs by which peers reach this server. */
+  addresses: string[];
+  reachability: string | null;
+  /** People being served now. */
+  sessions: number;
+  /** Tokens served since the start, prompts included. */
+  tokens: number;
+  /** Tokens a second, as announced to peers. */
+  throughput: number | null;
+  /** Since when it is online. */
+  since: string | null;
+  /** Of the seeder's report: "ok", "stale" when it is old though the container runs, null when there is none yet. */
+  health: "ok" | "stale" | null;
+  exitCode: number | null;
+  /** One sentence where there is something to say: why it ended, what is wrong. */
+  message: string | null;
+}
+
+/** The seeder renews its report every 5 s and the engine reads it every 5 s: much older than both means that it is frozen. */
+const STALE_AFTER_MS = 30_000;
+
+const NOTHING: SharingStatus = {
+  state: "absent",
+  stage: null,
+  model: null,
+  swarm: null,
+  port: null,
+  blocks: null,
+  peerId: null,
+  addresses: [],
+  reachability: null,
+  sessions: 0,
+  tokens: 0,
+  throughput: null,
+  since: null,
+  health: null,
+  exitCode: null,
+  message: null,
+};
+
+/** The part of `docker inspect` that is read here, with nothing taken for granted. */
+export type InspectedContainer = Pick<ContainerInspectInfo, "State" | "Config"> | undefined;
+
+/**
+ * Reads the whole state of a share out of one `inspect` answer: the container's state and labels, and the seeder's report
+ * in the output of the last health check. `State.Running` outranks that report.
+ *
+ * @param container the answer, or undefined when there is no such container
+ */
+export function readStatus(container: InspectedContainer): SharingStatus {
+  if (!container) return NOTHING;
+  const labels = container.Config?.Labels ?? {};
+  if (labels[LABELS.managed] !== "1") {
+    return {
+      ...NOTHING,
+      state: "foreign",
+      message: `A container of our name, made by something else, is there (image ${container.Config?.Image ?? "unknown"}).`,
+    };
+  }
+  const status: SharingStatus = {
+    ...NOTHING,
+    model: labels[LABELS.model] ?? null,
+    swarm: labels[LABELS.swarm] ?? null,
+    port: Number(labels[LABELS.port]) || null,
+  };
+  const { State } = container;
+  switch (State?.Status) {
+    case "created":
+      return State.Error
+        ? { ...status, state: "exited", exitCode: State.ExitCode, message: State.Error }
+        : { ...status, state: "starting", stage: "starting" };
+    case "running":
+      return readReport(status, State);
+    case "paused":
+      return { ...readReport(status, State), state: "unknown", message: "The container is paused." };
+    case "removing":
+      return { ...status, state: "stopping" };
+    case "exited":
+    case "dead":
+      return { ...status, state: "exited", exitCode: State.ExitCode, message: endMessage(State) };
+    default:
+      return { ...status, state: "unknown", message: `The container's state is ${String(State?.Status)}.` };
+  }
+}
+
+function readReport(status: SharingStatus, state: ContainerInspectInfo["State"]): SharingStatus {
+  const last = state.Health?.Log?.at(-1);
+  const report = parseReport(last?.Output);
+  if (!report) return { ...status, state: "starting", stage: "starting" };
+  const age = Date.parse(last?.End ?? "") - Date.parse(report.time);
+  const stage = report.stage;
+  return {
+    ...status,
+    ...report.facts,
+    stage,
+    state: stage === "online" ? "online" : stage === "stopping" || stage === "stopped" ? "stopping" : "starting",
+    health: age > STALE_AFTER_MS ? "stale" : "ok",
+    message: age > STALE_AFTER_MS ? "The seeder hasn't reported for a while: it may be frozen." : report.message,
+  };
+}
+
+interface Report {
+  time: string;
+  stage: string;
+  message: string | null;
+  facts: Pick<
+    SharingStatus,
+    "blocks" | "peerId" | "addresses" | "reachability" | "sessions" | "tokens" | "throughput" | "since"
+  >;
+}
+
+/** The seeder's status file out of a health check's output, or undefined when it isn't one. */
+function parseReport(output: string | undefined): Report | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(output ?? "");
+  } catch {
+    return undefined; // not written yet, or the check itself failed
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  const fields = value as Record<string, unknown>;
+  if (typeof fields.stage !== "string") return undefined;
+  return {
+    time: text(fields.time) ?? "",
+    stage: fields.stage,
+    message: text(fields.message),
+    facts: {
+      blocks: isBlocks(fields.blocks) ? fields.blocks : null,
+      peerId: text(fields.peerId),
+      addresses: Array.isArray(fields.addresses) ? fields.addresses.filter((item) => typeof item === "string") : [],
+      reachability: text(fields.reachability),
+      sessions: number(fields.sessions) ?? 0,
+      tokens: number(fields.tokens) ?? 0,
+      throughput: number(fields.throughput),
+      since: text(fields.since),
+    },
+  };
+}
+
+function text(value: unknown): string | null {
+  return typeof value === "string" ? value : null;
+}
+
+function number(value: unknown): number | null {
+  return typeof value === "number" && Number.isFinite(value) ? value : null;
+}
+
+function isBlocks(value: unknown): value is BlockStatus {
+  if (typeof value !== "object" || value === null) return false;
+  const { loaded, total, start, end } = value as Record<string, unknown>;
+  return [loaded, total, start, end].every((field) => typeof field === "number");
+}
+
+function endMessage(state: ContainerInspectInfo["State"]): string {
+  if (state.OOMKilled) return "It ran out of memory.";
+  if (state.ExitCode === 0) return "It ended by itself or was stopped.";
+  if (state.ExitCode === 137) return "It was killed: peers were not told.";
+  return `It ended with exit code ${state.ExitCode}.`;
+}
