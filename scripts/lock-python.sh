@@ -45,3 +45,5 @@ lock starter --no-deps
 lock petals --overrides petals-overrides.txt
 # The same versions in both environments: what one machine shares, another must understand.
 lock swarm --overrides petals-overrides.txt --constraints petals.txt
+# Installed on top of swarm.txt, so it must agree with it.
+lock dev --constraints swarm.txt
