@@ -33,6 +33,10 @@ class OneLineFormatter(logging.Formatter):
         return text
 
 
+def _told_already(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Announced that blocks")
+
+
 def configure_logging(*, secrets: tuple[str, ...] = (), stream: TextIO | None = None) -> None:
     """Sends everything of level INFO and up to ``stream`` (stderr by default), and nothing anywhere else.
 
@@ -49,5 +53,9 @@ def configure_logging(*, secrets: tuple[str, ...] = (), stream: TextIO | None = 
         logger.propagate = True
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").setLevel(logging.ERROR)
+    # Told by the stages already, or of no use to anybody.
+    logging.getLogger("petals.server.from_pretrained").setLevel(logging.WARNING)
+    logging.getLogger("petals.models.llama.config").setLevel(logging.WARNING)
+    logging.getLogger("petals.server.server").addFilter(_told_already)
     # asyncio reports every closed peer connection as an error: Petals silences it the same way.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)

@@ -1,19 +1,26 @@
-"""Lets Petals 2.2.0 run with hivemind 1.1.12, and keeps its start-up quiet.
+"""Lets Petals 2.2.0 run with hivemind 1.1.12 and without bitsandbytes, and keeps its start-up quiet.
 
-Import this module before ``petals``; importing it is enough. Petals 2.2.0.post1 pins hivemind 1.1.10.post2, which has no
-binary for ARM and needs a compiler. hivemind 1.1.12 has wheels for Linux and macOS on both processors, but no longer
-re-exports at its top level the names that Petals takes from there.
+Import this module before ``petals``; importing it is enough.
+
+Petals 2.2.0.post1 pins hivemind 1.1.10.post2, which has no binary for ARM and needs a compiler. hivemind 1.1.12 has wheels
+for Linux and macOS on both processors, but no longer re-exports at its top level the names that Petals takes from there.
+
+Its ``petals.utils.peft`` imports bitsandbytes (CUDA kernels, 250 MB) for quantized LoRA adapters, and the server imports that
+module even without any adapter. Torbiz serves none, so the one function that is called then stands in for it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
+import sys
+import types
 
-# hivemind colours its log lines unless told otherwise, and Petals greets with a banner: neither belongs in a log.
+# Log handlers are the program's to choose, and colours don't belong in a log.
+os.environ.setdefault("PETALS_LOGGING", "false")
 os.environ.setdefault("HIVEMIND_COLORS", "false")
-os.environ.setdefault("BITSANDBYTES_NOWELCOME", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 _MOVED_NAMES = {
@@ -38,7 +45,21 @@ def _restore_hivemind_names() -> None:
             setattr(hivemind, name, getattr(module, name))
 
 
+def _using_adapter(active_adapter: str | None) -> contextlib.AbstractContextManager[None]:
+    """What ``petals.utils.peft.using_adapter`` does when no adapter is loaded."""
+    if active_adapter:
+        raise ValueError(f"This server has no adapter {active_adapter}")
+    return contextlib.nullcontext()
+
+
+def _replace_peft() -> None:
+    module = types.ModuleType("petals.utils.peft", "Stands in for Petals' module of LoRA adapters.")
+    vars(module)["using_adapter"] = _using_adapter
+    sys.modules[module.__name__] = module
+
+
 _restore_hivemind_names()
+_replace_peft()
 
 # transformers 4.34 warns at import about torch's own deprecations: nothing that its user could act on.
 logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)

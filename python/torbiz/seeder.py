@@ -167,12 +167,11 @@ class Announcements:
 
     def ensure_offline(self) -> None:
         """Announces OFFLINE where Petals had no chance to, for example when stopped between loading and serving."""
-        if self.announcer is None or self.offline.is_set():
+        if self.announcer is None or self.offline.is_set() or not self.announcer.is_alive():
             return
         from petals.data_structures import ServerState
 
-        if self.announcer.is_alive():
-            self.announcer.announce(ServerState.OFFLINE)
+        self.announcer.announce(ServerState.OFFLINE)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -180,8 +179,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_options(sys.argv[1:] if arguments is None else arguments)
     token = sys.stdin.readline().strip() or None if options.token_from_stdin else None
     configure_logging(secrets=(token,) if token else ())
-    signals = StopSignals()
-    signals.install()
+    StopSignals().install()
     status = StatusFile(options.status_file, Status(stage="starting", model=options.model))
     try:
         logger.info("Starting: model %s", options.model)
@@ -213,10 +211,10 @@ def serve(options: Options, token: str | None, status: StatusFile) -> None:
     # Importing torch and Petals takes seconds: only now, so that the status file is there and a stop is heard before.
     from torbiz import petals_compat  # noqa: F401  (its import is its effect; it must come before petals)
 
-    configure_logging(secrets=(token,) if token else ())
     import petals.server.server as petals_server
     import torch
 
+    configure_logging(secrets=(token,) if token else ())  # again: the imports brought handlers of their own
     if threads := os.environ.get("OMP_NUM_THREADS"):
         torch.set_num_threads(int(threads))
     counters = Counters()

@@ -7,6 +7,7 @@ under 2,048 so that it is never cut.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from typing import Any, Literal
 
 Stage = Literal["starting", "connecting", "measuring", "joining", "loading", "checking", "online", "stopping", "stopped"]
 Reachability = Literal["local", "direct", "relayed", "unknown"]
+
+logger = logging.getLogger("torbiz.status")
 
 MAX_BYTES = 2048
 HEARTBEAT_SECONDS = 5.0
@@ -50,6 +53,12 @@ class Status:
     throughput: float | None = None
     since: str | None = None
 
+    def describe_stage(self) -> str:
+        """The stage as one phrase, with how far it is: ``loading 3/30``."""
+        if self.stage == "loading" and self.blocks is not None:
+            return f"loading {self.blocks.loaded}/{self.blocks.total}"
+        return self.stage
+
 
 def now() -> str:
     """The time in ISO-8601, UTC, to the millisecond: ``2026-01-31T12:00:00.000Z``."""
@@ -71,9 +80,14 @@ class StatusFile:
         return self._status
 
     def update(self, **changes: Any) -> None:
-        """Changes the named fields and writes the file; without fields it only renews ``time``."""
+        """Changes the named fields and writes the file; without fields it only renews ``time``.
+
+        A new stage is logged as well (``Stage: loading 3/30``): a log is followed at once, a health check every 5 s.
+        """
         with self._lock:
-            self._status = replace(self._status, **changes, time=now())
+            before, self._status = self._status, replace(self._status, **changes, time=now())
+            if self._status.stage != before.stage or self._status.blocks != before.blocks or not before.time:
+                logger.info("Stage: %s", self._status.describe_stage())
             text = self._render()
             aside = self._path.with_suffix(".new")
             aside.write_text(text, encoding="utf-8")
