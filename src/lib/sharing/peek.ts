@@ -1,0 +1,26 @@
+import { resolveEndpoints, type DockerSurroundings } from "../docker/endpoint";
+import { inspectContainer } from "../docker/http";
+import { TorbizError } from "../errors";
+import { readStatus, type InspectedContainer, type SharingStatus } from "./status";
+
+/**
+ * The status of a share by one call of the engine: light enough for a menu bar that asks every ten seconds, and no
+ * process is started. Where no engine is named, all known ones are asked at once, so that one that hangs costs no more.
+ *
+ * @param timeoutMs for the whole of it
+ * @throws TorbizError with the first engine's failure when none answers
+ */
+export async function peekStatus(
+  surroundings: DockerSurroundings,
+  container: string,
+  timeoutMs = 2_000,
+): Promise<SharingStatus> {
+  const endpoints = await resolveEndpoints(surroundings);
+  const answers = await Promise.allSettled(
+    endpoints.map((endpoint) => inspectContainer(endpoint, container, { timeoutMs })),
+  );
+  const answer = answers.find(({ status }) => status === "fulfilled") ?? answers[0];
+  if (!answer) throw new TorbizError("docker-not-installed", "No Docker engine was found on this computer.");
+  if (answer.status === "rejected") throw answer.reason;
+  return readStatus(answer.value as InspectedContainer);
+}
