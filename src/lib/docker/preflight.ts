@@ -1,0 +1,303 @@
+import { access } from "node:fs/promises";
+import { join } from "node:path";
+import { TorbizError, type ErrorCode } from "../errors";
+import { findDockerCli } from "./cli";
+import { describeEndpoint, resolveEndpoints, type DockerSurroundings, type Endpoint } from "./endpoint";
+import { getJson, ping } from "./http";
+import { engineApps, startAdvice } from "./start-advice";
+
+/** What an engine says of itself and of the machine it runs containers on. */
+export interface EngineFacts {
+  /** "20.10.24" */
+  version: string;
+  /** "1.41" */
+  apiVersion: string;
+  /** "Docker Desktop", "Debian GNU/Linux 12 (bookworm)" */
+  operatingSystem: string;
+  /** The machine's own word: "x86_64", "aarch64". */
+  architecture: string;
+  cpus: number;
+  /** All of it: of a virtual machine, where the engine runs in one. */
+  memoryBytes: number;
+  rootless: boolean;
+}
+
+export type PreflightProblem =
+  | "not-installed"
+  | "not-running"
+  | "starting"
+  | "not-answering"
+  | "no-permission"
+  | "too-old"
+  | "wrong-os"
+  | "unexpected-answer"
+  | "context-missing"
+  | "host-unsupported";
+
+export type Preflight =
+  | { state: "ready"; endpoint: Endpoint; engine: EngineFacts }
+  | { state: PreflightProblem; error: TorbizError; endpoint?: Endpoint };
+
+/** Docker 20.10: the oldest whose API has all that we use. */
+const OLDEST_API = "1.41";
+const DOCKER_ENGINE_URL = "https://docs.docker.com/engine/install/";
+const PING_CHOSEN_MS = 2_000;
+const PING_CANDIDATE_MS = 1_000;
+/** /info asks the storage and network drivers: slow on a busy engine that is fine otherwise. */
+const INFO_MS = 5_000;
+
+const STATE_OF = new Map<ErrorCode, PreflightProblem>([
+  ["docker-not-installed", "not-installed"],
+  ["docker-not-running", "not-running"],
+  ["docker-starting", "starting"],
+  ["docker-not-answering", "not-answering"],
+  ["docker-permission-denied", "no-permission"],
+  ["docker-too-old", "too-old"],
+  ["docker-wrong-os", "wrong-os"],
+  ["docker-unexpected-answer", "unexpected-answer"],
+  ["docker-context-missing", "context-missing"],
+  ["docker-host-unsupported", "host-unsupported"],
+]);
+
+/** Where several known sockets fail: the one that is nearest to working is the one to tell about. */
+const NEAREST_FIRST: readonly PreflightProblem[] = [
+  "starting",
+  "no-permission",
+  "not-answering",
+  "too-old",
+  "wrong-os",
+  "unexpected-answer",
+  "not-running",
+];
+
+interface Failure {
+  state: PreflightProblem;
+  endpoint: Endpoint;
+  error: TorbizError;
+}
+
+type Probe = { endpoint: Endpoint; apiVersion: string } | Failure;
+
+/**
+ * Whether there is an engine to work with, in at most about 7 s. Where nothing chooses an engine, the known sockets
+ * are asked at once and the first in order that answers well is taken. Never throws for a state of Docker.
+ *
+ * @example
+ * const docker = await checkDocker({ env: process.env, home: homedir(), platform: process.platform });
+ * if (docker.state !== "ready") show(docker.error);
+ */
+export async function checkDocker(surroundings: DockerSurroundings): Promise<Preflight> {
+  let endpoints: Endpoint[];
+  try {
+    endpoints = await resolveEndpoints(surroundings);
+  } catch (error) {
+    const state = error instanceof TorbizError && STATE_OF.get(error.code);
+    if (!state) throw error;
+    return { state, error };
+  }
+  const leftOver = new AbortController();
+  const failures: Failure[] = [];
+  try {
+    const probes = endpoints.map((endpoint) => probe(endpoint, leftOver.signal));
+    for (const pending of probes) {
+      const outcome = await pending;
+      if ("state" in outcome) {
+        failures.push(outcome);
+        continue;
+      }
+      const { endpoint, apiVersion } = outcome;
+      try {
+        return { state: "ready", endpoint, engine: await engineFacts(endpoint, apiVersion) };
+      } catch (error) {
+        failures.push(failure(error, endpoint));
+      }
+    }
+  } finally {
+    leftOver.abort();
+  }
+  return explain(failures, surroundings);
+}
+
+/**
+ * The engine to work with.
+ * @throws TorbizError that says why there is none
+ */
+export async function requireDocker(
+  surroundings: DockerSurroundings,
+): Promise<{ endpoint: Endpoint; engine: EngineFacts }> {
+  const docker = await checkDocker(surroundings);
+  if (docker.state !== "ready") throw docker.error;
+  return { endpoint: docker.endpoint, engine: docker.engine };
+}
+
+async function probe(endpoint: Endpoint, signal: AbortSignal): Promise<Probe> {
+  const timeoutMs = endpoint.source === "socket" ? PING_CANDIDATE_MS : PING_CHOSEN_MS;
+  try {
+    const { apiVersion, osType } = await ping(endpoint, { timeoutMs, signal });
+    if (osType === "windows") {
+      throw new TorbizError("docker-wrong-os", `Docker at ${describeEndpoint(endpoint)} runs Windows containers.`);
+    }
+    if (isOlder(apiVersion, OLDEST_API)) {
+      throw new TorbizError(
+        "docker-too-old",
+        `Docker at ${describeEndpoint(endpoint)} speaks API ${apiVersion}; Torbiz needs ${OLDEST_API} (Docker 20.10).`,
+      );
+    }
+    return { endpoint, apiVersion };
+  } catch (error) {
+    return failure(error, endpoint);
+  }
+}
+
+function failure(error: unknown, endpoint: Endpoint): Failure {
+  const known =
+    error instanceof TorbizError
+      ? error
+      : new TorbizError("docker-unexpected-answer", `Docker at ${describeEndpoint(endpoint)}: ${String(error)}`);
+  return { state: STATE_OF.get(known.code) ?? "unexpected-answer", endpoint, error: known };
+}
+
+async function engineFacts(endpoint: Endpoint, apiVersion: string): Promise<EngineFacts> {
+  let info: Record<string, unknown>;
+  try {
+    info = (await getJson(endpoint, "/info", { timeoutMs: INFO_MS })) as Record<string, unknown>;
+  } catch (error) {
+    if (error instanceof TorbizError && Number(error.details?.statusCode) >= 500) {
+      throw new TorbizError(
+        "docker-starting",
+        `Docker at ${describeEndpoint(endpoint)} is not ready: ${error.message}`,
+        {
+          cause: error,
+        },
+      );
+    }
+    throw error;
+  }
+  const { ServerVersion, OperatingSystem, Architecture, NCPU, MemTotal, SecurityOptions } = info;
+  if (
+    typeof ServerVersion !== "string" ||
+    typeof OperatingSystem !== "string" ||
+    typeof Architecture !== "string" ||
+    typeof NCPU !== "number" ||
+    typeof MemTotal !== "number"
+  ) {
+    throw new TorbizError(
+      "docker-unexpected-answer",
+      `The answer to /info at ${describeEndpoint(endpoint)} is not as Docker sends it.`,
+    );
+  }
+  return {
+    version: ServerVersion,
+    apiVersion,
+    operatingSystem: OperatingSystem,
+    architecture: Architecture,
+    cpus: NCPU,
+    memoryBytes: MemTotal,
+    rootless: Array.isArray(SecurityOptions) && SecurityOptions.includes("name=rootless"),
+  };
+}
+
+function isOlder(version: string, than: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const [thanMajor = 0, thanMinor = 0] = than.split(".").map(Number);
+  return major < thanMajor || (major === thanMajor && minor < thanMinor);
+}
+
+/** The failure to tell about, with a next step that fits the engine and the platform. */
+async function explain(failures: readonly Failure[], surroundings: DockerSurroundings): Promise<Preflight> {
+  const rank = ({ state, error }: Failure) =>
+    // A socket file that nobody listens at any more names the engine that was used.
+    NEAREST_FIRST.indexOf(state) + (state === "not-running" && isAbsent(error) ? 1 : 0);
+  const [nearest] = [...failures].sort((a, b) => rank(a) - rank(b));
+  if (!nearest) throw new TorbizError("unexpected", "No Docker socket is known for this platform.");
+  const { platform } = surroundings;
+  const { state, endpoint, error } = nearest;
+  const app = await installedApp(surroundings);
+  if (failures.every((each) => isAbsent(each.error)) && !app && !(await hasCli(surroundings))) {
+    return { state: "not-installed", error: notInstalled(failures, platform), endpoint };
+  }
+  const hint = nextStep(nearest, surroundings, app);
+  if (!hint) return { state, error, endpoint };
+  const several = state === "not-running" && failures.length > 1;
+  const { details, cause } = error;
+  return {
+    state,
+    error: new TorbizError(error.code, several ? nobody(failures) : error.message, { ...hint, details, cause }),
+    endpoint,
+  };
+}
+
+function nextStep({ state, endpoint }: Failure, { platform }: DockerSurroundings, app?: string) {
+  const start = startAdvice(endpoint, platform, app);
+  switch (state) {
+    case "not-running":
+      return { hint: `${start.how}, wait until it runs, and try again.${elsewhere(endpoint)}`, action: start.action };
+    case "not-answering":
+      return endpoint.tcp
+        ? { hint: `Check the address and the network to it, and that Docker runs there.${elsewhere(endpoint)}` }
+        : { hint: `If ${start.name} is paused, resume it; else restart it, and try again.`, action: start.action };
+    case "no-permission":
+      return platform === "linux"
+        ? undefined
+        : { hint: `Let your user read and write ${endpoint.socketPath ?? endpoint.url}, or restart ${start.name}.` };
+    default:
+      return undefined;
+  }
+}
+
+function elsewhere({ source, socketPath }: Endpoint): string {
+  switch (source) {
+    case "option":
+      return " If another Docker is meant, choose its host.";
+    case "DOCKER_HOST":
+      return " If another Docker is meant, change or unset DOCKER_HOST.";
+    case "context":
+      return " If another Docker is meant, choose it with `docker context use NAME`.";
+    case "socket":
+      return socketPath ? " If Docker listens elsewhere, choose its host." : "";
+  }
+}
+
+/** ENOENT: not even the socket file is there. */
+function isAbsent({ cause }: TorbizError): boolean {
+  return cause instanceof Error && (cause as NodeJS.ErrnoException).code === "ENOENT";
+}
+
+function nobody(failures: readonly Failure[]): string {
+  const stale = failures.filter(({ error }) => !isAbsent(error)).map(({ endpoint }) => endpoint.url);
+  if (stale.length > 0) return `Nothing listens at ${stale.join(", ")}.`;
+  return `None of the known Docker sockets is there (such as ${failures[0]?.endpoint.url}).`;
+}
+
+function notInstalled(failures: readonly Failure[], platform: NodeJS.Platform): TorbizError {
+  const message = `There is no docker command and no Docker socket (such as ${failures[0]?.endpoint.url}).`;
+  if (platform !== "linux") return new TorbizError("docker-not-installed", message);
+  return new TorbizError("docker-not-installed", message, {
+    hint: `Install it, for example with \`sudo apt-get install docker.io\` on Debian or Ubuntu, or see ${DOCKER_ENGINE_URL}`,
+    action: { title: "Install Docker", url: DOCKER_ENGINE_URL },
+  });
+}
+
+async function installedApp({ home, platform, root = "/" }: DockerSurroundings): Promise<string | undefined> {
+  if (platform !== "darwin") return undefined;
+  for (const app of engineApps) {
+    for (const folder of [join(root, "Applications"), join(home, "Applications")]) {
+      if (await exists(join(folder, `${app}.app`))) return app;
+    }
+  }
+  return undefined;
+}
+
+async function hasCli(surroundings: DockerSurroundings): Promise<boolean> {
+  return findDockerCli(surroundings).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
