@@ -1,0 +1,405 @@
+import { Agent as HttpAgent } from "node:http";
+import { Agent as HttpsAgent } from "node:https";
+import { setTimeout as sleep } from "node:timers/promises";
+import Dockerode from "dockerode";
+import { TorbizError } from "../errors";
+import { attachStdin } from "./attach";
+import { demultiplex, type LogLine } from "./demux";
+import { interrupted, startLimits, toDockerError, type Limits } from "./docker-error";
+import { describeEndpoint, type Endpoint } from "./endpoint";
+import { getJson, inspectContainer } from "./http";
+
+export interface ImageFacts {
+  /** "sha256:..." */
+  id: string;
+  labels: Readonly<Record<string, string>>;
+  /** ISO 8601. */
+  created: string;
+  sizeBytes: number;
+  /** "amd64", "arm64" */
+  architecture: string;
+}
+
+export interface LogOptions {
+  /** Go on with new lines until the container ends. */
+  follow?: boolean;
+  /** Only this many of the last lines; all when absent. */
+  tail?: number;
+  /** Only lines stamped at or after this `LogLine.time`: the line it comes from is repeated. */
+  since?: string;
+  /** Ends the iteration quietly. */
+  signal?: AbortSignal;
+}
+
+export interface RunOptions {
+  image: string;
+  name: string;
+  /** As for `createContainer`; without a TTY. */
+  options: ContainerOptions;
+  onLine?: (line: LogLine) => void;
+  /** Kills and removes the container; `run` then throws. */
+  signal?: AbortSignal;
+}
+
+export interface RunResult {
+  exitCode: number;
+  /** The last 50 lines, both streams. */
+  lines: string[];
+}
+
+/** What a container is made from, in the Engine API's words; limits and name are given apart. */
+export type ContainerOptions = Omit<Dockerode.ContainerCreateOptions, "name" | "abortSignal">;
+
+/** The newest API that this code was written for; an older engine's own is used with it. */
+const NEWEST_API = "1.47";
+const QUICK_MS = 10_000;
+/** Docker Desktop may have to wake its virtual machine first. */
+const SLOW_MS = 30_000;
+const STDIN_GRACE_MS = 3_000;
+const KEPT_LINES = 50;
+
+/**
+ * The Docker Engine API by dockerode, as far as Torbiz needs it. Every call ends within its limit, and every failure is
+ * a TorbizError: dockerode itself waits for ever on an engine that dies in the middle of an answer.
+ *
+ * @example
+ * const engine = new Engine(endpoint, facts.apiVersion);
+ * const container = await engine.inspect("torbiz-petals-seeder");
+ */
+export class Engine {
+  private readonly docker: Dockerode;
+  private readonly version: string;
+
+  /**
+   * @param apiVersion the engine's newest, "1.41"
+   * @throws TorbizError docker-host-unsupported when DOCKER_HOST or its TLS files are unusable
+   */
+  constructor(
+    readonly endpoint: Endpoint,
+    apiVersion: string,
+  ) {
+    this.version = minorOf(apiVersion) < minorOf(NEWEST_API) ? apiVersion : NEWEST_API;
+    this.docker = connect(endpoint, this.version);
+  }
+
+  /** An image by tag or id, undefined when the engine has none. */
+  async image(tag: string): Promise<ImageFacts | undefined> {
+    // dockerode gives its image inspect no abort signal.
+    const path = `/v${this.version}/images/${encodeURIComponent(tag)}/json`;
+    const info = (await this.unlessStatus([404], () => getJson(this.endpoint, path, { timeoutMs: QUICK_MS }))) as
+      Dockerode.ImageInspectInfo | undefined;
+    if (!info) return undefined;
+    this.check(typeof info.Id === "string" && typeof info.Architecture === "string", "image");
+    return {
+      id: info.Id,
+      labels: info.Config?.Labels ?? {},
+      created: info.Created,
+      sizeBytes: info.Size,
+      architecture: info.Architecture,
+    };
+  }
+
+  /** A container by name or id, undefined when there is none. */
+  async inspect(nameOrId: string): Promise<Dockerode.ContainerInspectInfo | undefined> {
+    const info = (await inspectContainer(this.endpoint, nameOrId, { timeoutMs: QUICK_MS })) as
+      Dockerode.ContainerInspectInfo | undefined;
+    if (!info) return undefined;
+    this.check(typeof info.Id === "string" && typeof info.State?.Status === "string", "container");
+    return info;
+  }
+
+  /**
+   * All containers with a label, running or not.
+   * @param label "key" or "key=value"
+   */
+  async list(label: string): Promise<Dockerode.ContainerInfo[]> {
+    const found = await this.call(QUICK_MS, (abortSignal) =>
+      this.docker.listContainers({ all: true, filters: { label: [label] }, abortSignal }),
+    );
+    this.check(Array.isArray(found), "list of containers");
+    return found;
+  }
+
+  /**
+   * Makes a container and returns its id.
+   * @throws TorbizError image-missing; docker-request-failed with `details.statusCode` 409 when the name is taken
+   */
+  async createContainer(name: string, options: ContainerOptions): Promise<string> {
+    const container = await this.call(SLOW_MS, (abortSignal) =>
+      this.docker.createContainer({ ...options, name, abortSignal }),
+    );
+    this.check(typeof container.id === "string", "new container");
+    return container.id;
+  }
+
+  /**
+   * Starts a container; one that runs already is left as it is.
+   * @throws TorbizError port-in-use, disk-full, ...: the container is still there then, and the caller's to remove
+   */
+  async start(id: string): Promise<void> {
+    await this.unlessStatus([304], () =>
+      this.call(SLOW_MS, (abortSignal) => this.docker.getContainer(id).start({ abortSignal })),
+    );
+  }
+
+  /** Starts a container made with OpenStdin and StdinOnce, writes `text` to its stdin and closes that. */
+  async startWithStdin(id: string, text: string): Promise<void> {
+    const limits = { timeoutMs: SLOW_MS };
+    const stdin = await attachStdin(this.endpoint, this.version, id, limits);
+    const { abortSignal, timeout } = startLimits(limits);
+    try {
+      await this.start(id);
+      await new Promise<void>((resolve, reject) => {
+        abortSignal.addEventListener("abort", () => reject(new Error("aborted")), { once: true });
+        stdin.on("error", reject);
+        // The engine closes the stream when it has passed everything on. Should one keep it open while the container
+        // runs, all is in its hands by then.
+        stdin.on("close", resolve);
+        stdin.resume();
+        stdin.end(text, () => setTimeout(resolve, STDIN_GRACE_MS).unref());
+      });
+    } catch (error) {
+      throw toDockerError(error, this.endpoint, limits, timeout);
+    } finally {
+      stdin.destroy();
+    }
+  }
+
+  /**
+   * Sends the container's stop signal, and kills it after `seconds`. Resolves when it has ended; one that has ended
+   * already, or is gone, is fine.
+   */
+  async stop(id: string, seconds: number): Promise<void> {
+    await this.unlessStatus([304, 404], () =>
+      this.call(seconds * 1_000 + 15_000, (abortSignal) =>
+        this.docker.getContainer(id).stop({ t: seconds, abortSignal }),
+      ),
+    );
+  }
+
+  /** Sends a signal ("SIGINT") to a container; one that has ended already, or is gone, is fine. */
+  async kill(id: string, signal: string): Promise<void> {
+    await this.unlessStatus([404, 409], () =>
+      this.call(QUICK_MS, (abortSignal) => this.docker.getContainer(id).kill({ signal, abortSignal })),
+    );
+  }
+
+  /**
+   * Removes a container and its anonymous volumes; resolves when its name is free. One that is gone, or that somebody
+   * else is removing, is fine.
+   * @throws TorbizError docker-request-failed when it runs and `force` isn't set
+   */
+  async remove(id: string, { force }: { force: boolean }): Promise<void> {
+    try {
+      await this.unlessStatus([404], () =>
+        this.call(SLOW_MS, (abortSignal) => this.docker.getContainer(id).remove({ force, v: true, abortSignal })),
+      );
+    } catch (error) {
+      if (statusOf(error) !== 409 || !/already in progress/i.test((error as Error).message)) throw error;
+    }
+    // The name stays taken a while after a removal that somebody else began.
+    await this.until(id, SLOW_MS, "is still being removed", (info) => info === undefined);
+  }
+
+  /** Makes a volume unless there is one of that name. */
+  async ensureVolume(name: string, labels: Record<string, string>): Promise<void> {
+    await this.call(SLOW_MS, (abortSignal) =>
+      this.docker.createVolume({ Name: name, Labels: { ...labels }, abortSignal }),
+    );
+  }
+
+  /** Makes a bridge network unless there is one of that name. */
+  async ensureNetwork(name: string, labels: Record<string, string>): Promise<void> {
+    await this.unlessStatus([409], () =>
+      this.call(SLOW_MS, (abortSignal) =>
+        // CheckDuplicate: engines before API 1.44 make a second network of the same name without it.
+        this.docker.createNetwork({
+          Name: name,
+          Driver: "bridge",
+          CheckDuplicate: true,
+          Labels: { ...labels },
+          abortSignal,
+        }),
+      ),
+    );
+  }
+
+  /**
+   * A container's log, line by line. Ends when the log does (for `follow`: when the container ends), or quietly by
+   * `signal` or by leaving the loop.
+   * @throws TorbizError docker-not-answering when the connection is cut: inspect, then go on with `since`
+   */
+  async *logs(id: string, { follow = false, tail, since, signal }: LogOptions = {}): AsyncGenerator<LogLine> {
+    if (signal?.aborted) return;
+    const limits: Limits = { timeoutMs: SLOW_MS, signal };
+    // One signal serves the way to the first byte and, for `follow`, the stream after it: only the former has a limit.
+    const end = new AbortController();
+    const late = new AbortController();
+    const timer = setTimeout(() => {
+      late.abort();
+      end.abort();
+    }, limits.timeoutMs);
+    const onAbort = () => end.abort();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const options = {
+      stdout: true,
+      stderr: true,
+      timestamps: true,
+      ...(tail !== undefined && { tail }),
+      ...(since && { since: toSince(since) }),
+      abortSignal: end.signal,
+    };
+    const container = this.docker.getContainer(id);
+    try {
+      const source = follow
+        ? ((await container.logs({ ...options, follow: true })) as AsyncIterable<Buffer> & NodeJS.ReadableStream)
+        : [asBuffer(await container.logs({ ...options, follow: false }))];
+      clearTimeout(timer);
+      yield* demultiplex(source);
+    } catch (error) {
+      if (signal?.aborted) return;
+      throw toDockerError(error, this.endpoint, limits, late.signal);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+      end.abort();
+    }
+  }
+
+  /**
+   * Runs a one-off container to its end and removes it, whatever happens.
+   * @throws TorbizError interrupted (or what `signal` was aborted with); a non-zero exit code is a result, not an error
+   */
+  async run({ image, name, options, onLine, signal }: RunOptions): Promise<RunResult> {
+    if (signal?.aborted) throw interrupted(signal);
+    const id = await this.createContainer(name, { ...options, Image: image });
+    let result: RunResult;
+    try {
+      result = await this.runToEnd(id, onLine, signal);
+    } catch (error) {
+      // The first failure is the one to tell about; what can't be removed now carries our label.
+      await this.remove(id, { force: true }).catch(() => undefined);
+      throw error;
+    }
+    await this.remove(id, { force: true });
+    return result;
+  }
+
+  private async runToEnd(id: string, onLine: RunOptions["onLine"], signal?: AbortSignal): Promise<RunResult> {
+    await this.start(id);
+    const lines: string[] = [];
+    for await (const line of this.logs(id, { follow: true, signal })) {
+      onLine?.(line);
+      lines.push(line.text);
+      if (lines.length > KEPT_LINES) lines.shift();
+    }
+    if (signal?.aborted) throw interrupted(signal);
+    // The log's end comes a moment before the engine notes the container's.
+    const ended = await this.until(id, SLOW_MS, "closed its log but doesn't end", (info) => !info?.State.Running);
+    if (!ended) {
+      throw new TorbizError("docker-request-failed", "The container was removed by somebody else before it ended.");
+    }
+    return { exitCode: ended.State.ExitCode, lines };
+  }
+
+  /** Inspects until `reached`, and returns that last answer. */
+  private async until(
+    id: string,
+    timeoutMs: number,
+    trouble: string,
+    reached: (info: Dockerode.ContainerInspectInfo | undefined) => boolean,
+  ): Promise<Dockerode.ContainerInspectInfo | undefined> {
+    const timeout = AbortSignal.timeout(timeoutMs);
+    for (;;) {
+      const info = await this.inspect(id);
+      if (reached(info)) return info;
+      if (timeout.aborted) {
+        throw new TorbizError("docker-not-answering", `The container ${info?.Name.slice(1) ?? id} ${trouble}.`);
+      }
+      await sleep(100);
+    }
+  }
+
+  /** Each call gets a signal and options of its own: docker-modem deletes the signal from the options it is given. */
+  private async call<T>(timeoutMs: number, request: (abortSignal: AbortSignal) => Promise<T>): Promise<T> {
+    const limits = { timeoutMs };
+    const { abortSignal, timeout } = startLimits(limits);
+    try {
+      return await request(abortSignal);
+    } catch (error) {
+      throw toDockerError(error, this.endpoint, limits, timeout);
+    }
+  }
+
+  private async unlessStatus<T>(statuses: readonly number[], request: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await request();
+    } catch (error) {
+      const status = statusOf(error);
+      if (status !== undefined && statuses.includes(status)) return undefined;
+      throw error;
+    }
+  }
+
+  /** dockerode hands on whatever came with a 200, also a proxy's HTML. */
+  private check(fits: boolean, what: string): void {
+    if (fits) return;
+    throw new TorbizError(
+      "docker-unexpected-answer",
+      `The answer about the ${what} from ${describeEndpoint(this.endpoint)} is not as Docker sends it.`,
+    );
+  }
+}
+
+function connect(endpoint: Endpoint, version: string): Dockerode {
+  const { socketPath, tcp } = endpoint;
+  const secure = tcp?.protocol === "https";
+  // The types of dockerode leave out the agent, which docker-modem takes. No kept-alive connections: the engine may
+  // close an idle one as the next request is written.
+  const options: Dockerode.DockerOptions & { agent: HttpAgent } = {
+    // Named even when undefined: docker-modem fills what is absent from DOCKER_HOST.
+    socketPath,
+    protocol: secure ? "https" : "http",
+    host: tcp?.host,
+    port: tcp?.port,
+    ca: tcp?.ca,
+    cert: tcp?.cert,
+    key: tcp?.key,
+    version: `v${version}`,
+    agent: secure
+      ? new HttpsAgent({ keepAlive: false, rejectUnauthorized: !tcp?.skipVerify })
+      : new HttpAgent({ keepAlive: false }),
+  };
+  try {
+    return new Dockerode(options);
+  } catch (error) {
+    // docker-modem reads DOCKER_HOST and DOCKER_CERT_PATH even when told otherwise.
+    throw new TorbizError("docker-host-unsupported", `DOCKER_HOST or DOCKER_CERT_PATH is unusable: ${String(error)}`, {
+      hint: "Correct or unset them, and try again.",
+      cause: error,
+    });
+  }
+}
+
+function minorOf(version: string): number {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return major * 1_000 + minor;
+}
+
+function statusOf(error: unknown): number | undefined {
+  const status = error instanceof TorbizError ? error.details?.statusCode : undefined;
+  return typeof status === "number" ? status : undefined;
+}
+
+/** An empty log comes as an empty Buffer; a log that happens to be JSON is parsed by docker-modem, but frames never are. */
+function asBuffer(value: unknown): Buffer {
+  if (Buffer.isBuffer(value)) return value;
+  throw new TorbizError("docker-unexpected-answer", "Docker's log isn't in the format it should have.");
+}
+
+/** The API wants "seconds.nanoseconds" since 1970, and all nine digits so that no line is lost or repeated needlessly. */
+function toSince(time: string): string {
+  const nanoseconds = /\.(\d+)/.exec(time)?.[1] ?? "";
+  const seconds = Math.floor(Date.parse(time) / 1_000);
+  return `${seconds}.${nanoseconds.padEnd(9, "0").slice(0, 9)}`;
+}
