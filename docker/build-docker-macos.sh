@@ -1,0 +1,299 @@
+#!/usr/bin/env bash
+# Builds Torbiz's image. The app runs this very script; by hand it does the same. Kept to bash 3.2 and the tools of a bare Mac.
+#
+# What it writes goes to the terminal and to a log. Lines that begin with "torbiz:" are for the app:
+#   torbiz: build pid=PID tag=TAG base=IMAGE inputs=HASH      always the first line of a log
+#   torbiz: step context|image|check|tag
+#   torbiz: done image=ID | torbiz: failed step=STEP          one of these three is the last line
+#   torbiz: cancelled
+set -euo pipefail
+
+DEFAULT_BASE_IMAGE=python:3.11-slim-bookworm
+# What the set-up of a machine without an image registry leaves under this name; never pulled.
+BASE_IMAGE_STAND_IN=torbiz-base:bookworm
+EXIT_FAILED=1 EXIT_USAGE=2 EXIT_NO_DOCKER=69 EXIT_BUSY=75
+
+usage() {
+  cat <<'USAGE'
+Builds Torbiz's image with docker, checks it, and only then gives it its name.
+
+Usage: build-docker-macos.sh [options]
+
+  --tag TAG          Name of the image. Default: torbiz-petals-macos:latest
+  --no-cache         Build every step anew.
+  --platform P       Build for linux/amd64 or linux/arm64 instead of this computer's own.
+  --base-image I     Image with Python 3.11 to build on. Default: python:3.11-slim-bookworm
+  --wheels DIR       Folder of Python wheels to take before the package index.
+  --ca-bundle FILE   Certificates to trust while downloading.
+  --index-url URL    Package index. It stays in the image's history: no passwords in it.
+  --log FILE         Where the log goes. Default: ~/.torbiz/logs/build-TAG.log
+  --lock FILE        What keeps a second build of the same tag away. Default: ~/.torbiz/run/build-TAG.lock
+  --inputs-hash      Print the hash of what the image is made from, and build nothing.
+  --help             Print this.
+
+Environment: TORBIZ_BASE_IMAGE, TORBIZ_WHEELS (or PIP_FIND_LINKS), TORBIZ_CA_BUNDLE (or PIP_CERT, SSL_CERT_FILE),
+PIP_INDEX_URL, TORCH_INDEX_URL, TORBIZ_HOME (instead of ~/.torbiz), TORBIZ_INSTANCE (the tag's last part), and docker's own.
+
+Exit codes: 0 built, 1 failed, 2 wrong usage, 69 no docker command, 75 this tag is being built already, 130/143 cancelled.
+USAGE
+}
+
+usage_error() {
+  echo "build-docker-macos.sh: $1. See --help." >&2
+  exit "$EXIT_USAGE"
+}
+
+tag=torbiz-petals-macos:${TORBIZ_INSTANCE:-latest}
+base_image=${TORBIZ_BASE_IMAGE:-}
+wheels=${TORBIZ_WHEELS:-}
+ca_bundle=${TORBIZ_CA_BUNDLE:-${PIP_CERT:-${SSL_CERT_FILE:-}}}
+index_url=${PIP_INDEX_URL:-}
+torch_index_url=${TORCH_INDEX_URL:-}
+platform='' log='' lock='' no_cache='' only_hash=''
+# pip takes addresses in this variable as well; a build can only take a folder.
+if [ -z "$wheels" ] && [ -d "${PIP_FIND_LINKS:-}" ]; then wheels=$PIP_FIND_LINKS; fi
+
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --help | -h) usage; exit 0 ;;
+    --no-cache) no_cache=yes; shift; continue ;;
+    --inputs-hash) only_hash=yes; shift; continue ;;
+    --tag | --platform | --base-image | --wheels | --ca-bundle | --index-url | --log | --lock)
+      [ -n "${2:-}" ] || usage_error "$1 needs a value" ;;
+    *) usage_error "unknown option $1" ;;
+  esac
+  case "$1" in
+    --tag) tag=$2 ;;
+    --platform) platform=$2 ;;
+    --base-image) base_image=$2 ;;
+    --wheels) wheels=$2 ;;
+    --ca-bundle) ca_bundle=$2 ;;
+    --index-url) index_url=$2 ;;
+    --log) log=$2 ;;
+    --lock) lock=$2 ;;
+  esac
+  shift 2
+done
+
+[ -z "$wheels" ] || [ -d "$wheels" ] || usage_error "the wheel folder $wheels does not exist"
+[ -z "$ca_bundle" ] || [ -r "$ca_bundle" ] || usage_error "the CA bundle $ca_bundle can't be read"
+case "$index_url $torch_index_url" in
+  *://*@*) usage_error "the index address holds a user or password, which would stay in the image's history" ;;
+esac
+
+files=$(cd "$(dirname "$0")/.." && pwd)
+
+# A launcher's PATH misses docker and, worse, the credential helpers that lie beside it.
+for folder in "$HOME/.docker/bin" /usr/local/bin /opt/homebrew/bin "$HOME/.orbstack/bin" \
+  /Applications/Docker.app/Contents/Resources/bin "$HOME/.rd/bin"; do
+  PATH=$PATH:$folder
+done
+if ! docker_cli=$(command -v docker); then
+  echo "build-docker-macos.sh: the docker command was not found. Install Docker Desktop from" \
+    "https://www.docker.com/products/docker-desktop" >&2
+  exit "$EXIT_NO_DOCKER"
+fi
+PATH=$(dirname "$docker_cli"):$PATH
+export PATH
+
+has_image() { docker image inspect "$1" >/dev/null 2>&1; }
+
+if [ -z "$base_image" ]; then
+  base_image=$DEFAULT_BASE_IMAGE
+  if ! has_image "$DEFAULT_BASE_IMAGE" && has_image "$BASE_IMAGE_STAND_IN"; then base_image=$BASE_IMAGE_STAND_IN; fi
+fi
+
+sha256() {
+  if command -v sha256sum >/dev/null 2>&1; then sha256sum "$@"; else shasum -a 256 "$@"; fi
+}
+
+list_inputs() {
+  cd "$files" && find .dockerignore docker/Dockerfile.macos python/requirements/build.txt python/requirements/petals.txt \
+    python/requirements/starter.txt python/torbiz -type f ! -name '*.pyc' ! -name .DS_Store ! -path '*/__pycache__/*'
+}
+
+# Of names and contents, in a fixed order. Wheels and certificates are only ways to the same packages: the locks pin those.
+inputs_hash() {
+  {
+    echo "base $base_image"
+    list_inputs | LC_ALL=C sort | while IFS= read -r input; do sha256 "$files/$input" | cut -d ' ' -f 1; echo "$input"; done
+  } | sha256 | cut -d ' ' -f 1
+}
+
+inputs=$(inputs_hash)
+if [ -n "$only_hash" ]; then
+  echo "$inputs"
+  exit 0
+fi
+
+home=${TORBIZ_HOME:-$HOME/.torbiz}
+file_name=build-${tag//[^A-Za-z0-9._-]/-}
+log=${log:-$home/logs/$file_name.log}
+lock=${lock:-$home/run/$file_name.lock}
+case "$log" in /*) ;; *) log=$PWD/$log ;; esac
+case "$lock" in /*) ;; *) lock=$PWD/$lock ;; esac
+# Under the lock and always at the same place, so that the next build removes what a killed one left.
+work=$lock.work
+(umask 077 && mkdir -p "$(dirname "$log")" "$(dirname "$lock")")
+
+json_text() { printf '%s' "$1" | sed 's/[\\"]/\\&/g'; }
+
+lock_pid() { sed -n 's/.*"pid":\([0-9]*\).*/\1/p' "$1" 2>/dev/null || true; }
+
+# Whether the pid is a build: a pid alone may have gone to another program since.
+is_build() {
+  if ! command -v ps >/dev/null 2>&1; then
+    kill -0 "${1:-none}" 2>/dev/null
+    return
+  fi
+  case "$(ps -p "${1:-0}" -o command= 2>/dev/null)" in *build-docker-macos*) return 0 ;; *) return 1 ;; esac
+}
+
+# A hard link appears at once with its whole content, and fails where a lock is.
+take_lock() {
+  local note=$lock.$$ old=$lock.$$.old holder=''
+  printf '{"pid":%d,"startedAt":"%s","log":"%s","tag":"%s"}\n' \
+    $$ "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$(json_text "$log")" "$(json_text "$tag")" >"$note"
+  for _ in 1 2 3; do
+    if ln "$note" "$lock" 2>/dev/null; then
+      rm -f "$note"
+      return 0
+    fi
+    holder=$(lock_pid "$lock")
+    if is_build "$holder"; then break; fi
+    # Its build is dead. Somebody else may see that in the same moment: the one whose move takes away the dead lock goes on.
+    if mv "$lock" "$old" 2>/dev/null && [ "$(lock_pid "$old")" != "$holder" ]; then ln "$old" "$lock" 2>/dev/null || true; fi
+    rm -f "$old"
+  done
+  rm -f "$note"
+  echo "build-docker-macos.sh: $tag is being built already, by process ${holder:-?}." >&2
+  sed -n 's/.*"log":"\([^"]*\)".*/See its log: \1/p' "$lock" >&2 || true
+  return "$EXIT_BUSY"
+}
+take_lock || exit $?
+
+build_pid='' tee_pid='' step=context ended=''
+check_container=torbiz-build-check-$$
+
+end() {
+  ended=yes
+  echo "torbiz: $1"
+}
+
+clean_up() {
+  [ -n "$ended" ] || end "failed step=$step"
+  docker rm --force "$check_container" >/dev/null 2>&1 || true
+  if has_image "$tag-building"; then docker rmi "$tag-building" >/dev/null 2>&1 || true; fi
+  rm -rf "$work"
+  rm -f "$lock"
+  exec >&- 2>&-
+  [ -z "$tee_pid" ] || wait "$tee_pid" || true
+}
+
+cancel() {
+  trap '' INT TERM HUP
+  docker rm --force "$check_container" >/dev/null 2>&1 || true
+  # The engine ends its build when the one who asked for it is gone.
+  if [ -n "$build_pid" ]; then
+    kill -TERM "$build_pid" 2>/dev/null || true
+    wait "$build_pid" 2>/dev/null || true
+  fi
+  end cancelled
+  exit "$1"
+}
+
+trap clean_up EXIT
+trap 'cancel 130' INT
+trap 'cancel 143' TERM HUP
+
+rm -rf "$work"
+(umask 077 && mkdir "$work" && : >"$log")
+mkfifo "$work/output"
+exec 3>&1
+# -i: Ctrl-C reaches every process of the terminal, and the last words must still be written.
+tee -i -a "$log" <"$work/output" >&3 &
+tee_pid=$!
+exec >"$work/output" 2>&1 3>&-
+
+fail() {
+  local at
+  # How the classic builder and BuildKit name the instruction they failed at.
+  at=$(sed -n -e 's/^\(Step [0-9]*\/[0-9]* : .*\)/\1/p' -e 's/^ > \(\[.*\):$/\1/p' "$log" | tail -n 1)
+  [ "$step" != image ] || echo "Failed at: ${at:-the start}"
+  echo "The whole log is $log"
+  end "failed step=$step"
+  exit "$EXIT_FAILED"
+}
+
+# In the background, because bash answers signals only between commands and while it waits.
+attempt() {
+  local code=0
+  "$@" &
+  build_pid=$!
+  wait "$build_pid" || code=$?
+  build_pid=''
+  return "$code"
+}
+
+echo "torbiz: build pid=$$ tag=$tag base=$base_image inputs=$inputs"
+echo "The log is $log"
+
+echo "torbiz: step context"
+context=$work/context
+list_inputs | while IFS= read -r input; do
+  mkdir -p "$context/$(dirname "$input")"
+  cp "$files/$input" "$context/$input"
+done
+mkdir -p "$context/docker/inputs/wheels"
+cp "$files/docker/inputs/README.txt" "$context/docker/inputs/"
+[ -z "$ca_bundle" ] || cp "$ca_bundle" "$context/docker/inputs/ca-bundle.pem"
+if [ -n "$wheels" ]; then
+  for wheel in "$wheels"/*.whl; do
+    [ -f "$wheel" ] || continue
+    # Only what the locks name: the folder may hold many others.
+    name=$(basename "$wheel" | cut -d - -f 1 | tr '_.' '--')
+    version=$(basename "$wheel" | cut -d - -f 2)
+    grep -qiF "$name==$version " "$files"/python/requirements/{build,starter,petals}.txt || continue
+    ln "$wheel" "$context/docker/inputs/wheels/" 2>/dev/null || cp "$wheel" "$context/docker/inputs/wheels/"
+    echo "Using $(basename "$wheel") from $wheels"
+  done
+fi
+
+step=image
+echo "torbiz: step image"
+set -- --force-rm --file docker/Dockerfile.macos --tag "$tag-building" \
+  --build-arg "BASE_IMAGE=$base_image" --build-arg "TORBIZ_INPUTS=$inputs"
+[ -z "$index_url" ] || set -- "$@" --build-arg "PIP_INDEX_URL=$index_url"
+[ -z "$torch_index_url" ] || set -- "$@" --build-arg "TORCH_INDEX_URL=$torch_index_url"
+[ -z "$platform" ] || set -- "$@" --platform "$platform"
+[ -z "$no_cache" ] || set -- "$@" --no-cache
+cd "$context"
+# Not --progress=plain: the classic builder refuses the option, and overlooks the variable.
+BUILDKIT_PROGRESS=plain attempt docker build "$@" . || fail
+
+step=check
+echo "torbiz: step check"
+check='
+import subprocess
+from pathlib import Path
+import torbiz.petals_compat
+import accelerate, hivemind, peft, petals, torch
+p2pd = Path(hivemind.__file__).parent / "hivemind_cli" / "p2pd"
+subprocess.run([p2pd, "-help"], check=True, capture_output=True)
+print("Works without network: torch", torch.__version__, "petals", petals.__version__, "peft", peft.__version__,
+      "accelerate", accelerate.__version__, "p2pd")
+'
+attempt docker run --rm --name "$check_container" --network none --read-only --cap-drop ALL \
+  --security-opt no-new-privileges --pids-limit 256 --tmpfs /tmp --tmpfs /cache:uid=10001 \
+  --entrypoint python "$tag-building" -W ignore -c "$check" || fail
+
+step=tag
+echo "torbiz: step tag"
+previous=$(docker image inspect --format '{{.Id}}' "$tag" 2>/dev/null || true)
+docker tag "$tag-building" "$tag" || fail
+image=$(docker image inspect --format '{{.Id}}' "$tag") || fail
+# The image that had the name goes, unless it has another one or a container needs it.
+if [ -n "$previous" ] && [ "$(docker image inspect --format '{{.RepoTags}}' "$previous" 2>/dev/null)" = "[]" ]; then
+  docker rmi "$previous" >/dev/null 2>&1 || true
+fi
+end "done image=$image"
