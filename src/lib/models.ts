@@ -1,0 +1,90 @@
+import { TorbizError } from "./errors";
+
+/** A language model that can be shared and asked. */
+export interface Model {
+  /** Kebab-case; names the model's folder in the home folder. */
+  id: string;
+  title: string;
+  /** `starter`: prepared on this computer, with no account and no hub. `hub`: loaded from the model hub by `repository`. */
+  kind: "starter" | "hub";
+  /** The hub's name of it, "owner/name". */
+  repository?: string;
+  /** Transformer blocks: what peers divide among themselves. */
+  blocks: number;
+  /** The key under which peers announce and look for its blocks: peers with another one never meet. */
+  dhtPrefix: string;
+  /** SPDX identifier. */
+  license: string;
+  /** One line for people who choose. */
+  note: string;
+}
+
+/** What is shared and asked unless told otherwise. */
+export const defaultModel: Model = {
+  id: "smollm2-135m-instruct",
+  title: "SmolLM2 135M Instruct",
+  kind: "starter",
+  blocks: 30,
+  dhtPrefix: "smollm2-135m-instruct-hf",
+  license: "Apache-2.0",
+  note: "Small and quick to try: comes with Torbiz, needs no account.",
+};
+
+/** All of them, the simplest first. */
+export const MODELS: readonly Model[] = [
+  defaultModel,
+  {
+    id: "tinyllama-1.1b-chat-v1.0",
+    title: "TinyLlama 1.1B Chat",
+    kind: "hub",
+    repository: "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
+    blocks: 22,
+    // As Petals derives it from a Llama's repository (petals/models/llama/config.py): the name, "." as "-", and "-hf".
+    dhtPrefix: "TinyLlama-1-1B-Chat-v1-0-hf",
+    license: "Apache-2.0",
+    note: "Larger and better: about 4 GB from the Hugging Face hub.",
+  },
+];
+
+/**
+ * The model that a person names, by id or repository, in any case.
+ * @throws TorbizError model-unknown with the known ids, and the one that may have been meant
+ *
+ * @example
+ * findModel("TinyLlama/TinyLlama-1.1B-Chat-v1.0").blocks; // 22
+ */
+export function findModel(name: string): Model {
+  const wanted = name.trim().toLowerCase();
+  const found = MODELS.find((model) => namesOf(model).includes(wanted));
+  if (found) return found;
+  const meant = MODELS.find((model) => namesOf(model).some((known) => isClose(wanted, known)));
+  const ids = MODELS.map((model) => model.id).join(", ");
+  throw new TorbizError("model-unknown", `Torbiz doesn't know the model "${name}".`, {
+    hint: `${meant ? `Did you mean ${meant.id}? ` : ""}It knows: ${ids}.`,
+    details: { known: MODELS.map((model) => model.id), ...(meant && { meant: meant.id }) },
+  });
+}
+
+function namesOf({ id, repository }: Model): string[] {
+  return repository ? [id, repository.toLowerCase()] : [id];
+}
+
+/** Whether `wanted` is a part of `known`, or a slip of the keyboard away from its beginning ("tinylama", "smolm2-135m"). */
+function isClose(wanted: string, known: string): boolean {
+  if (wanted.length < 3) return false;
+  return known.includes(wanted) || distanceToStart(wanted, known) <= Math.max(1, Math.floor(wanted.length / 4));
+}
+
+/** The fewest insertions, deletions and replacements that make `text` some beginning of `known` (Levenshtein). */
+function distanceToStart(text: string, known: string): number {
+  let row = Array.from({ length: known.length + 1 }, (_, index) => index);
+  for (const [index, char] of [...text].entries()) {
+    const next = [index + 1];
+    for (let column = 1; column <= known.length; column++) {
+      const replaced = (row[column - 1] ?? 0) + (known[column - 1] === char ? 0 : 1);
+      next.push(Math.min(replaced, (row[column] ?? 0) + 1, (next[column - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return Math.min(...row);
+}

@@ -1,0 +1,215 @@
+import { randomBytes } from "node:crypto";
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { interrupted } from "../docker/docker-error";
+import type { ContainerOptions, Engine, RunResult } from "../docker/engine";
+import { TorbizError } from "../errors";
+import { defaultModel } from "../models";
+import { LABELS, type Names } from "../names";
+import type { Paths } from "../paths";
+import type { OnProgress } from "../progress";
+import { VERSION } from "../version";
+
+export interface StarterOptions {
+  engine: Engine;
+  names: Names;
+  paths: Paths;
+  /** Whether the engine runs without root: its containers' root is this user then. */
+  rootless: boolean;
+  onProgress?: OnProgress;
+  /** Ends the preparation; nothing half-made is left. */
+  signal?: AbortSignal;
+}
+
+export interface StarterResult {
+  /** `petals/` for the seeder and the swarm's client, `gguf/` for llama.cpp. */
+  folder: string;
+  /** False when it was ready already. */
+  prepared: boolean;
+  seconds: number;
+}
+
+/** Version of the folder's layout: `FORMAT` in python/torbiz/starter.py. */
+const FORMAT = 1;
+const STAGE = "preparing-model";
+const CONTAINER_PREFIX = "torbiz-starter-";
+const MEMORY_BYTES = 1024 ** 3;
+/** It takes some ten seconds; a slow disk or another preparation before it may take minutes. */
+const LIMIT_MS = 20 * 60_000;
+/** Time to clear up after SIGTERM before the container is killed. */
+const GRACE_MS = 10_000;
+/** An ended container this old has nobody left who reads its exit code. */
+const ABANDONED_MS = 30_000;
+
+/**
+ * Makes the starter model ready in the home folder, by `torbiz.starter` in a one-off container of our image: locked
+ * down, without a network, as this user. Runs at the same time wait for each other.
+ *
+ * @throws TorbizError starter-failed, disk-full, home-not-writable, interrupted, or the engine's own
+ *
+ * @example
+ * const { folder } = await ensureStarterModel({ engine, names, paths, rootless: facts.rootless });
+ */
+export async function ensureStarterModel(options: StarterOptions): Promise<StarterResult> {
+  const { engine, names, paths, onProgress, signal } = options;
+  const started = performance.now();
+  const folder = join(paths.models, defaultModel.id);
+  await removeAbandoned(engine, names);
+  const state = await inspectFolder(folder);
+  if (state !== "ready") {
+    const message =
+      state === "damaged"
+        ? "The starter model's files are damaged: preparing them anew"
+        : "Preparing the starter model, once";
+    onProgress?.({ stage: STAGE, message, progress: null });
+    await prepare(options);
+    if ((await inspectFolder(folder)) !== "ready") {
+      throw new TorbizError("starter-failed", `The starter model was prepared, but ${folder} is not complete.`, {
+        hint: "Check that Docker may use that folder (file sharing in Docker's settings), and try again.",
+      });
+    }
+  }
+  if (signal?.aborted) throw interrupted(signal);
+  return { folder, prepared: state !== "ready", seconds: (performance.now() - started) / 1_000 };
+}
+
+/** A look at sizes, not at contents: it is done at each start. */
+async function inspectFolder(folder: string): Promise<"ready" | "damaged" | "absent"> {
+  try {
+    await stat(folder);
+  } catch {
+    return "absent";
+  }
+  try {
+    const note = JSON.parse(await readFile(join(folder, "ready.json"), "utf8")) as ReadyNote;
+    const files = Object.entries(note.files);
+    const sizes = await Promise.all(files.map(async ([name]) => (await stat(join(folder, name))).size));
+    return note.format === FORMAT && files.every(([, { size }], index) => sizes[index] === size) ? "ready" : "damaged";
+  } catch {
+    return "damaged";
+  }
+}
+
+/** What torbiz.starter writes last, as far as it is looked at here. */
+interface ReadyNote {
+  format: number;
+  /** By path in the folder. */
+  files: Record<string, { size: number }>;
+}
+
+async function prepare({ engine, names, paths, rootless, onProgress, signal }: StarterOptions): Promise<void> {
+  const name = CONTAINER_PREFIX + randomBytes(4).toString("hex");
+  const limit = AbortSignal.timeout(LIMIT_MS);
+  const ending = signal ? AbortSignal.any([signal, limit]) : limit;
+  const kill = new AbortController();
+  let killTimer: NodeJS.Timeout | undefined;
+  const onEnding = () => {
+    killTimer = setTimeout(() => kill.abort(ending.reason), GRACE_MS);
+    engine.kill(name, "SIGTERM").catch(() => undefined);
+  };
+  ending.addEventListener("abort", onEnding, { once: true });
+
+  let failure: { error: string; code: string } | undefined;
+  let result: RunResult;
+  try {
+    result = await engine.run({
+      image: names.image,
+      name,
+      options: containerOptions(names, paths, rootless),
+      signal: kill.signal,
+      onLine: ({ text }) => {
+        const line = parseLine(text);
+        if (line && "error" in line) failure = line;
+        else if (line) onProgress?.({ stage: STAGE, ...line });
+      },
+    });
+  } catch (error) {
+    throw ending.aborted ? endedBy(ending, limit) : error;
+  } finally {
+    clearTimeout(killTimer);
+    ending.removeEventListener("abort", onEnding);
+  }
+  if (ending.aborted) throw endedBy(ending, limit);
+  if (result.exitCode !== 0) throw toError(result, failure, paths);
+}
+
+function containerOptions(names: Names, paths: Paths, rootless: boolean): ContainerOptions {
+  return {
+    Entrypoint: ["python", "-m", "torbiz.starter"],
+    Cmd: ["--out", `/models/${defaultModel.id}`],
+    // The files are to belong to this user, not to the image's.
+    User: rootless ? "0:0" : `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`,
+    Labels: {
+      [LABELS.managed]: "1",
+      [LABELS.version]: VERSION,
+      [LABELS.instance]: names.instance,
+    },
+    Healthcheck: { Test: ["NONE"] },
+    Tty: false,
+    HostConfig: {
+      Init: true,
+      NetworkMode: "none",
+      ReadonlyRootfs: true,
+      CapDrop: ["ALL"],
+      SecurityOpt: ["no-new-privileges:true"],
+      Memory: MEMORY_BYTES,
+      MemorySwap: MEMORY_BYTES,
+      PidsLimit: 512,
+      Tmpfs: { "/tmp": "mode=1777,size=16m" },
+      LogConfig: { Type: "json-file", Config: { "max-size": "1m", "max-file": "1" } },
+      RestartPolicy: { Name: "no" },
+      Mounts: [{ Type: "bind", Source: paths.models, Target: "/models" }],
+    },
+  };
+}
+
+/** A line of torbiz.starter's protocol, undefined for anything else. */
+function parseLine(text: string): { progress: number; message: string } | { error: string; code: string } | undefined {
+  try {
+    const { progress, message, error, code } = JSON.parse(text) as Record<string, unknown>;
+    if (typeof progress === "number" && typeof message === "string") return { progress, message };
+    if (typeof error === "string" && typeof code === "string") return { error, code };
+  } catch {
+    // Not JSON, or not an object: something else wrote it, and `run` keeps it for the error.
+  }
+  return undefined;
+}
+
+function toError(
+  { exitCode, lines }: RunResult,
+  failure: { error: string; code: string } | undefined,
+  paths: Paths,
+): TorbizError {
+  if (failure?.code === "disk-full") {
+    return new TorbizError("disk-full", failure.error, {
+      hint: `Free some space on the disk that holds ${paths.models}, and try again.`,
+    });
+  }
+  if (failure?.code === "home-not-writable") {
+    return new TorbizError("home-not-writable", `${paths.models} can't be written from a container: ${failure.error}`);
+  }
+  if (failure) return new TorbizError("starter-failed", failure.error);
+  // 137: killed from outside, which is what happens when memory runs out.
+  const cause = exitCode === 137 ? "it was killed, perhaps for lack of memory" : (lines.at(-1) ?? "it said nothing");
+  return new TorbizError("starter-failed", `The preparation ended with exit code ${exitCode}: ${cause}.`, {
+    details: { lines },
+  });
+}
+
+function endedBy(ending: AbortSignal, limit: AbortSignal): TorbizError {
+  if (!limit.aborted) return interrupted(ending);
+  return new TorbizError("starter-failed", `The preparation didn't end within ${LIMIT_MS / 60_000} minutes.`);
+}
+
+/** Ended containers of preparations whose own process was killed before it could remove them. */
+async function removeAbandoned(engine: Engine, names: Names): Promise<void> {
+  for (const { Id, Names: [name] = [], Labels, State } of await engine.list(LABELS.managed)) {
+    if (!name?.startsWith(`/${CONTAINER_PREFIX}`) || Labels[LABELS.instance] !== names.instance) continue;
+    if (State === "running") continue;
+    const info = await engine.inspect(Id);
+    if (!info) continue;
+    // A container that was never started has finished "0001-01-01".
+    const quietSince = Math.max(Date.parse(info.Created), Date.parse(info.State.FinishedAt));
+    if (Date.now() - quietSince > ABANDONED_MS) await engine.remove(Id, { force: true });
+  }
+}
