@@ -1,0 +1,108 @@
+import { demultiplex, type LogLine } from "../../../src/lib/docker/demux";
+
+const TIME = "2026-11-23T17:22:38.862634443Z";
+
+function frame(kind: number, payload: string | Buffer): Buffer {
+  const bytes = Buffer.from(payload);
+  const header = Buffer.from([kind, 0, 0, 0, 0, 0, 0, 0]);
+  header.writeUInt32BE(bytes.length, 4);
+  return Buffer.concat([header, bytes]);
+}
+
+async function lines(chunks: readonly Buffer[]): Promise<LogLine[]> {
+  const found: LogLine[] = [];
+  for await (const line of demultiplex(chunks)) found.push(line);
+  return found;
+}
+
+function cut(bytes: Buffer, size: number): Buffer[] {
+  const chunks: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += size) chunks.push(bytes.subarray(at, at + size));
+  return chunks;
+}
+
+describe("demultiplex", () => {
+  const log = Buffer.concat([
+    frame(1, `${TIME} out é😀\n`),
+    frame(2, `${TIME} err\r\n`),
+    frame(1, ""),
+    frame(1, `${TIME} \n`),
+    frame(1, `${TIME} no end`),
+  ]);
+  const expected: LogLine[] = [
+    { time: TIME, stream: "stdout", text: "out é😀" },
+    { time: TIME, stream: "stderr", text: "err" },
+    { time: TIME, stream: "stdout", text: "" },
+    { time: TIME, stream: "stdout", text: "no end" },
+  ];
+
+  it.each([1, 2, 3, 7, 8, 9, 13, 64, 1_000])("gives the same lines from chunks of %d bytes", async (size) => {
+    expect(await lines(cut(log, size))).toEqual(expected);
+  });
+
+  it("gives the same lines however random the cuts are", async () => {
+    let seed = 42;
+    const random = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;
+    for (let round = 0; round < 300; round += 1) {
+      const chunks: Buffer[] = [];
+      for (let at = 0; at < log.length; ) {
+        const size = 1 + Math.floor(random() * 40);
+        chunks.push(log.subarray(at, at + size));
+        at += size;
+      }
+      expect(await lines(chunks)).toEqual(expected);
+    }
+  });
+
+  it("joins a line that the engine stored in 16 KiB messages, also where it cut a character", async () => {
+    const text = "x".repeat(16_383) + "é" + "y".repeat(20);
+    const bytes = Buffer.from(`${text}\n`);
+    const first = Buffer.concat([Buffer.from(`${TIME} `), bytes.subarray(0, 16_384)]);
+    const later = "2026-11-23T17:22:39.000000001Z";
+    const second = Buffer.concat([Buffer.from(`${later} `), bytes.subarray(16_384)]);
+    const interleaved = [frame(1, first), frame(2, `${TIME} between\n`), frame(1, second)];
+    expect(await lines(interleaved)).toEqual([
+      { time: TIME, stream: "stderr", text: "between" },
+      { time: TIME, stream: "stdout", text },
+    ]);
+  });
+
+  it("keeps a time that the program itself wrote", async () => {
+    expect(await lines([frame(1, `${TIME} ${TIME} mine\n`)])).toEqual([
+      { time: TIME, stream: "stdout", text: `${TIME} mine` },
+    ]);
+  });
+
+  it("takes lines without a time", async () => {
+    expect(await lines([frame(1, "a\nb\n")])).toEqual([
+      { time: "", stream: "stdout", text: "a" },
+      { time: "", stream: "stdout", text: "b" },
+    ]);
+  });
+
+  it("takes any number of frames in one chunk", async () => {
+    const count = 100_000;
+    const found = await lines([Buffer.concat(Array.from({ length: count }, () => frame(1, "\n")))]);
+    expect(found).toHaveLength(count);
+  });
+
+  it("breaks a line without an end into pieces and loses none of it", async () => {
+    const bytes = Buffer.alloc(3 * 1024 * 1024 + 5, "é");
+    const found = await lines(cut(frame(1, Buffer.concat([bytes.subarray(0, -1), Buffer.from("\n")])), 65_536));
+    expect(found.length).toBeGreaterThan(1);
+    expect(found.map(({ text }) => text).join("")).toBe(bytes.subarray(0, -1).toString("utf8"));
+  });
+
+  it("reports the engine's error in the stream", async () => {
+    await expect(lines([frame(1, "a\n"), frame(3, "disk on fire\n")])).rejects.toMatchObject({
+      code: "docker-request-failed",
+      message: "Docker broke off the log: disk on fire",
+    });
+  });
+
+  it("refuses what is no frame", async () => {
+    await expect(lines([Buffer.from("plain text from a TTY\n")])).rejects.toMatchObject({
+      code: "docker-unexpected-answer",
+    });
+  });
+});
