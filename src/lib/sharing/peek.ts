@@ -20,7 +20,7 @@ export async function peekStatus(
     endpoints.map((endpoint) => inspectContainer(endpoint, container, { timeoutMs })),
   );
   const answer = answers.find(({ status }) => status === "fulfilled") ?? answers[0];
-  if (!answer) throw new TorbizError("docker-not-installed", "No Docker engine was found on this computer.");
+  if (!answer) throw new TorbizError("docker-not-running", "No Docker engine answers on this computer.");
   if (answer.status === "rejected") throw answer.reason;
   return readStatus(answer.value as InspectedContainer);
 }

@@ -1,0 +1,148 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { fileURLToPath } from "node:url";
+import { runAsk } from "./cli/ask";
+import { runBuild } from "./cli/build";
+import { runLogs } from "./cli/logs";
+import { jsonOutput, textOutput } from "./cli/output";
+import { runQuickstart } from "./cli/quickstart";
+import type { Session } from "./cli/session";
+import { runShare } from "./cli/share";
+import { runStatus } from "./cli/status";
+import { runStop } from "./cli/stop";
+import { openSurroundings } from "./lib/context";
+import { toTorbizError, TorbizError } from "./lib/errors";
+import { findRuntimeFiles } from "./lib/runtime-files";
+import { VERSION } from "./lib/version";
+
+const EXIT = { ok: 0, error: 1, usage: 2, interrupted: 130 } as const;
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+
+interface CommonFlags {
+  json?: boolean;
+  dockerHost?: string;
+}
+
+const interruption = new AbortController();
+
+/** Runs one command with everything around it: output, surroundings, Ctrl-C, and failures told in the right form. */
+async function run(flags: CommonFlags, command: (session: Session) => Promise<void>): Promise<void> {
+  const output = flags.json ? jsonOutput() : textOutput();
+  try {
+    const surroundings = openSurroundings({ runtimeFiles: findRuntimeFiles([ROOT]), host: flags.dockerHost });
+    await command({ output, surroundings, signal: interruption.signal });
+    process.exitCode = interruption.signal.aborted ? EXIT.interrupted : EXIT.ok;
+  } catch (error) {
+    const failure = toTorbizError(error);
+    output.error(failure);
+    process.exitCode =
+      interruption.signal.aborted || failure.code === "interrupted"
+        ? EXIT.interrupted
+        : failure.code === "usage"
+          ? EXIT.usage
+          : EXIT.error;
+  }
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  return Number(text);
+}
+
+function common(command: Command): Command {
+  return command
+    .option("--json", "print one JSON object a line, for scripts")
+    .option("--docker-host <host>", "the Docker engine: unix:///path, a socket's path, or tcp://host:port");
+}
+
+const swarmOption = (text: string) =>
+  new Option("--swarm <swarm>", `${text}: private, public, or a peer's address (repeatable)`).argParser(
+    (value: string, before?: string[]) => [...(before ?? []), value],
+  );
+
+function program(): Command {
+  const torbiz = new Command("torbiz")
+    .description("Lend this computer to a peer-to-peer language-model network, and ask models.")
+    .version(VERSION)
+    .showHelpAfterError("See `torbiz --help`.");
+
+  common(torbiz.command("quickstart"))
+    .description("try everything on this computer: build, share, ask through the swarm, stop")
+    .option("--prompt <text>", "the question to ask", "What is the capital of France?")
+    .option("--set-up", "on a Debian-like system as root, install and start Docker where it is missing", false)
+    .action((flags) => run(flags, (session) => runQuickstart(session, flags)));
+
+  common(torbiz.command("share"))
+    .description("share a model; returns when peers can use it, and goes on in the background")
+    .option("--model <id>", "the model to share (default: the starter model)")
+    .addOption(swarmOption("the swarm to share in"))
+    .option("--blocks <n>", "number of blocks to serve (default: as many as fit)", wholeNumber)
+    .option("--port <port>", "TCP port for peers (default: 31330)", wholeNumber)
+    .option("--no-wait", "return as soon as the container runs")
+    .action((flags) => run(flags, (session) => runShare(session, flags)));
+
+  common(torbiz.command("status"))
+    .description("what is shared now")
+    .action((flags) => run(flags, runStatus));
+
+  common(torbiz.command("logs"))
+    .description("the log of the share that runs, or of the last one")
+    .option("-f, --follow", "go on as it grows", false)
+    .option("-n, --lines <n>", "how many of the last lines", wholeNumber, 200)
+    .action((flags) => run(flags, (session) => runLogs(session, flags)));
+
+  common(torbiz.command("stop"))
+    .description("stop sharing; peers are told, the cache stays")
+    .option("--now", "kill it at once, without telling peers", false)
+    .action((flags) => run(flags, (session) => runStop(session, flags)));
+
+  common(torbiz.command("ask"))
+    .description("ask through a swarm; the answer comes as it is made")
+    .argument("<prompt>", "the question, or - to read it from stdin")
+    .addOption(swarmOption("the swarm to ask (default: the running share's, else the last used)"))
+    .action((prompt: string, flags) => run(flags, (session) => runAsk(session, prompt, flags)));
+
+  common(torbiz.command("build"))
+    .description("build the image for sharing")
+    .option("--force", "build it anew, without the engine's cache", false)
+    .action((flags) => run(flags, (session) => runBuild(session, flags)));
+
+  return torbiz;
+}
+
+/** Without a command, `torbiz` is `torbiz quickstart --set-up`. */
+function withDefaultCommand(args: string[]): string[] {
+  const [first] = args;
+  const asksAboutItself = first && ["-h", "--help", "-V", "--version", "help"].includes(first);
+  return !first || (first.startsWith("-") && !asksAboutItself) ? ["quickstart", "--set-up", ...args] : args;
+}
+
+async function main(): Promise<void> {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+      // The second time a person means it.
+      if (interruption.signal.aborted) process.exit(EXIT.interrupted);
+      interruption.abort();
+    });
+  }
+  // `torbiz logs | head`: the reader has seen enough.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? EXIT.ok : EXIT.error));
+
+  const args = withDefaultCommand(process.argv.slice(2));
+  const asJson = args.includes("--json");
+  const torbiz = program();
+  for (const command of [torbiz, ...torbiz.commands]) {
+    command.exitOverride();
+    if (asJson) command.configureOutput({ writeErr: () => undefined });
+  }
+  try {
+    await torbiz.parseAsync(args, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    if (asJson && error.exitCode !== 0) {
+      jsonOutput().error(new TorbizError("usage", error.message.replace(/^error: /, "")));
+    }
+  }
+}
+
+await main();

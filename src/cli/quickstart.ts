@@ -1,0 +1,151 @@
+import { ask, type Answer } from "../lib/ask/ask";
+import { openEngine, type EngineContext } from "../lib/context";
+import { TorbizError } from "../lib/errors";
+import { checkDocker } from "../lib/docker/preflight";
+import type { OnProgress, Progress } from "../lib/progress";
+import { ensureBaseImage } from "../lib/setup/base-image";
+import { canSetUp, setUpMachine } from "../lib/setup/machine";
+import { share, type ShareResult } from "../lib/sharing/share";
+import { stopSharing, type StopResult } from "../lib/sharing/stop";
+import { confirm } from "./confirm";
+import { describeBlocks } from "./share";
+import type { Session } from "./session";
+
+export interface QuickstartFlags {
+  prompt: string;
+  setUp: boolean;
+}
+
+interface StageTime {
+  name: string;
+  seconds: number;
+}
+
+/**
+ * `torbiz quickstart`: the whole chain on this computer. What it starts it also stops, whatever happens; a share that
+ * somebody else started is used and left running.
+ */
+export async function runQuickstart(session: Session, flags: QuickstartFlags): Promise<void> {
+  const { output, surroundings, signal } = session;
+  if (flags.prompt.trim() === "") throw new TorbizError("prompt-empty", "There is nothing to ask.");
+  const clock = stageClock(output.progress);
+
+  const context = await connect(session, flags.setUp, clock.onProgress);
+  const { facts } = context;
+  output.done(
+    "preflight",
+    `Docker ${facts.version} runs: ${facts.cpus} processors, ${(facts.memoryBytes / 1e9).toFixed(1)} GB of memory`,
+  );
+
+  const shared = await share(context, {
+    swarm: { kind: "private" },
+    startedBy: "quickstart",
+    onProgress: clock.onProgress,
+    onNote: output.note,
+    signal,
+  });
+  const ours = shared.startedBy === "quickstart";
+  let answer: Answer;
+  let stop: StopResult | undefined;
+  try {
+    output.done("online", `Online: the container serves ${describeBlocks(shared.status)} of ${shared.model.title}`);
+    answer = await ask({
+      surroundings,
+      target: { model: shared.model, initialPeers: shared.status.addresses, swarm: { kind: "private" } },
+      prompt: flags.prompt,
+      onProgress: clock.onProgress,
+      onStart: () => output.note(`Asking through the swarm: ${flags.prompt}`),
+      onDelta: output.delta,
+      signal,
+    });
+  } finally {
+    if (ours) {
+      stop = await stopSharing(context, { onProgress: clock.onProgress });
+      output.done("stopped", stop.message);
+    } else {
+      output.note("The share was there before: it goes on. Stop it with `torbiz stop`.");
+    }
+  }
+  const stages = clock.end();
+  output.result(
+    {
+      answer: answer.text,
+      tokens: answer.usage.completionTokens,
+      tokensPerSecond: answer.tokensPerSecond,
+      firstTokenSeconds: answer.firstTokenSeconds,
+      model: shared.model.id,
+      peerId: shared.status.peerId,
+      stages,
+      stop: stop ? { announcedOffline: stop.announcedOffline, exitCode: stop.exitCode, seconds: stop.seconds } : null,
+    },
+    summary(shared, answer, stages),
+  );
+}
+
+/** An engine that answers and a base image for it; with `setUp` they are brought to this machine where they are missing. */
+async function connect(
+  { output, surroundings, signal }: Session,
+  setUp: boolean,
+  onProgress: OnProgress,
+): Promise<EngineContext> {
+  onProgress({ stage: "preflight", message: "Looking for Docker", progress: null });
+  if (!setUp) return openEngine(surroundings);
+  const { env, home, platform, host, paths } = surroundings;
+  const machine = { env, home, platform, host, paths, onProgress, signal };
+  const preflight = await checkDocker(surroundings);
+  if (preflight.state !== "ready" && (await canSetUp(machine, preflight))) {
+    const question = `${preflight.error.title}. Install it (Debian's docker.io) and start it now?`;
+    if (process.stdin.isTTY && process.stderr.isTTY && !(await confirm(question, signal))) throw preflight.error;
+    await setUpMachine(machine);
+    output.done("setting-up", "Docker Engine was installed and started");
+  }
+  const context = await openEngine(surroundings);
+  const baseImage = await ensureBaseImage({ ...machine, endpoint: context.endpoint });
+  if (baseImage.made) output.done("setting-up", `Made the base image ${baseImage.image}: no image registry answers here`);
+  return context;
+}
+
+/** Watches progress go by and adds up how long each stage took. */
+function stageClock(onProgress: OnProgress): { onProgress: OnProgress; end: () => StageTime[] } {
+  const stages: StageTime[] = [];
+  let name: string | undefined;
+  let since = performance.now();
+  const close = () => {
+    const seconds = Math.round((performance.now() - since) / 100) / 10;
+    const known = stages.find((stage) => stage.name === name);
+    if (known) known.seconds = Math.round((known.seconds + seconds) * 10) / 10;
+    else if (name) stages.push({ name, seconds });
+    since = performance.now();
+  };
+  return {
+    onProgress: (progress: Progress) => {
+      if (progress.stage !== name) {
+        close();
+        name = progress.stage;
+      }
+      onProgress(progress);
+    },
+    end: () => {
+      close();
+      name = undefined;
+      return stages;
+    },
+  };
+}
+
+function summary({ model, status }: ShareResult, answer: Answer, stages: readonly StageTime[]): string {
+  const seconds = (some: readonly StageTime[]) => some.reduce((sum, stage) => sum + stage.seconds, 0).toFixed(1);
+  const asking = stages.filter(({ name }) => ASK_STAGES.includes(name));
+  return [
+    "",
+    "What ran where",
+    `  In Docker          ${model.title}, all ${status.blocks?.total ?? model.blocks} blocks, in a private swarm on this computer`,
+    "  In system Python   the swarm's client: it asked the container and streamed the answer",
+    `  Answer             ${answer.usage.completionTokens} tokens, first after ${answer.firstTokenSeconds.toFixed(2)} s, then ${answer.tokensPerSecond.toFixed(1)} tokens/s`,
+    `  Time               ${seconds(stages)} s in all, ${seconds(asking)} s of it for asking`,
+    "",
+    "Share for longer with `torbiz share`, ask with `torbiz ask`.",
+  ].join("\n");
+}
+
+const ASK_STAGES: readonly string[] = ["preparing-python", "connecting-client", "asking"];

@@ -1,0 +1,10 @@
+import type { Surroundings } from "../lib/context";
+import type { Output } from "./output";
+
+/** What a command runs with. */
+export interface Session {
+  output: Output;
+  surroundings: Surroundings;
+  /** Aborted by Ctrl-C and SIGTERM: stop gracefully what this command started, then end. */
+  signal: AbortSignal;
+}

@@ -1,0 +1,50 @@
+import { openEngine } from "../lib/context";
+import { share } from "../lib/sharing/share";
+import type { SharingStatus } from "../lib/sharing/status";
+import { parseSwarm } from "../lib/sharing/swarm";
+import type { Session } from "./session";
+
+export interface ShareFlags {
+  model?: string;
+  swarm?: string[];
+  blocks?: number;
+  port?: number;
+  wait: boolean;
+}
+
+/** `torbiz share`: returns when the server is ONLINE; the container goes on. */
+export async function runShare({ output, surroundings, signal }: Session, flags: ShareFlags): Promise<void> {
+  const context = await openEngine(surroundings);
+  const { status, adopted } = await share(context, {
+    model: flags.model,
+    swarm: flags.swarm && parseSwarm(flags.swarm),
+    blocks: flags.blocks,
+    port: flags.port,
+    wait: flags.wait,
+    token: surroundings.env.HF_TOKEN || undefined,
+    onProgress: output.progress,
+    onNote: output.note,
+    signal,
+  });
+  output.result({ adopted, ...status }, describeShare(status));
+}
+
+/** A running share in a few lines for people. */
+export function describeShare(status: SharingStatus): string {
+  if (status.state !== "online") {
+    return `Sharing ${status.model} is starting. See \`torbiz status\` and \`torbiz logs -f\`.`;
+  }
+  return [
+    `Sharing ${status.model}: ${describeBlocks(status)}.`,
+    `  Peer     ${status.peerId}`,
+    ...status.addresses.map((address) => `  Address  ${address}`),
+    "Stop with `torbiz stop`.",
+  ].join("\n");
+}
+
+/** "blocks 0 to 29 (30)", or "1 of 30 blocks loaded" while it loads. */
+export function describeBlocks({ blocks, state }: SharingStatus): string {
+  if (!blocks) return "blocks not chosen yet";
+  if (state === "starting") return `${blocks.loaded} of ${blocks.total} blocks loaded`;
+  return `blocks ${blocks.start} to ${blocks.end - 1} (${blocks.total})`;
+}

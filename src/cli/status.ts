@@ -1,0 +1,42 @@
+import { currentBuild } from "../lib/docker/build/image";
+import { openEngine } from "../lib/context";
+import { readStatus, type SharingStatus } from "../lib/sharing/status";
+import { describeBlocks } from "./share";
+import type { Session } from "./session";
+
+/** `torbiz status`: one inspect call, and the build's lock. */
+export async function runStatus({ output, surroundings }: Session): Promise<void> {
+  const { engine, names, paths } = await openEngine(surroundings);
+  const status = readStatus(await engine.inspect(names.container));
+  const build = status.state === "absent" ? currentBuild(paths, names) : undefined;
+  const seen: SharingStatus = build
+    ? { ...status, state: "building", since: build.startedAt, message: `The image is being built. Log: ${build.log}` }
+    : status;
+  output.result({ ...seen }, describe(seen));
+}
+
+function describe(status: SharingStatus): string {
+  switch (status.state) {
+    case "absent":
+      return "Nothing is shared. Start with `torbiz share`.";
+    case "building":
+    case "foreign":
+      return String(status.message);
+    case "exited":
+      return `Sharing ${status.model} has ended. ${status.message ?? ""} See \`torbiz logs\`.`;
+    default:
+      return [
+        `${WORDS[status.state]}: ${status.model}`,
+        `  Stage     ${status.stage ?? "unknown"}`,
+        `  Blocks    ${describeBlocks(status)}`,
+        `  Swarm     ${status.swarm}`,
+        ...(status.peerId ? [`  Peer      ${status.peerId}`] : []),
+        ...status.addresses.map((address) => `  Address   ${address}`),
+        `  Sessions  ${status.sessions} now, ${status.tokens} tokens served`,
+        ...(status.since ? [`  Since     ${new Date(status.since).toLocaleString()}`] : []),
+        ...(status.message ? [`  ${status.message}`] : []),
+      ].join("\n");
+  }
+}
+
+const WORDS = { starting: "Starting", online: "Online", finishing: "Finishing", stopping: "Stopping", unknown: "Unknown" };

@@ -1,0 +1,56 @@
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { LogLine } from "../docker/demux";
+import type { EngineContext, Surroundings } from "../context";
+
+/** How many ended shares keep their log. */
+const KEPT = 10;
+/** More than the engine itself keeps of a container's log (2 files of 5 MB) is never there. */
+const ALL = 1_000_000;
+
+/**
+ * Saves a container's log in the home folder: the container goes away, its log must not.
+ *
+ * @returns the file's path and the log's lines
+ */
+export async function keepLogs(context: EngineContext, containerId: string): Promise<{ path: string; lines: LogLine[] }> {
+  const lines: LogLine[] = [];
+  for await (const line of context.engine.logs(containerId, { follow: false, tail: ALL })) lines.push(line);
+  mkdirSync(context.paths.logs, { recursive: true, mode: 0o700 });
+  const stamp = new Date().toISOString().replace(/[-:]/g, "").replace(/\.\d+/, "");
+  const path = join(context.paths.logs, `${prefix(context)}${stamp}.log`);
+  writeFileSync(path, lines.map(({ time, text }) => `${time} ${text}\n`).join(""), { mode: 0o600 });
+  for (const name of keptLogs(context).slice(0, -KEPT)) rmSync(join(context.paths.logs, name), { force: true });
+  return { path, lines };
+}
+
+/** The log of the share that ended last, or undefined when none was kept. */
+export function lastKeptLog(surroundings: Surroundings): { path: string; lines: LogLine[] } | undefined {
+  const name = keptLogs(surroundings).at(-1);
+  if (!name) return undefined;
+  const path = join(surroundings.paths.logs, name);
+  const lines = readFileSync(path, "utf8")
+    .split("\n")
+    .filter(Boolean)
+    .map((line): LogLine => {
+      const space = line.indexOf(" ");
+      return { time: line.slice(0, space), stream: "stderr", text: line.slice(space + 1) };
+    });
+  return { path, lines };
+}
+
+function prefix({ names }: Pick<Surroundings, "names">): string {
+  return `${names.container}-`;
+}
+
+/** Names of kept logs, oldest first. Instances share the folder: a stamp must follow the prefix at once. */
+function keptLogs(surroundings: Pick<Surroundings, "names" | "paths">): string[] {
+  const start = prefix(surroundings);
+  try {
+    return readdirSync(surroundings.paths.logs)
+      .filter((name) => name.startsWith(start) && /^\d{8}T\d{6}Z\.log$/.test(name.slice(start.length)))
+      .sort();
+  } catch {
+    return [];
+  }
+}
