@@ -1,0 +1,53 @@
+import { jsonOutput, textOutput } from "../../../src/cli/output";
+import { TorbizError } from "../../../src/lib/errors";
+
+function sink(isTTY = false) {
+  const written: string[] = [];
+  return { isTTY, written, write: (text: string) => written.push(text) > 0 } as unknown as NodeJS.WriteStream & {
+    written: string[];
+  };
+}
+
+test("for scripts every event is one JSON object on a line", () => {
+  const stdout = sink();
+  const output = jsonOutput(stdout);
+  output.progress({ stage: "building", message: "Step 1", progress: 0.5 });
+  output.delta("a\nb");
+  output.log({ time: "2026-01-31T12:00:00.000Z", stream: "stderr", text: "line" });
+  output.error(new TorbizError("port-in-use", "Port 1 is used.", { hint: "Use 2." }));
+  output.result({ answer: "x" }, "for people");
+  expect(stdout.written.map((line) => JSON.parse(line) as unknown)).toEqual([
+    { event: "stage", stage: "building", message: "Step 1", progress: 0.5 },
+    { event: "delta", text: "a\nb" },
+    { event: "log", time: "2026-01-31T12:00:00.000Z", stream: "stderr", text: "line" },
+    { event: "error", ok: false, code: "port-in-use", title: "The port is in use", message: "Port 1 is used.", hint: "Use 2." },
+    { event: "result", ok: true, answer: "x" },
+  ]);
+  expect(stdout.written.every((line) => line.endsWith("\n") && line.indexOf("\n") === line.length - 1)).toBe(true);
+});
+
+test("for people only answers and results go to stdout", () => {
+  const stdout = sink();
+  const stderr = sink();
+  const output = textOutput(stdout, stderr);
+  output.progress({ stage: "building", message: "Building", progress: null });
+  output.note("Found something");
+  output.delta("The answer");
+  output.done("answered", "4 tokens");
+  output.result({}, "Result");
+  expect(stdout.written.join("")).toBe("The answer\nResult\n");
+  expect(stderr.written.join("")).toBe("Building\nNote: Found something\n4 tokens\n");
+});
+
+test("a plain log repeats a step only when it has come much further", () => {
+  const stderr = sink();
+  const output = textOutput(sink(), stderr);
+  for (const progress of [0, 0.01, 0.05, 0.12, 0.13, 0.5]) output.progress({ stage: "s", message: "Loading", progress });
+  expect(stderr.written).toEqual(["Loading (0 %)\n", "Loading (12 %)\n", "Loading (50 %)\n"]);
+});
+
+test("an error is told as what happened and what to do, without a stack", () => {
+  const stderr = sink();
+  textOutput(sink(), stderr).error(new TorbizError("model-unknown", "No model x.", { hint: "Choose y." }));
+  expect(stderr.written.join("")).toBe("Unknown model\n  No model x.\n  Choose y.\n");
+});

@@ -1,0 +1,137 @@
+import { readStatus, type InspectedContainer } from "../../../src/lib/sharing/status";
+
+const LABELS = {
+  "com.torbiz.managed": "1",
+  "com.torbiz.model": "smollm2-135m-instruct",
+  "com.torbiz.swarm": "private",
+  "com.torbiz.port": "31330",
+};
+
+const REPORT = {
+  stage: "online",
+  model: "smollm2-135m-instruct",
+  time: "2026-01-31T12:00:00.000Z",
+  message: null,
+  code: null,
+  blocks: { loaded: 30, total: 30, start: 0, end: 30 },
+  modelBlocks: 30,
+  peerId: "QmPeer",
+  addresses: ["/ip4/127.0.0.1/tcp/31330/p2p/QmPeer"],
+  reachability: "local",
+  sessions: 2,
+  tokens: 120,
+  throughput: 301.2,
+  since: "2026-01-31T11:00:00.000Z",
+};
+
+/** The part of an inspect answer that matters, as engine 20.10 gives it. */
+function container(
+  state: Record<string, unknown>,
+  { output, checkedAt = "2026-01-31T12:00:03Z", labels = LABELS }: { output?: string; checkedAt?: string; labels?: object } = {},
+): InspectedContainer {
+  return {
+    Config: { Image: "someone/else:1", Labels: labels },
+    State: {
+      Running: state.Status === "running",
+      ExitCode: 0,
+      Error: "",
+      ...state,
+      Health: output === undefined ? undefined : { Status: "healthy", Log: [{ End: checkedAt, Output: output }] },
+    },
+  } as unknown as InspectedContainer;
+}
+
+const running = { Status: "running" };
+
+test("without a container nothing is shared", () => {
+  expect(readStatus(undefined).state).toBe("absent");
+});
+
+test("a container without our label is foreign, whatever it does", () => {
+  const status = readStatus(container(running, { output: JSON.stringify(REPORT), labels: {} }));
+  expect(status).toMatchObject({ state: "foreign", model: null, peerId: null });
+  expect(status.message).toContain("someone/else:1");
+});
+
+test("an online server's whole report is told", () => {
+  expect(readStatus(container(running, { output: JSON.stringify(REPORT) }))).toEqual({
+    state: "online",
+    stage: "online",
+    model: "smollm2-135m-instruct",
+    swarm: "private",
+    port: 31330,
+    blocks: { loaded: 30, total: 30, start: 0, end: 30 },
+    peerId: "QmPeer",
+    addresses: ["/ip4/127.0.0.1/tcp/31330/p2p/QmPeer"],
+    reachability: "local",
+    sessions: 2,
+    tokens: 120,
+    throughput: 301.2,
+    since: "2026-01-31T11:00:00.000Z",
+    health: "ok",
+    exitCode: null,
+    message: null,
+  });
+});
+
+test.each(["starting", "connecting", "measuring", "joining", "loading", "checking"])("%s is not yet online", (stage) => {
+  expect(readStatus(container(running, { output: JSON.stringify({ ...REPORT, stage }) }))).toMatchObject({
+    state: "starting",
+    stage,
+  });
+});
+
+test.each(["stopping", "stopped"])("%s is stopping as long as the container runs", (stage) => {
+  expect(readStatus(container(running, { output: JSON.stringify({ ...REPORT, stage }) })).state).toBe("stopping");
+});
+
+test("the container's state outranks the last report", () => {
+  const ended = container({ Status: "exited", ExitCode: 1 }, { output: JSON.stringify(REPORT) });
+  expect(readStatus(ended)).toMatchObject({ state: "exited", exitCode: 1, sessions: 0, peerId: null });
+});
+
+test("a report much older than the check that read it is stale", () => {
+  const status = readStatus(container(running, { output: JSON.stringify(REPORT), checkedAt: "2026-01-31T12:05:00Z" }));
+  expect(status.health).toBe("stale");
+  expect(status.message).toContain("frozen");
+});
+
+test.each([
+  ["no check yet", undefined],
+  ["the check failed", "cat: can't open '/tmp/torbiz/status.json': No such file or directory"],
+  ["cut off", JSON.stringify(REPORT).slice(0, 100)],
+  ["not an object", "null"],
+  ["of another kind", '{"hello":1}'],
+])("a report that is missing or broken means starting: %s", (_, output) => {
+  expect(readStatus(container(running, { output }))).toMatchObject({ state: "starting", peerId: null, blocks: null });
+});
+
+test("fields of the wrong type are left out rather than trusted", () => {
+  const odd = { ...REPORT, blocks: { loaded: "30" }, addresses: [1, "/ip4/1.2.3.4/tcp/1"], sessions: "2", throughput: null };
+  expect(readStatus(container(running, { output: JSON.stringify(odd) }))).toMatchObject({
+    state: "online",
+    blocks: null,
+    addresses: ["/ip4/1.2.3.4/tcp/1"],
+    sessions: 0,
+    throughput: null,
+  });
+});
+
+test.each([
+  [{ Status: "exited", ExitCode: 137, OOMKilled: true }, "ran out of memory"],
+  [{ Status: "exited", ExitCode: 137 }, "killed"],
+  [{ Status: "exited", ExitCode: 0 }, "ended by itself or was stopped"],
+  [{ Status: "exited", ExitCode: 3 }, "exit code 3"],
+])("why it ended is told: %j", (state, words) => {
+  expect(readStatus(container(state)).message).toContain(words);
+});
+
+test("a container that was made but couldn't start tells the engine's reason", () => {
+  const status = readStatus(container({ Status: "created", ExitCode: 128, Error: "port is already allocated" }));
+  expect(status).toMatchObject({ state: "exited", exitCode: 128, message: "port is already allocated" });
+});
+
+test("a paused container is not called online", () => {
+  const status = readStatus(container({ Status: "paused" }, { output: JSON.stringify(REPORT) }));
+  expect(status.state).toBe("unknown");
+});
