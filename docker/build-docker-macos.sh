@@ -206,6 +206,9 @@ trap clean_up EXIT
 trap 'cancel 130' INT
 trap 'cancel 143' TERM HUP
 
+# A script that was killed leaves its docker command running, and that would fight with ours for the machine.
+orphan=$(cat "$work/docker.pid" 2>/dev/null || true)
+case "$(ps -p "${orphan:-0}" -o command= 2>/dev/null)" in *docker*"$tag-building"*) kill -TERM "$orphan" || true ;; esac
 rm -rf "$work"
 (umask 077 && mkdir "$work" && : >"$log")
 mkfifo "$work/output"
@@ -230,6 +233,7 @@ attempt() {
   local code=0
   "$@" &
   build_pid=$!
+  echo "$build_pid" >"$work/docker.pid"
   wait "$build_pid" || code=$?
   build_pid=''
   return "$code"
