@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { interrupted } from "../docker/docker-error";
 import { checkDocker, type Preflight } from "../docker/preflight";
 import { prepareHome } from "../paths";
 import { findDebian, installPackages } from "./debian";
@@ -99,7 +100,7 @@ async function waitForEngine(
 ): Promise<ReadyDocker> {
   const limit = Date.now() + START_LIMIT_MS;
   for (;;) {
-    surroundings.signal?.throwIfAborted();
+    if (surroundings.signal?.aborted) throw interrupted(surroundings.signal);
     const now = await checkDocker(surroundings);
     if (now.state === "ready") {
       surroundings.onProgress({ stage: "setting-up", message: "Docker Engine is running", progress: 1 });

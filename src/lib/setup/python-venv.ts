@@ -1,5 +1,5 @@
 import { realpath } from "node:fs/promises";
-import { basename, dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { toTorbizError } from "../errors";
 import { findDebian, installPackages } from "./debian";
 import { runStep } from "./run-step";
@@ -22,6 +22,6 @@ export async function ensurePythonVenv(surroundings: SetUpSurroundings, python: 
   );
   if (complete) return;
   const file = await realpath(python);
-  if (dirname(file) !== "/usr/bin" || !(await findDebian(surroundings))) return;
+  if (dirname(file) !== join(surroundings.root ?? "/", "usr", "bin") || !(await findDebian(surroundings))) return;
   await installPackages(surroundings, [`${basename(file)}-venv`]);
 }

@@ -1,0 +1,91 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+
+/** A command that must end with exit code 0. */
+export interface StaticCheck {
+  name: string;
+  command: string;
+  args: string[];
+  /** On top of the usual environment. */
+  env?: NodeJS.ProcessEnv;
+}
+
+/** The three packages that exist as sources only. They are pure Python: any machine builds them without a compiler. */
+const PURE_SOURCES = ["prefetch-generator", "python-baseconv", "varint"];
+
+/** uv's names of the platforms: the oldest system on each that PyTorch has wheels for. */
+const LINUX = ["x86_64-manylinux_2_28", "aarch64-manylinux_2_28"];
+const MACOS = ["aarch64-apple-darwin", "x86_64-apple-darwin"];
+
+/** Where each lock must be installable: the image's on Linux, the ask environment's on people's own systems as well. */
+const LOCKS: Record<string, string[]> = {
+  "build.txt": LINUX,
+  "starter.txt": LINUX,
+  "petals.txt": LINUX,
+  "swarm.txt": [...LINUX, ...MACOS],
+};
+
+/**
+ * All checks that only read.
+ *
+ * @param root the checkout
+ * @param pythonBin the `bin` folder of the development environment
+ * @param env where pip's own settings may name wheels and an index; uv, which resolves the locks, doesn't read them itself
+ */
+export function staticChecks(root: string, pythonBin: string, env: NodeJS.ProcessEnv): StaticCheck[] {
+  const tool = (name: string) => join(pythonBin, name);
+  const node = (...path: string[]) => ({ command: process.execPath, path: join(root, "node_modules", ...path) });
+  const tsc = node("typescript", "bin", "tsc");
+  const eslint = node("eslint", "bin", "eslint.js");
+  const prettier = node("prettier", "bin", "prettier.cjs");
+  return [
+    { name: "types of the sources", command: tsc.command, args: [tsc.path, "-p", "tsconfig.json"] },
+    { name: "types of tests and scripts", command: tsc.command, args: [tsc.path, "-p", "test/tsconfig.json"] },
+    { name: "eslint", command: eslint.command, args: [eslint.path, "src", "test", "scripts"] },
+    { name: "prettier", command: prettier.command, args: [prettier.path, "--check", "."] },
+    { name: "the extension builds", command: "npm", args: ["run", "--silent", "build"] },
+    { name: "ruff", command: tool("ruff"), args: ["check"] },
+    { name: "ruff format", command: tool("ruff"), args: ["format", "--check"] },
+    { name: "mypy", command: tool("mypy"), args: [] },
+    { name: "shellcheck", command: tool("shellcheck"), args: [".ci/run", ...shellScripts(root)] },
+    { name: "hadolint", command: tool("hadolint"), args: [join("docker", "Dockerfile.macos")] },
+    ...lockChecks(root, tool("uv"), env),
+  ];
+}
+
+function shellScripts(root: string): string[] {
+  return ["docker", "scripts"].flatMap((folder) =>
+    readdirSync(join(root, folder))
+      .filter((name) => name.endsWith(".sh"))
+      .map((name) => join(folder, name)),
+  );
+}
+
+/**
+ * Each lock resolves to wheels on each platform it is for. Nothing is downloaded but the index pages: `--dry-run` stops
+ * before, and `--no-deps` takes the lock's word for what is in it.
+ */
+function lockChecks(root: string, uv: string, env: NodeJS.ProcessEnv): StaticCheck[] {
+  const index = env.PIP_INDEX_URL ? ["--default-index", env.PIP_INDEX_URL] : [];
+  // PyTorch's CPU build for x86_64 isn't on the ordinary index: a folder of wheels has it, or PyTorch's own index.
+  const torch = env.PIP_FIND_LINKS
+    ? env.PIP_FIND_LINKS.split(/\s+/).flatMap((place) => ["--find-links", place])
+    : ["--index", "https://download.pytorch.org/whl/cpu", "--index-strategy", "unsafe-best-match"];
+  return Object.entries(LOCKS).flatMap(([lock, platforms]) =>
+    platforms.map((platform) => ({
+      name: `${lock} on ${platform}`,
+      command: uv,
+      // torch's wheels for Apple silicon want macOS 14; uv takes an older one for granted.
+      env: { MACOSX_DEPLOYMENT_TARGET: "14.0" },
+      args: [
+        ...["pip", "install", "--no-config", "--dry-run", "--quiet", "--no-deps", "--require-hashes"],
+        ...["--target", join(root, "test-results", "lock-check"), "--python-version", "3.11"],
+        ...["--python-platform", platform, "--only-binary", ":all:"],
+        ...PURE_SOURCES.flatMap((name) => ["--no-binary", name]),
+        ...index,
+        ...torch,
+        ...["-r", join("python", "requirements", lock)],
+      ],
+    })),
+  );
+}

@@ -1,0 +1,223 @@
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { execa, type Options } from "execa";
+import { Engine } from "../src/lib/docker/engine";
+import { toTorbizError, TorbizError } from "../src/lib/errors";
+import { LABELS } from "../src/lib/names";
+import { resolvePaths } from "../src/lib/paths";
+import { ensureBaseImage } from "../src/lib/setup/base-image";
+import { type ReadyDocker, setUpMachine } from "../src/lib/setup/machine";
+import type { SetUpSurroundings } from "../src/lib/setup/surroundings";
+import { ensureDevEnvironment } from "./dev-environment";
+import { staticChecks } from "./static-checks";
+import {
+  allPassed,
+  brokenSuite,
+  closingLine,
+  countJestReport,
+  countJunitReport,
+  type SuiteResult,
+} from "./test-report";
+
+/**
+ * All tests from an empty machine: `npm test`. Installs and starts what is missing (as root on Debian), says so, and
+ * ends with the line `N passed, N failed` over all suites. `npm test -- --only unit --only python` runs some of them.
+ */
+
+const SUITES = ["static", "unit", "python", "e2e"] as const;
+type SuiteName = (typeof SUITES)[number];
+
+/** Limits against hanging. */
+const SUITE_LIMIT_MS: Record<SuiteName, number> = {
+  static: 300_000,
+  unit: 600_000,
+  python: 600_000,
+  e2e: 1_800_000,
+};
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const results = join(root, "test-results");
+
+/** Tests live in an instance and a home of their own: whatever this user shares meanwhile isn't touched. */
+const INSTANCE = "test";
+const testEnv: NodeJS.ProcessEnv = {
+  ...process.env,
+  TORBIZ_INSTANCE: INSTANCE,
+  TORBIZ_HOME: join(results, "home"),
+};
+
+const surroundings: SetUpSurroundings = {
+  env: testEnv,
+  home: homedir(),
+  platform: process.platform,
+  paths: resolvePaths(testEnv),
+  onProgress: ({ message }) => say(message),
+};
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** Something that all later suites stand on; made once, its failure told to each. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
+}
+
+const docker = once(() => setUpMachine(surroundings));
+const pythonBin = once(() => ensureDevEnvironment(root, surroundings));
+
+interface Finished {
+  failed: boolean;
+  /** Both streams, where they weren't handed through. */
+  output: string;
+  /** Why it failed, in one line. */
+  reason: string;
+}
+
+async function run(command: string, args: readonly string[], options: Options): Promise<Finished> {
+  const done = await execa(command, args, { cwd: root, stdin: "ignore", reject: false, ...options });
+  const reason = String(done.shortMessage ?? `${command} ended with exit code ${done.exitCode}`);
+  return { failed: done.failed, output: String(done.all ?? reason), reason };
+}
+
+async function runStatic(): Promise<SuiteResult> {
+  const result: SuiteResult = { name: "static", passed: 0, failed: 0, failures: [] };
+  for (const check of staticChecks(root, await pythonBin(), process.env)) {
+    const started = Date.now();
+    const done = await run(check.command, check.args, { all: true, env: check.env, timeout: SUITE_LIMIT_MS.static });
+    say(`${done.failed ? "FAIL" : "ok  "} ${check.name} (${seconds(started)} s)`);
+    if (done.failed) {
+      say(done.output);
+      result.failures.push(check.name);
+    }
+    result[done.failed ? "failed" : "passed"] += 1;
+  }
+  return result;
+}
+
+async function runJest(suite: "unit" | "e2e", env: NodeJS.ProcessEnv, ...options: string[]): Promise<SuiteResult> {
+  const report = join(results, `${suite}.json`);
+  // Jest itself and not npm's script for it: a limit that ends npm leaves what npm started behind.
+  const args = [
+    ...[
+      "--experimental-vm-modules",
+      "--disable-warning=ExperimentalWarning",
+      join("node_modules", "jest", "bin", "jest.js"),
+    ],
+    ...["--selectProjects", suite, ...options, "--json", `--outputFile=${report}`],
+  ];
+  return runAndCount(suite, process.execPath, args, { env, extendEnv: false }, report, countJestReport);
+}
+
+async function runPython(): Promise<SuiteResult> {
+  const report = join(results, "python.xml");
+  const python = join(await pythonBin(), "python");
+  return runAndCount("python", python, ["-m", "pytest", `--junitxml=${report}`], {}, report, countJunitReport);
+}
+
+async function runAndCount(
+  suite: SuiteName,
+  command: string,
+  args: readonly string[],
+  options: Options,
+  report: string,
+  count: (name: string, text: string) => SuiteResult,
+): Promise<SuiteResult> {
+  await rm(report, { force: true });
+  const done = await run(command, args, {
+    stdout: "inherit",
+    stderr: "inherit",
+    timeout: SUITE_LIMIT_MS[suite],
+    ...options,
+  });
+  const text = await readFile(report, "utf8").catch(() => undefined);
+  if (text === undefined) return brokenSuite(suite, done.failed ? done.reason : `it left no report at ${report}`);
+  const counted = count(suite, text);
+  if (!done.failed || counted.failed > 0) return counted;
+  // All its tests passed and yet it failed: a hook, a leak, a limit.
+  return { ...counted, failed: 1, failures: [done.reason] };
+}
+
+async function runEndToEnd(): Promise<SuiteResult> {
+  const ready = await docker();
+  const baseImage = await ensureBaseImage({ ...surroundings, endpoint: ready.endpoint, runtimeFiles: root });
+  await removeTestContainers(ready);
+  try {
+    const env = { ...testEnv, TORBIZ_BASE_IMAGE: baseImage };
+    return await runJest("e2e", env, "--runInBand", "--testTimeout", "900000");
+  } finally {
+    await removeTestContainers(ready);
+  }
+}
+
+/** No container of the tests stays. The image does: it makes the next run quick. */
+async function removeTestContainers({ endpoint, engine: { apiVersion } }: ReadyDocker): Promise<void> {
+  const engine = new Engine(endpoint, apiVersion);
+  for (const { Id } of await engine.list(`${LABELS.instance}=${INSTANCE}`)) await engine.remove(Id, { force: true });
+}
+
+/** Unit tests make their own surroundings: none of the caller's settings may reach them. */
+function unitEnv(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("TORBIZ_")));
+}
+
+const RUNNERS: Record<SuiteName, () => Promise<SuiteResult>> = {
+  static: runStatic,
+  unit: () => runJest("unit", unitEnv(), "--testTimeout", "60000"),
+  python: runPython,
+  e2e: runEndToEnd,
+};
+
+function seconds(since: number): string {
+  return ((Date.now() - since) / 1000).toFixed(1);
+}
+
+/** @throws TorbizError usage */
+function chosenSuites(): SuiteName[] {
+  const { values } = parseArgs({ options: { only: { type: "string", multiple: true } } });
+  const unknown = values.only?.find((name) => !SUITES.some((suite) => suite === name));
+  if (unknown) throw new TorbizError("usage", `There is no suite "${unknown}": choose of ${SUITES.join(", ")}.`);
+  return SUITES.filter((suite) => values.only?.includes(suite) ?? true);
+}
+
+async function main(): Promise<void> {
+  const suites = chosenSuites();
+  await mkdir(results, { recursive: true });
+  const finished: SuiteResult[] = [];
+  const summary: string[] = [];
+  // First of all, so that it is told apart; a failure is told by the suites that can't do without.
+  if (suites.includes("e2e")) {
+    say("=== machine ===");
+    await docker().then(
+      ({ engine, endpoint }) => say(`Docker Engine ${engine.version} answers at ${endpoint.url}`),
+      (error: unknown) => say(toTorbizError(error).message),
+    );
+  }
+  for (const suite of suites) {
+    say(`\n=== ${suite} ===`);
+    const started = Date.now();
+    const result = await RUNNERS[suite]().catch((error: unknown) => {
+      const { message, hint } = toTorbizError(error);
+      return brokenSuite(suite, `it couldn't start: ${message} ${hint}`);
+    });
+    finished.push(result);
+    summary.push(
+      `${suite}: ${result.passed} passed, ${result.failed} failed (${seconds(started)} s)`,
+      ...result.failures.map((failure) => `  failed: ${failure}`),
+    );
+  }
+  say(`\n=== summary ===\n${summary.join("\n")}\n`);
+  process.exitCode = allPassed(finished) ? 0 : 1;
+  say(closingLine(finished));
+}
+
+main().catch((error: unknown) => {
+  const { message, hint } = toTorbizError(error);
+  say(`${message} ${hint}`);
+  say("0 passed, 1 failed");
+  process.exitCode = 1;
+});
