@@ -44,11 +44,15 @@ export function staticChecks(root: string, pythonBin: string, env: NodeJS.Proces
     { name: "eslint", command: eslint.command, args: [eslint.path, "src", "test", "scripts"] },
     { name: "prettier", command: prettier.command, args: [prettier.path, "--check", "."] },
     { name: "the extension builds", command: "npm", args: ["run", "--silent", "build"] },
-    { name: "ruff", command: tool("ruff"), args: ["check"] },
+    { name: "ruff", command: tool("ruff"), args: ["check", "--output-format", "concise"] },
     { name: "ruff format", command: tool("ruff"), args: ["format", "--check"] },
     { name: "mypy", command: tool("mypy"), args: [] },
     { name: "shellcheck", command: tool("shellcheck"), args: [".ci/run", ...shellScripts(root)] },
-    { name: "hadolint", command: tool("hadolint"), args: [join("docker", "Dockerfile.macos")] },
+    {
+      name: "hadolint",
+      command: tool("hadolint"),
+      args: ["--no-color", "--failure-threshold", "warning", join("docker", "Dockerfile.macos")],
+    },
     ...lockChecks(root, tool("uv"), env),
   ];
 }

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,7 +7,7 @@ import { execa, type Options } from "execa";
 import { Engine } from "../src/lib/docker/engine";
 import { toTorbizError, TorbizError } from "../src/lib/errors";
 import { LABELS } from "../src/lib/names";
-import { resolvePaths } from "../src/lib/paths";
+import { prepareHome, resolvePaths } from "../src/lib/paths";
 import { ensureBaseImage } from "../src/lib/setup/base-image";
 import { type ReadyDocker, setUpMachine } from "../src/lib/setup/machine";
 import type { SetUpSurroundings } from "../src/lib/setup/surroundings";
@@ -186,7 +186,7 @@ function chosenSuites(): SuiteName[] {
 
 async function main(): Promise<void> {
   const suites = chosenSuites();
-  await mkdir(results, { recursive: true });
+  prepareHome(surroundings.paths);
   const finished: SuiteResult[] = [];
   const summary: string[] = [];
   // First of all, so that it is told apart; a failure is told by the suites that can't do without.

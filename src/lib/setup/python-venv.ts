@@ -1,27 +1,21 @@
-import { realpath } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import { toTorbizError } from "../errors";
+import { dirname, join } from "node:path";
+import { findPython, type FoundPython } from "../ask/python";
 import { findDebian, installPackages } from "./debian";
-import { runStep } from "./run-step";
 import type { SetUpSurroundings } from "./surroundings";
 
 /**
- * Debian's own Python can't make environments with pip in them until a package of its own is there: installs it, as root.
- * Any other Python is left as it is; where it can't make environments either, making one says so.
+ * Debian's own Python can't make environments until a package of its own is there: installs it, as root. Any other Python
+ * is left as it is; where that one can't make environments either, making one says so.
  *
- * @param python absolute path of the Python that is to make environments
+ * @param python as `findPython` found it
+ * @returns the Python to make environments with
  * @throws TorbizError setup-failed
  */
-export async function ensurePythonVenv(surroundings: SetUpSurroundings, python: string): Promise<void> {
-  const complete = await runStep(surroundings, python, ["-c", "import ensurepip, venv"], { timeoutMs: 30_000 }).then(
-    () => true,
-    (error: unknown) => {
-      if (toTorbizError(error).code === "setup-failed") return false;
-      throw error;
-    },
-  );
-  if (complete) return;
-  const file = await realpath(python);
-  if (dirname(file) !== join(surroundings.root ?? "/", "usr", "bin") || !(await findDebian(surroundings))) return;
-  await installPackages(surroundings, [`${basename(file)}-venv`]);
+export async function ensurePythonVenv(surroundings: SetUpSurroundings, python: FoundPython): Promise<FoundPython> {
+  const { root = "/" } = surroundings;
+  const debianOwn = dirname(python.path) === join(root, "usr", "bin");
+  if (python.canMakeVenv || !debianOwn || !(await findDebian(surroundings))) return python;
+  const minor = python.version.split(".").slice(0, 2).join(".");
+  await installPackages(surroundings, [`python${minor}-venv`]);
+  return findPython(surroundings);
 }
