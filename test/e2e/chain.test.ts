@@ -1,0 +1,284 @@
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { ContainerInspectInfo } from "dockerode";
+import type { EngineContext } from "../../src/lib/context";
+import { findDockerCli } from "../../src/lib/docker/cli";
+import { LABELS } from "../../src/lib/names";
+import { readStatus } from "../../src/lib/sharing/status";
+import { ROOT, openTestEngine, start, torbiz, type Event } from "./torbiz";
+
+/**
+ * The whole chain with the real engine, the real Petals and the real model, through the real command, in the order in which
+ * a person meets it.
+ */
+
+const exec = promisify(execFile);
+const QUESTION = "What is the capital of France?";
+const ANSWER = "The capital of France is Paris.";
+/** A token that no hub knows; where it is found, it leaked. */
+const CANARY = "hf_canary0123456789abcdefghijklmnopqr";
+
+let context: EngineContext;
+let docker: string;
+
+beforeAll(async () => {
+  context = await openTestEngine();
+  docker = await findDockerCli(context);
+  await torbiz(["stop"]);
+});
+
+afterAll(async () => {
+  await torbiz(["stop"]);
+});
+
+async function inspect(): Promise<ContainerInspectInfo> {
+  const container = await context.engine.inspect(context.names.container);
+  if (!container) throw new Error("there is no container");
+  return container;
+}
+
+function deltas(events: readonly Event[]): string {
+  return events
+    .filter(({ event }) => event === "delta")
+    .map(({ text }) => String(text))
+    .join("");
+}
+
+test("builds the image, with progress that never goes back", async () => {
+  const { code, events, last } = await torbiz(["build"]);
+  expect(last).toMatchObject({ event: "result", ok: true, image: context.names.image });
+  expect(code).toBe(0);
+  const progress = events.filter(({ stage }) => stage === "building").map((event) => Number(event.progress ?? 0));
+  expect(progress).toEqual(progress.toSorted((a, b) => a - b));
+  expect(Number(last.sizeBytes)).toBeLessThanOrEqual(1_500_000_000);
+
+  const again = await torbiz(["build"]);
+  expect(again.last).toMatchObject({ ok: true, built: false });
+});
+
+let peerId: unknown;
+
+test("shares until it is online, as one status tells", async () => {
+  const { code, events, last } = await torbiz(["share"], { env: { HF_TOKEN: CANARY } });
+  expect(last).toMatchObject({
+    event: "result",
+    ok: true,
+    adopted: false,
+    state: "online",
+    stage: "online",
+    model: "smollm2-135m-instruct",
+    blocks: { loaded: 30, total: 30, start: 0, end: 30 },
+    health: "ok",
+  });
+  expect(code).toBe(0);
+  peerId = last.peerId;
+  expect(last.addresses).toEqual([`/ip4/127.0.0.1/tcp/${context.names.port}/p2p/${String(peerId)}`]);
+  expect(events.map(({ stage }) => stage)).toEqual(expect.arrayContaining(["starting", "joining", "loading", "online"]));
+
+  const status = await torbiz(["status"]);
+  expect(status.last).toMatchObject({ state: "online", peerId, sessions: 0, since: last.since });
+});
+
+test("the container is locked down", async () => {
+  const { Config, HostConfig, NetworkSettings } = await inspect();
+  expect(Config.User).toMatch(/^[1-9]\d*:[1-9]\d*$/);
+  expect(Config).toMatchObject({ StopSignal: "SIGINT", StopTimeout: 30 });
+  expect(HostConfig).toMatchObject({
+    ReadonlyRootfs: true,
+    CapDrop: ["ALL"],
+    SecurityOpt: ["no-new-privileges:true"],
+    Init: true,
+    Privileged: false,
+    AutoRemove: false,
+    RestartPolicy: { Name: "no" },
+    LogConfig: { Type: "json-file", Config: { "max-size": "5m", "max-file": "2" } },
+  });
+  expect(HostConfig.CapAdd ?? []).toEqual([]);
+  expect(HostConfig.PidsLimit).toBeGreaterThan(0);
+  expect(HostConfig.Memory).toBeGreaterThan(0);
+  expect(HostConfig.MemorySwap).toBe(HostConfig.Memory);
+  expect(HostConfig.NanoCpus).toBeGreaterThan(0);
+  expect(HostConfig.NetworkMode).toBe(context.names.network);
+  expect(Object.keys(NetworkSettings.Networks)).toEqual([context.names.network]);
+  const { stdout } = await exec(docker, ["network", "inspect", "-f", "{{.Driver}}", context.names.network]);
+  expect(stdout.trim()).toBe("bridge");
+  expect(HostConfig.PortBindings).toEqual({
+    [`${context.names.port}/tcp`]: [{ HostIp: "127.0.0.1", HostPort: String(context.names.port) }],
+  });
+  const binds = (await inspect()).Mounts.filter(({ Type }) => Type === "bind");
+  expect(binds.map(({ Destination, RW }) => [Destination, RW])).toEqual([["/model", false]]);
+
+  // What the kernel made of it, seen from inside.
+  const inside = await exec(docker, ["exec", context.names.container, "cat", "/proc/self/status"]);
+  expect(inside.stdout).toMatch(/^CapEff:\s+0+$/m);
+  expect(inside.stdout).toMatch(/^NoNewPrivs:\s+1$/m);
+  expect(inside.stdout).toMatch(/^Uid:\s+10001\s/m);
+});
+
+test("a token is nowhere to be seen: not in inspect, argv, environment, logs or the image's history", async () => {
+  const { names } = context;
+  const seen = await Promise.all([
+    exec(docker, ["inspect", names.container]),
+    exec(docker, ["inspect", names.image]),
+    exec(docker, ["history", "--no-trunc", names.image]),
+    exec(docker, ["logs", names.container]),
+    exec(docker, ["top", names.container, "-eo", "pid,args"]),
+    exec(docker, ["exec", names.container, "sh", "-c", "cat /proc/1/environ /proc/[0-9]*/cmdline /proc/[0-9]*/environ"]).catch(
+      (error: { stdout: string; stderr: string }) => error,
+    ),
+  ]);
+  const text = seen.map(({ stdout, stderr }) => stdout + stderr).join("\n");
+  expect(text).toContain("torbiz.seeder"); // the look was at the right thing
+  expect(text).not.toContain(CANARY);
+});
+
+test("the seeder's report stays under 2 KB and its log has one line a fact", async () => {
+  const { State } = await inspect();
+  const report = State.Health?.Log.at(-1)?.Output ?? "";
+  expect(JSON.parse(report)).toMatchObject({ stage: "online" });
+  expect(Buffer.byteLength(report)).toBeLessThan(2048);
+
+  const { events, last } = await torbiz(["logs", "-n", "500"]);
+  expect(last).toMatchObject({ ok: true });
+  const lines = events.filter(({ event }) => event === "log").map(({ text }) => String(text));
+  expect(lines.length).toBeGreaterThan(10);
+  for (const line of lines) expect(line).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z (INFO|WARNING|ERROR) [\w.]+: \S/);
+});
+
+let swarmAnswer = "";
+
+test("asks through the swarm and streams the answer", async () => {
+  const { code, events, last } = await torbiz(["ask", QUESTION]);
+  expect(last).toMatchObject({ event: "result", ok: true, answer: ANSWER, finishReason: "stop" });
+  expect(code).toBe(0);
+  swarmAnswer = deltas(events);
+  expect(swarmAnswer).toBe(ANSWER);
+  expect(events.filter(({ event }) => event === "delta").length).toBeGreaterThan(3);
+});
+
+test("a question from stdin is asked the same", async () => {
+  const { last } = await torbiz(["ask", "-"], { input: `${QUESTION}\n` });
+  expect(last).toMatchObject({ ok: true, answer: ANSWER });
+});
+
+test("token for token, the answer is what transformers gives for the same weights", async () => {
+  const story = "Write two sentences about the sea.";
+  const { last } = await torbiz(["ask", story]);
+  const python = readFileSync(join(ROOT, "test/e2e/transformers-answer.py"), "utf8");
+  const environment = (await exec("ls", [context.paths.envs])).stdout.split("\n").find((name) => /^swarm-\w{16}$/.test(name));
+  const folder = join(context.paths.models, "smollm2-135m-instruct", "petals");
+  const { stdout } = await exec(join(context.paths.envs, String(environment), "bin/python"), ["-c", python, folder, story], {
+    env: { ...process.env, HF_HUB_OFFLINE: "1" },
+  });
+  expect(String(last.answer)).toBe((JSON.parse(stdout) as { answer: string }).answer);
+  expect(last.tokens).toBe((JSON.parse(stdout) as { tokens: number }).tokens);
+});
+
+test("sessions and tokens are counted", async () => {
+  // The engine reads the report every 5 s.
+  for (let tries = 0; tries < 40; tries += 1) {
+    const { last } = await torbiz(["status"]);
+    if (Number(last.tokens) > 30 && last.sessions === 0) return;
+    await new Promise((done) => setTimeout(done, 500));
+  }
+  throw new Error(`the counters never came: ${JSON.stringify(readStatus(await inspect()))}`);
+});
+
+test("sharing what is shared already adopts it; something else is refused", async () => {
+  const again = await torbiz(["share"]);
+  expect(again.last).toMatchObject({ ok: true, adopted: true, peerId });
+  expect(again.events).toContainEqual(expect.objectContaining({ event: "note" }));
+
+  const other = await torbiz(["share", "--blocks", "3"]);
+  expect(other.last).toMatchObject({ ok: false, code: "already-sharing" });
+  expect(other.code).toBe(1);
+});
+
+test("stops gracefully: peers are told, exit code 0, the log is kept, the container is gone", async () => {
+  const { code, last } = await torbiz(["stop"]);
+  expect(last).toMatchObject({ ok: true, stopped: true, announcedOffline: true, forced: false, exitCode: 0 });
+  expect(code).toBe(0);
+  expect(readFileSync(String(last.log), "utf8")).toContain("Announced OFFLINE: blocks 0:30");
+  expect(await context.engine.inspect(context.names.container)).toBeUndefined();
+
+  expect((await torbiz(["status"])).last).toMatchObject({ ok: true, state: "absent" });
+  expect((await torbiz(["stop"])).last).toMatchObject({ ok: true, stopped: false });
+  const logs = await torbiz(["logs", "-n", "5"]);
+  expect(logs.events.filter(({ event }) => event === "log")).toHaveLength(5);
+  expect((await torbiz(["ask", QUESTION])).last).toMatchObject({ ok: false, code: "no-swarm" });
+});
+
+test("shares again at once: the same peer, and a bare `docker stop` is as graceful", async () => {
+  const { last } = await torbiz(["share", "--blocks", "12"]);
+  expect(last).toMatchObject({ ok: true, state: "online", peerId, blocks: { total: 12 } });
+
+  const missing = await torbiz(["ask", QUESTION]);
+  expect(missing.last).toMatchObject({ ok: false, code: "missing-blocks" });
+
+  await exec(docker, ["stop", context.names.container]);
+  const { State } = await inspect();
+  expect(State).toMatchObject({ Status: "exited", ExitCode: 0 });
+  expect((await exec(docker, ["logs", context.names.container])).stderr).toContain("Announced OFFLINE");
+  expect((await torbiz(["status"])).last).toMatchObject({ state: "exited", exitCode: 0 });
+
+  const { events, last: after } = await torbiz(["share", "--no-wait"]);
+  expect(events).toContainEqual(expect.objectContaining({ event: "note", message: expect.stringContaining("Removed the container") }));
+  expect(after).toMatchObject({ ok: true, adopted: false });
+});
+
+test("stops as gracefully while it still loads", async () => {
+  const { last } = await torbiz(["stop"]);
+  expect(last).toMatchObject({ ok: true, stopped: true, forced: false, exitCode: 0 });
+});
+
+test("`stop --now` kills it and says so", async () => {
+  await torbiz(["share", "--no-wait"]);
+  const { last } = await torbiz(["stop", "--now"]);
+  expect(last).toMatchObject({ ok: true, stopped: true, forced: true, exitCode: 137, announcedOffline: false });
+});
+
+test("Ctrl-C while it starts stops what was started and exits with 130", async () => {
+  const running = start(["share"]);
+  await running.waitFor(({ stage }) => stage === "loading" || stage === "connecting");
+  running.child.kill("SIGINT");
+  const { code, last } = await running.ended;
+  expect(code).toBe(130);
+  expect(last).toMatchObject({ event: "error", ok: false, code: "interrupted" });
+  expect(await context.engine.inspect(context.names.container)).toBeUndefined();
+});
+
+test("the useful commands work on ours, in their order", async () => {
+  const { container, image } = context.names;
+  await torbiz(["share", "--no-wait"]);
+  expect((await exec(docker, ["info"])).stdout).toContain("Server Version");
+  expect((await exec(docker, ["ps"])).stdout).toContain(container);
+  const logs = await exec(docker, ["logs", container]);
+  expect(logs.stdout + logs.stderr).toContain("torbiz.seeder: Starting");
+  await exec(docker, ["stop", container]);
+  await exec(docker, ["rm", container]);
+  expect((await torbiz(["status"])).last).toMatchObject({ state: "absent" });
+  // A second name keeps the layers, so that what comes after doesn't build for minutes.
+  await exec(docker, ["tag", image, `${image}-kept`]);
+  await exec(docker, ["rmi", image]);
+  expect(await context.engine.image(image)).toBeUndefined();
+  await exec(docker, ["tag", `${image}-kept`, image]);
+  await exec(docker, ["rmi", `${image}-kept`]);
+  expect((await context.engine.image(image))?.labels[LABELS.managed]).toBe("1");
+});
+
+test("quickstart runs the whole chain and leaves nothing running", async () => {
+  const { code, events, last } = await torbiz(["quickstart", "--set-up"]);
+  expect(last).toMatchObject({
+    event: "result",
+    ok: true,
+    answer: ANSWER,
+    stop: { announcedOffline: true, exitCode: 0 },
+  });
+  expect(code).toBe(0);
+  expect(deltas(events)).toBe(ANSWER);
+  expect(Number(last.tokensPerSecond)).toBeGreaterThan(0);
+  expect((last.stages as { name: string }[]).map(({ name }) => name)).toEqual(expect.arrayContaining(["loading", "stopping"]));
+  expect(await context.engine.inspect(context.names.container)).toBeUndefined();
+});

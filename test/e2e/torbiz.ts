@@ -1,0 +1,95 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { resolve } from "node:path";
+import { openEngine, openSurroundings, type EngineContext } from "../../src/lib/context";
+
+/** The checkout's root: what a user has. */
+export const ROOT = resolve(import.meta.dirname, "../..");
+
+/** An event of `--json` output. */
+export interface Event {
+  event: string;
+  [field: string]: unknown;
+}
+
+export interface Ended {
+  /** Exit code, or null when a signal ended it. */
+  code: number | null;
+  events: Event[];
+  /** The last event: the result, or the error. */
+  last: Event;
+  stderr: string;
+}
+
+/** A `torbiz` command that runs. */
+export interface Running {
+  child: ChildProcess;
+  /** Resolves with the first event that fits, rejects when the command ends before. */
+  waitFor(fits: (event: Event) => boolean): Promise<Event>;
+  ended: Promise<Ended>;
+}
+
+export interface RunOptions {
+  env?: NodeJS.ProcessEnv;
+  input?: string;
+  /** Run without root's capabilities, which go past file modes; without them root is a user like any other. */
+  plainUser?: boolean;
+}
+
+/** Starts `torbiz ARGS --json` as a user would. */
+export function start(args: readonly string[], { env = {}, input, plainUser }: RunOptions = {}): Running {
+  const withoutCapabilities =
+    plainUser && process.getuid?.() === 0 ? ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] : [];
+  const [file = "", ...rest] = [
+    ...withoutCapabilities,
+    ...[process.execPath, resolve(ROOT, "bin/torbiz.mjs"), ...args, "--json"],
+  ];
+  const child = spawn(file, rest, {
+    cwd: ROOT,
+    env: { ...process.env, NODE_OPTIONS: "", ...env },
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  const events: Event[] = [];
+  const waiting = new Set<() => void>();
+  let stderr = "";
+  child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    events.push(JSON.parse(line) as Event);
+    for (const look of waiting) look();
+  });
+  child.stdin.end(input);
+  const ended = new Promise<Ended>((resolveEnded, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => {
+      resolveEnded({ code, events, last: events.at(-1) ?? { event: "nothing" }, stderr });
+      for (const look of waiting) look();
+    });
+  });
+  const waitFor = (fits: (event: Event) => boolean) =>
+    new Promise<Event>((resolveFound, reject) => {
+      const look = () => {
+        const found = events.find(fits);
+        if (found) resolveFound(found);
+        else if (child.exitCode !== null || child.signalCode !== null) {
+          reject(new Error(`ended before: ${JSON.stringify(events.at(-1))} ${stderr}`));
+        } else return;
+        waiting.delete(look);
+      };
+      waiting.add(look);
+      look();
+    });
+  return { child, waitFor, ended };
+}
+
+/** Runs `torbiz ARGS --json` to its end. */
+export function torbiz(args: readonly string[], options?: RunOptions): Promise<Ended> {
+  return start(args, options).ended;
+}
+
+/** The engine as the tests see it beside the command: same instance, same home folder. */
+export function openTestEngine(env: NodeJS.ProcessEnv = {}): Promise<EngineContext> {
+  const all = { ...process.env, ...env };
+  if (all.TORBIZ_HOME) mkdirSync(all.TORBIZ_HOME, { recursive: true, mode: 0o700 });
+  return openEngine(openSurroundings({ runtimeFiles: ROOT, env: all }));
+}
