@@ -1,7 +1,8 @@
 import type { Duplex } from "node:stream";
-import { messageOf, refusal, startLimits, toDockerError, type Limits } from "./docker-error";
+import { messageOf, refusal } from "./docker-error";
 import type { Endpoint } from "./endpoint";
 import { engineRequest } from "./http";
+import { withLimits, type Limits } from "./limits";
 
 /**
  * A container's stdin (made with OpenStdin and StdinOnce) as a stream to write to and end.
@@ -10,20 +11,17 @@ import { engineRequest } from "./http";
  * not read when it takes the connection over arrives on the container's stdin.
  *
  * @param version of the API, "1.41"
- * @throws TorbizError as `toDockerError` says
+ * @throws TorbizError as `withLimits` says
  */
-export async function attachStdin(endpoint: Endpoint, version: string, id: string, limits: Limits): Promise<Duplex> {
-  const { abortSignal, timeout } = startLimits(limits);
-  // A signal given to the request would go on to end the attached stream: here it only limits the way there.
-  const request = engineRequest(endpoint, {
-    method: "POST",
-    path: `/v${version}/containers/${encodeURIComponent(id)}/attach?stream=1&stdin=1`,
-    headers: { Connection: "Upgrade", Upgrade: "tcp", "Content-Length": 0 },
-  });
-  const abort = () => request.destroy(new Error("aborted"));
-  abortSignal.addEventListener("abort", abort, { once: true });
-  try {
-    return await new Promise<Duplex>((resolve, reject) => {
+export function attachStdin(endpoint: Endpoint, version: string, id: string, limits: Limits): Promise<Duplex> {
+  return withLimits(endpoint, limits, (abortSignal) => {
+    const request = engineRequest(endpoint, {
+      method: "POST",
+      signal: abortSignal,
+      path: `/v${version}/containers/${encodeURIComponent(id)}/attach?stream=1&stdin=1`,
+      headers: { Connection: "Upgrade", Upgrade: "tcp", "Content-Length": 0 },
+    });
+    return new Promise<Duplex>((resolve, reject) => {
       request.on("error", reject);
       request.on("upgrade", (_response, stream, head) => {
         if (head.length > 0) stream.unshift(head);
@@ -38,11 +36,7 @@ export async function attachStdin(endpoint: Endpoint, version: string, id: strin
       });
       request.end();
     });
-  } catch (error) {
-    throw toDockerError(error, endpoint, limits, timeout);
-  } finally {
-    abortSignal.removeEventListener("abort", abort);
-  }
+  });
 }
 
 function errorText(body: string): string {

@@ -1,33 +1,14 @@
 import { TorbizError } from "../errors";
 import { describeEndpoint, type Endpoint } from "./endpoint";
 
-/** What can end a call to the engine early. */
-export interface Limits {
-  timeoutMs: number;
-  /** The caller's own wish to end it. */
-  signal?: AbortSignal;
-}
-
-/** Both limits as one signal, and the time limit alone to tell them apart afterwards. */
-export function startLimits({ timeoutMs, signal }: Limits): { abortSignal: AbortSignal; timeout: AbortSignal } {
-  const timeout = AbortSignal.timeout(timeoutMs);
-  return { abortSignal: signal ? AbortSignal.any([timeout, signal]) : timeout, timeout };
-}
-
 /**
  * Whatever a call to the engine threw, as the TorbizError a person sees: `docker-not-running`, `docker-not-answering`,
- * `docker-permission-denied`, `docker-unexpected-answer`, `interrupted` when the caller's own signal ended it, or what
- * `refusal` makes of an HTTP status.
+ * `docker-permission-denied`, `docker-unexpected-answer`, or what `refusal` makes of an HTTP status.
  */
-export function toDockerError(error: unknown, endpoint: Endpoint, limits: Limits, timeout: AbortSignal): TorbizError {
+export function toDockerError(error: unknown, endpoint: Endpoint): TorbizError {
   if (error instanceof TorbizError) return error;
-  if (limits.signal?.aborted) return interrupted(limits.signal);
   const where = describeEndpoint(endpoint);
   const cause = error;
-  if (timeout.aborted) {
-    const seconds = limits.timeoutMs / 1000;
-    return new TorbizError("docker-not-answering", `Docker at ${where} gave no answer in ${seconds} s.`, { cause });
-  }
   const { code = "", message = String(error), statusCode, json } = error as DockerodeError;
   if (statusCode !== undefined) return refusal(statusCode, messageOf(json) ?? message, endpoint, cause);
   if (code === "ENOENT" || code === "ENOTDIR") {

@@ -5,9 +5,10 @@ import Dockerode from "dockerode";
 import { TorbizError } from "../errors";
 import { attachStdin } from "./attach";
 import { demultiplex, type LogLine } from "./demux";
-import { interrupted, startLimits, toDockerError, type Limits } from "./docker-error";
+import { interrupted, toDockerError } from "./docker-error";
 import { describeEndpoint, type Endpoint } from "./endpoint";
 import { getJson, inspectContainer } from "./http";
+import { withLimits } from "./limits";
 
 export interface ImageFacts {
   /** "sha256:..." */
@@ -52,15 +53,20 @@ export type ContainerOptions = Omit<Dockerode.ContainerCreateOptions, "name" | "
 
 /** The newest API that this code was written for; an older engine's own is used with it. */
 const NEWEST_API = "1.47";
-const QUICK_MS = 10_000;
-/** Docker Desktop may have to wake its virtual machine first. */
-const SLOW_MS = 30_000;
 const STDIN_GRACE_MS = 3_000;
 const KEPT_LINES = 50;
 
+/** How long calls may take, in milliseconds. */
+export interface EngineLimits {
+  /** Questions and signals. */
+  quick: number;
+  /** What makes or starts something: Docker Desktop may have to wake its virtual machine first. */
+  slow: number;
+}
+
 /**
- * The Docker Engine API by dockerode, as far as Torbiz needs it. Every call ends within its limit, and every failure is
- * a TorbizError: dockerode itself waits for ever on an engine that dies in the middle of an answer.
+ * The Docker Engine API as far as Torbiz needs it: actions and logs by dockerode, questions by the same light calls that
+ * the menu bar makes. Every call ends within its limit, and every failure is a TorbizError.
  *
  * @example
  * const engine = new Engine(endpoint, facts.apiVersion);
@@ -72,11 +78,13 @@ export class Engine {
 
   /**
    * @param apiVersion the engine's newest, "1.41"
+   * @param limits defaults fit a busy machine
    * @throws TorbizError docker-host-unsupported when DOCKER_HOST or its TLS files are unusable
    */
   constructor(
     readonly endpoint: Endpoint,
     apiVersion: string,
+    private readonly limits: EngineLimits = { quick: 10_000, slow: 30_000 },
   ) {
     this.version = minorOf(apiVersion) < minorOf(NEWEST_API) ? apiVersion : NEWEST_API;
     this.docker = connect(endpoint, this.version);
@@ -84,12 +92,10 @@ export class Engine {
 
   /** An image by tag or id, undefined when the engine has none. */
   async image(tag: string): Promise<ImageFacts | undefined> {
-    // dockerode gives its image inspect no abort signal.
-    const path = `/v${this.version}/images/${encodeURIComponent(tag)}/json`;
-    const info = (await this.unlessStatus([404], () => getJson(this.endpoint, path, { timeoutMs: QUICK_MS }))) as
-      Dockerode.ImageInspectInfo | undefined;
+    const path = `/images/${encodeURIComponent(tag)}/json`;
+    const info = (await this.unlessStatus([404], () => this.ask(path))) as Dockerode.ImageInspectInfo | undefined;
     if (!info) return undefined;
-    this.check(typeof info.Id === "string" && typeof info.Architecture === "string", "image");
+    if (typeof info.Id !== "string" || typeof info.Architecture !== "string") throw this.unexpected("image");
     return {
       id: info.Id,
       labels: info.Config?.Labels ?? {},
@@ -101,10 +107,11 @@ export class Engine {
 
   /** A container by name or id, undefined when there is none. */
   async inspect(nameOrId: string): Promise<Dockerode.ContainerInspectInfo | undefined> {
-    const info = (await inspectContainer(this.endpoint, nameOrId, { timeoutMs: QUICK_MS })) as
+    const limits = { timeoutMs: this.limits.quick };
+    const info = (await inspectContainer(this.endpoint, nameOrId, limits)) as
       Dockerode.ContainerInspectInfo | undefined;
     if (!info) return undefined;
-    this.check(typeof info.Id === "string" && typeof info.State?.Status === "string", "container");
+    if (typeof info.Id !== "string" || typeof info.State?.Status !== "string") throw this.unexpected("container");
     return info;
   }
 
@@ -113,11 +120,10 @@ export class Engine {
    * @param label "key" or "key=value"
    */
   async list(label: string): Promise<Dockerode.ContainerInfo[]> {
-    const found = await this.call(QUICK_MS, (abortSignal) =>
-      this.docker.listContainers({ all: true, filters: { label: [label] }, abortSignal }),
-    );
-    this.check(Array.isArray(found), "list of containers");
-    return found;
+    const query = new URLSearchParams({ all: "true", filters: JSON.stringify({ label: [label] }) });
+    const found = await this.ask(`/containers/json?${query}`);
+    if (!Array.isArray(found)) throw this.unexpected("list of containers");
+    return found as Dockerode.ContainerInfo[];
   }
 
   /**
@@ -125,10 +131,10 @@ export class Engine {
    * @throws TorbizError image-missing; docker-request-failed with `details.statusCode` 409 when the name is taken
    */
   async createContainer(name: string, options: ContainerOptions): Promise<string> {
-    const container = await this.call(SLOW_MS, (abortSignal) =>
+    const container = await this.call(this.limits.slow, (abortSignal) =>
       this.docker.createContainer({ ...options, name, abortSignal }),
     );
-    this.check(typeof container.id === "string", "new container");
+    if (typeof container.id !== "string") throw this.unexpected("new container");
     return container.id;
   }
 
@@ -138,28 +144,29 @@ export class Engine {
    */
   async start(id: string): Promise<void> {
     await this.unlessStatus([304], () =>
-      this.call(SLOW_MS, (abortSignal) => this.docker.getContainer(id).start({ abortSignal })),
+      this.call(this.limits.slow, (abortSignal) => this.docker.getContainer(id).start({ abortSignal })),
     );
   }
 
   /** Starts a container made with OpenStdin and StdinOnce, writes `text` to its stdin and closes that. */
   async startWithStdin(id: string, text: string): Promise<void> {
-    const limits = { timeoutMs: SLOW_MS };
+    const limits = { timeoutMs: this.limits.slow };
     const stdin = await attachStdin(this.endpoint, this.version, id, limits);
-    const { abortSignal, timeout } = startLimits(limits);
     try {
       await this.start(id);
-      await new Promise<void>((resolve, reject) => {
-        abortSignal.addEventListener("abort", () => reject(new Error("aborted")), { once: true });
-        stdin.on("error", reject);
-        // The engine closes the stream when it has passed everything on. Should one keep it open while the container
-        // runs, all is in its hands by then.
-        stdin.on("close", resolve);
-        stdin.resume();
-        stdin.end(text, () => setTimeout(resolve, STDIN_GRACE_MS).unref());
-      });
-    } catch (error) {
-      throw toDockerError(error, this.endpoint, limits, timeout);
+      await withLimits(
+        this.endpoint,
+        limits,
+        () =>
+          new Promise<void>((resolve, reject) => {
+            stdin.on("error", reject);
+            // The engine closes the stream when it has passed everything on. Should one keep it open while the
+            // container runs, all is in its hands by then.
+            stdin.on("close", resolve);
+            stdin.resume();
+            stdin.end(text, () => setTimeout(resolve, STDIN_GRACE_MS).unref());
+          }),
+      );
     } finally {
       stdin.destroy();
     }
@@ -180,7 +187,7 @@ export class Engine {
   /** Sends a signal ("SIGINT") to a container; one that has ended already, or is gone, is fine. */
   async kill(id: string, signal: string): Promise<void> {
     await this.unlessStatus([404, 409], () =>
-      this.call(QUICK_MS, (abortSignal) => this.docker.getContainer(id).kill({ signal, abortSignal })),
+      this.call(this.limits.quick, (abortSignal) => this.docker.getContainer(id).kill({ signal, abortSignal })),
     );
   }
 
@@ -192,18 +199,20 @@ export class Engine {
   async remove(id: string, { force }: { force: boolean }): Promise<void> {
     try {
       await this.unlessStatus([404], () =>
-        this.call(SLOW_MS, (abortSignal) => this.docker.getContainer(id).remove({ force, v: true, abortSignal })),
+        this.call(this.limits.slow, (abortSignal) =>
+          this.docker.getContainer(id).remove({ force, v: true, abortSignal }),
+        ),
       );
     } catch (error) {
       if (statusOf(error) !== 409 || !/already in progress/i.test((error as Error).message)) throw error;
     }
     // The name stays taken a while after a removal that somebody else began.
-    await this.until(id, SLOW_MS, "is still being removed", (info) => info === undefined);
+    await this.until(id, "is still being removed", (info) => info === undefined);
   }
 
   /** Makes a volume unless there is one of that name. */
   async ensureVolume(name: string, labels: Record<string, string>): Promise<void> {
-    await this.call(SLOW_MS, (abortSignal) =>
+    await this.call(this.limits.slow, (abortSignal) =>
       this.docker.createVolume({ Name: name, Labels: { ...labels }, abortSignal }),
     );
   }
@@ -211,7 +220,7 @@ export class Engine {
   /** Makes a bridge network unless there is one of that name. */
   async ensureNetwork(name: string, labels: Record<string, string>): Promise<void> {
     await this.unlessStatus([409], () =>
-      this.call(SLOW_MS, (abortSignal) =>
+      this.call(this.limits.slow, (abortSignal) =>
         // CheckDuplicate: engines before API 1.44 make a second network of the same name without it.
         this.docker.createNetwork({
           Name: name,
@@ -230,15 +239,8 @@ export class Engine {
    * @throws TorbizError docker-not-answering when the connection is cut: inspect, then go on with `since`
    */
   async *logs(id: string, { follow = false, tail, since, signal }: LogOptions = {}): AsyncGenerator<LogLine> {
-    if (signal?.aborted) return;
-    const limits: Limits = { timeoutMs: SLOW_MS, signal };
-    // One signal serves the way to the first byte and, for `follow`, the stream after it: only the former has a limit.
+    // Ends the stream; the way to its first byte has a limit of its own.
     const end = new AbortController();
-    const late = new AbortController();
-    const timer = setTimeout(() => {
-      late.abort();
-      end.abort();
-    }, limits.timeoutMs);
     const onAbort = () => end.abort();
     signal?.addEventListener("abort", onAbort, { once: true });
     const options = {
@@ -251,16 +253,16 @@ export class Engine {
     };
     const container = this.docker.getContainer(id);
     try {
-      const source = follow
-        ? ((await container.logs({ ...options, follow: true })) as AsyncIterable<Buffer> & NodeJS.ReadableStream)
-        : [asBuffer(await container.logs({ ...options, follow: false }))];
-      clearTimeout(timer);
+      const source = await withLimits(this.endpoint, { timeoutMs: this.limits.slow, signal }, async () =>
+        follow
+          ? ((await container.logs({ ...options, follow: true })) as NodeJS.ReadableStream & AsyncIterable<Buffer>)
+          : [asBuffer(await container.logs({ ...options, follow: false }))],
+      );
       yield* demultiplex(source);
     } catch (error) {
       if (signal?.aborted) return;
-      throw toDockerError(error, this.endpoint, limits, late.signal);
+      throw toDockerError(error, this.endpoint);
     } finally {
-      clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
       end.abort();
     }
@@ -295,7 +297,7 @@ export class Engine {
     }
     if (signal?.aborted) throw interrupted(signal);
     // The log's end comes a moment before the engine notes the container's.
-    const ended = await this.until(id, SLOW_MS, "closed its log but doesn't end", (info) => !info?.State.Running);
+    const ended = await this.until(id, "closed its log but doesn't end", (info) => !info?.State.Running);
     if (!ended) {
       throw new TorbizError("docker-request-failed", "The container was removed by somebody else before it ended.");
     }
@@ -305,30 +307,27 @@ export class Engine {
   /** Inspects until `reached`, and returns that last answer. */
   private async until(
     id: string,
-    timeoutMs: number,
     trouble: string,
     reached: (info: Dockerode.ContainerInspectInfo | undefined) => boolean,
   ): Promise<Dockerode.ContainerInspectInfo | undefined> {
-    const timeout = AbortSignal.timeout(timeoutMs);
+    const deadline = performance.now() + this.limits.slow;
     for (;;) {
       const info = await this.inspect(id);
       if (reached(info)) return info;
-      if (timeout.aborted) {
+      if (performance.now() > deadline) {
         throw new TorbizError("docker-not-answering", `The container ${info?.Name.slice(1) ?? id} ${trouble}.`);
       }
       await sleep(100);
     }
   }
 
+  private ask(path: string): Promise<unknown> {
+    return getJson(this.endpoint, `/v${this.version}${path}`, { timeoutMs: this.limits.quick });
+  }
+
   /** Each call gets a signal and options of its own: docker-modem deletes the signal from the options it is given. */
-  private async call<T>(timeoutMs: number, request: (abortSignal: AbortSignal) => Promise<T>): Promise<T> {
-    const limits = { timeoutMs };
-    const { abortSignal, timeout } = startLimits(limits);
-    try {
-      return await request(abortSignal);
-    } catch (error) {
-      throw toDockerError(error, this.endpoint, limits, timeout);
-    }
+  private call<T>(timeoutMs: number, request: (abortSignal: AbortSignal) => Promise<T>): Promise<T> {
+    return withLimits(this.endpoint, { timeoutMs }, request);
   }
 
   private async unlessStatus<T>(statuses: readonly number[], request: () => Promise<T>): Promise<T | undefined> {
@@ -341,13 +340,10 @@ export class Engine {
     }
   }
 
-  /** dockerode hands on whatever came with a 200, also a proxy's HTML. */
-  private check(fits: boolean, what: string): void {
-    if (fits) return;
-    throw new TorbizError(
-      "docker-unexpected-answer",
-      `The answer about the ${what} from ${describeEndpoint(this.endpoint)} is not as Docker sends it.`,
-    );
+  /** A proxy's HTML or another program's JSON also comes with a 200. */
+  private unexpected(what: string): TorbizError {
+    const where = describeEndpoint(this.endpoint);
+    return new TorbizError("docker-unexpected-answer", `The answer about the ${what} from ${where} isn't Docker's.`);
   }
 }
 

@@ -1,8 +1,9 @@
 import { request as httpRequest, type ClientRequest, type IncomingHttpHeaders, type RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { TorbizError } from "../errors";
-import { messageOf, refusal, startLimits, toDockerError, type Limits } from "./docker-error";
+import { messageOf, refusal } from "./docker-error";
 import { describeEndpoint, type Endpoint } from "./endpoint";
+import { withLimits, type Limits } from "./limits";
 
 /** Enough for any inspect; a program that is not an engine may send for ever. */
 const BODY_LIMIT = 8 * 1024 * 1024;
@@ -37,7 +38,7 @@ export function engineRequest(endpoint: Endpoint, options: RequestOptions): Clie
 /**
  * The parsed JSON of a GET; its shape is for the caller to check.
  *
- * @throws TorbizError docker-unexpected-answer when it isn't JSON, and all that `toDockerError` and `refusal` name
+ * @throws TorbizError docker-unexpected-answer when it isn't JSON, and all that `withLimits` and `refusal` name
  * @example
  * const info = await getJson(endpoint, "/info", { timeoutMs: 2_000 });
  */
@@ -87,21 +88,21 @@ export async function inspectContainer(endpoint: Endpoint, name: string, limits:
   }
 }
 
-async function get(endpoint: Endpoint, path: string, limits: Limits): Promise<Answer> {
-  const { abortSignal, timeout } = startLimits(limits);
-  try {
-    return await new Promise<Answer>((resolve, reject) => {
-      const request = engineRequest(endpoint, { path, signal: abortSignal });
-      request.on("error", reject);
-      request.on("response", (response) => {
-        const { statusCode = 0, headers } = response;
-        collect(response, endpoint).then((body) => resolve({ statusCode, headers, body }), reject);
-      });
-      request.end();
-    });
-  } catch (error) {
-    throw toDockerError(error, endpoint, limits, timeout);
-  }
+function get(endpoint: Endpoint, path: string, limits: Limits): Promise<Answer> {
+  return withLimits(
+    endpoint,
+    limits,
+    (signal) =>
+      new Promise<Answer>((resolve, reject) => {
+        const request = engineRequest(endpoint, { path, signal });
+        request.on("error", reject);
+        request.on("response", (response) => {
+          const { statusCode = 0, headers } = response;
+          collect(response, endpoint).then((body) => resolve({ statusCode, headers, body }), reject);
+        });
+        request.end();
+      }),
+  );
 }
 
 async function collect(response: AsyncIterable<Buffer>, endpoint: Endpoint): Promise<string> {

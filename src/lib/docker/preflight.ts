@@ -260,7 +260,7 @@ function elsewhere({ source, socketPath }: Endpoint): string {
 
 /** ENOENT: not even the socket file is there. */
 function isAbsent({ cause }: TorbizError): boolean {
-  return cause instanceof Error && (cause as NodeJS.ErrnoException).code === "ENOENT";
+  return (cause as NodeJS.ErrnoException | undefined)?.code === "ENOENT";
 }
 
 function nobody(failures: readonly Failure[]): string {

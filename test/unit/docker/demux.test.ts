@@ -45,7 +45,7 @@ describe("demultiplex", () => {
     const random = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;
     for (let round = 0; round < 300; round += 1) {
       const chunks: Buffer[] = [];
-      for (let at = 0; at < log.length; ) {
+      for (let at = 0; at < log.length;) {
         const size = 1 + Math.floor(random() * 40);
         chunks.push(log.subarray(at, at + size));
         at += size;

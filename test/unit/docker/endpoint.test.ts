@@ -82,7 +82,8 @@ describe("addresses", () => {
     ["https://box", { url: "tcp://box:2376", tcp: { protocol: "https", host: "box", port: 2376 } }],
   ])("%s", async (host, endpoint) => {
     expect(await resolve({}, { host })).toEqual([{ ...endpoint, source: "option" }]);
-    if (host.includes("://")) expect(await resolve({ DOCKER_HOST: host })).toEqual([{ ...endpoint, source: "DOCKER_HOST" }]);
+    if (host.includes("://"))
+      expect(await resolve({ DOCKER_HOST: host })).toEqual([{ ...endpoint, source: "DOCKER_HOST" }]);
   });
 
   it("takes ~ in an option for the home folder", async () => {
@@ -108,7 +109,11 @@ describe("addresses", () => {
 
 describe("contexts", () => {
   it("read their TLS files", async () => {
-    await context("safe", { Host: "tcp://box:2376", SkipTLSVerify: false }, { "ca.pem": "A", "cert.pem": "B", "key.pem": "C" });
+    await context(
+      "safe",
+      { Host: "tcp://box:2376", SkipTLSVerify: false },
+      { "ca.pem": "A", "cert.pem": "B", "key.pem": "C" },
+    );
     const [endpoint] = await resolve({ DOCKER_CONTEXT: "safe" });
     expect(endpoint?.tcp).toEqual({
       protocol: "https",

@@ -62,7 +62,11 @@ export const INFO = {
 };
 
 /** A healthy engine, with other answers to some paths. */
-export function healthy(others: Record<string, RequestListener> = {}, apiVersion = "1.41", osType = "linux"): RequestListener {
+export function healthy(
+  others: Record<string, RequestListener> = {},
+  apiVersion = "1.41",
+  osType = "linux",
+): RequestListener {
   return (request, response) => {
     const path = (request.url ?? "").split("?")[0] ?? "";
     const other = others[path];
