@@ -1,0 +1,73 @@
+"""From tokens to text that can be shown: whole characters only, and nothing of a stop text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+REPLACEMENT = "\ufffd"
+"""What a decoder puts for bytes that are no character (yet)."""
+
+
+class TokenDecoder:
+    """Turns tokens into text as they come.
+
+    A character can be spread over several tokens, so text that ends in U+FFFD waits for more. A token's text can depend
+    on the one before it (a leading space is dropped at the start of a text only), so each step decodes the tokens from
+    the last whole piece on, and takes what the new ones add to it.
+
+    :param decode: the tokenizer's decoding of a list of tokens
+    """
+
+    def __init__(self, decode: Callable[[list[int]], str]) -> None:
+        self._decode = decode
+        self._window: list[int] = []
+        self._shown = 0
+        """The number of tokens in the window whose text was given out."""
+
+    def add(self, token: int) -> str:
+        """The text that ``token`` completes; empty while a character is incomplete."""
+        self._window.append(token)
+        return self._take(at_end=False)
+
+    def flush(self) -> str:
+        """What was held back, incomplete as it is."""
+        return self._take(at_end=True)
+
+    def _take(self, *, at_end: bool) -> str:
+        shown = self._decode(self._window[: self._shown])
+        text = self._decode(self._window)
+        if not at_end and (text.endswith(REPLACEMENT) or len(text) <= len(shown)):
+            return ""
+        self._window = self._window[self._shown :]
+        self._shown = len(self._window)
+        return text[len(shown) :]
+
+
+class StopFilter:
+    """Ends a text at the first of the stop texts, and holds back what may become one."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = [stop for stop in stops if stop]
+        self._held = ""
+        self.stopped = False
+
+    def add(self, text: str) -> str:
+        """The part of the text so far that can be shown. Sets ``stopped`` when a stop text was met."""
+        text = self._held + text
+        starts = [start for start in (text.find(stop) for stop in self._stops) if start >= 0]
+        if starts:
+            self.stopped, self._held = True, ""
+            return text[: min(starts)]
+        keep = max((self._overlap(text, stop) for stop in self._stops), default=0)
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+    def flush(self) -> str:
+        """What was held back, as no stop text came of it."""
+        held, self._held = self._held, ""
+        return held
+
+    @staticmethod
+    def _overlap(text: str, stop: str) -> int:
+        """The length of the longest end of ``text`` that is a beginning of ``stop``."""
+        return next((size for size in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:size])), 0)
