@@ -1,0 +1,299 @@
+import { createHash, randomBytes } from "node:crypto";
+import { createWriteStream, existsSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { mkdir, readdir, rename, rm, symlink } from "node:fs/promises";
+import { homedir } from "node:os";
+import { basename, join } from "node:path";
+import { finished } from "node:stream/promises";
+import { execa } from "execa";
+import { TorbizError, toTorbizError } from "../errors";
+import type { Paths } from "../paths";
+import { acquireLock } from "../process-lock";
+import type { OnProgress } from "../progress";
+import { pythonEnv } from "./python-env";
+import type { FoundPython } from "./python";
+
+/** A finished virtual environment. */
+export interface Environment {
+  kind: string;
+  /** Absolute path of its folder. */
+  folder: string;
+  /** Absolute path of its Python. */
+  python: string;
+  /** Hash of what it was made from, 16 hex digits: the lock files and the Python's version. */
+  lockHash: string;
+}
+
+export interface EnvironmentOptions {
+  paths: Pick<Paths, "envs" | "logs">;
+  /** What it is for, kebab-case: part of its folder's name. */
+  kind: string;
+  python: FoundPython;
+  /** Requirement files with hashes, installed one after the other: build tools first. */
+  locks: readonly string[];
+  env?: NodeJS.ProcessEnv;
+  home?: string;
+  platform?: NodeJS.Platform;
+  arch?: NodeJS.Architecture;
+  onProgress?: OnProgress;
+  signal?: AbortSignal;
+}
+
+/** PyTorch's own index: the wheels for Linux on the usual one bring CUDA, 4 GB of it. */
+const TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu";
+/** What pip may know: where packages come from, and how to reach them. */
+const PIP_SETTINGS =
+  /^(PIP_(?!USER$|TARGET$|PREFIX$|ROOT$)\w+|(https?|ftp|all|no)_proxy|SSL_CERT_\w+|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NETRC|XDG_\w+)$/i;
+const VENV_LIMIT_MS = 120_000;
+/** torch alone is 200 MB: an hour is for slow networks. pip gives up on a silent one by itself. */
+const PIP_LIMIT_MS = 3_600_000;
+const LAST_LINES = 20;
+
+/**
+ * The virtual environment made from these lock files, made now if it isn't there. It appears under its name when it is
+ * finished and not before, so a half-made one is never used. The user's own Python is left as it is.
+ *
+ * @throws TorbizError environment-failed, disk-full, interrupted
+ *
+ * @example
+ * const { python } = await ensureEnvironment({ paths, kind: "swarm", python: await findPython(...), locks });
+ */
+export async function ensureEnvironment(options: EnvironmentOptions): Promise<Environment> {
+  const { paths, kind, python, locks, onProgress, signal } = options;
+  const lockHash = hashOf(python, locks);
+  const name = `${kind}-${lockHash}`;
+  const environment = { kind, folder: join(paths.envs, name), lockHash };
+  const ready = { ...environment, python: join(environment.folder, "bin", "python") };
+  if (isFinished(ready)) return ready;
+  if (!python.canMakeVenv) {
+    throw new TorbizError("environment-failed", `${python.path} can't make virtual environments.`, {
+      hint: "On Debian and Ubuntu install its missing part: `apt-get install python3-venv`.",
+    });
+  }
+  const lock = await acquireLock(join(paths.envs, `${name}.lock`), {
+    signal,
+    onWait: (note) =>
+      onProgress?.({ stage: "preparing-python", message: note || "Waiting for another Torbiz", progress: null }),
+  });
+  try {
+    if (isFinished(ready)) return ready; // another Torbiz made it while we waited
+    const attempt = `${name}.${randomBytes(4).toString("hex")}`;
+    await removeAttempts(paths.envs, name);
+    const job = new Making(options, join(paths.envs, attempt), (message, progress) => {
+      lock.note(message);
+      onProgress?.({ stage: "preparing-python", message, progress });
+    });
+    try {
+      await job.make();
+      await appear(paths.envs, name, attempt);
+    } catch (error) {
+      await removeAttempts(paths.envs, name);
+      throw error;
+    }
+    return ready;
+  } catch (error) {
+    throw toTorbizError(error);
+  } finally {
+    lock.release();
+  }
+}
+
+function hashOf(python: FoundPython, locks: readonly string[]): string {
+  const hash = createHash("sha256").update(python.version);
+  for (const file of locks) hash.update("\0").update(readFileSync(file));
+  return hash.digest("hex").slice(0, 16);
+}
+
+/** Its Python is a link to the one it was made from: that may have been removed since. */
+function isFinished({ python }: Environment): boolean {
+  return existsSync(python);
+}
+
+/** Gives the finished folder its name, in one step: the name is a link that replaces whatever was there. */
+async function appear(envs: string, name: string, attempt: string): Promise<void> {
+  const link = join(envs, `${attempt}.link`);
+  await symlink(attempt, link);
+  await rename(link, join(envs, name));
+}
+
+/** Removes what unfinished attempts left. A pip that outlived its killed starter then fails in a folder of its own. */
+async function removeAttempts(envs: string, name: string): Promise<void> {
+  const current = linkTarget(join(envs, name));
+  for (const entry of await readdir(envs)) {
+    if (!/^[0-9a-f]{8}(\.link)?$/.test(entry.slice(name.length + 1)) || !entry.startsWith(`${name}.`)) continue;
+    if (entry === current && existsSync(join(envs, name, "bin", "python"))) continue;
+    await rm(join(envs, entry), { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+function linkTarget(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** One attempt to make an environment in a folder of its own. */
+class Making {
+  private total = 0;
+  private done = 0;
+  private readonly lines: string[] = [];
+  private readonly logFile: string;
+  private readonly home: string;
+  private readonly env: NodeJS.ProcessEnv;
+
+  constructor(
+    private readonly options: EnvironmentOptions,
+    private readonly folder: string,
+    private readonly report: (message: string, progress: number | null) => void,
+  ) {
+    this.logFile = join(options.paths.logs, `environment-${options.kind}.log`);
+    this.home = options.home ?? homedir();
+    this.env = options.env ?? process.env;
+  }
+
+  async make(): Promise<void> {
+    const { python, locks } = this.options;
+    this.report("Making a Python environment", 0);
+    await mkdir(this.options.paths.logs, { recursive: true, mode: 0o700 });
+    writeFileSync(this.logFile, "", { mode: 0o600 });
+    await this.run(python.path, ["-I", "-m", "venv", this.folder], VENV_LIMIT_MS);
+    const requirements = locks.map((file) => parseLock(readFileSync(file, "utf8")));
+    this.total = requirements.flat().length;
+    for (const entries of requirements) {
+      const torch = entries.filter((entry) => this.needsCpuIndex() && entry.name === "torch");
+      if (torch.length > 0) await this.installTorch(torch);
+      await this.install(
+        entries.filter((entry) => !torch.includes(entry)),
+        [],
+      );
+    }
+    this.report("The Python environment is ready", 1);
+  }
+
+  /** Elsewhere the usual index has wheels without CUDA for the versions that are locked. */
+  private needsCpuIndex(): boolean {
+    const { platform = process.platform, arch = process.arch } = this.options;
+    return platform === "linux" && arch === "x64";
+  }
+
+  private async installTorch(torch: readonly Requirement[]): Promise<void> {
+    const wheels = this.env.TORBIZ_WHEELS;
+    const before = this.done;
+    if (wheels || this.env.PIP_FIND_LINKS) {
+      try {
+        await this.install(torch, ["--no-index"]);
+        return;
+      } catch (error) {
+        const known = toTorbizError(error);
+        if (known.code !== "environment-failed") throw known;
+        this.done = before; // the folder hasn't got it
+      }
+    }
+    await this.install(torch, ["--index-url", TORCH_CPU_INDEX]);
+  }
+
+  private async install(entries: readonly Requirement[], source: readonly string[]): Promise<void> {
+    if (entries.length === 0) return;
+    const file = join(this.folder, "requirements.txt");
+    writeFileSync(file, entries.map((entry) => entry.text).join(""));
+    const wheels = this.env.TORBIZ_WHEELS;
+    await this.run(
+      join(this.folder, "bin", "python"),
+      [
+        ...["-I", "-m", "pip", "install", "--no-deps", "--require-hashes", "--no-build-isolation"],
+        ...["--disable-pip-version-check", "--no-input", "--progress-bar", "off"],
+        ...(wheels ? ["--find-links", wheels] : []),
+        ...source,
+        ...["-r", file],
+      ],
+      PIP_LIMIT_MS,
+      (line) => this.count(line),
+    );
+  }
+
+  /** pip names each package when it begins with it, and those that other systems need when it leaves them out. */
+  private count(line: string): void {
+    if (line.startsWith("Ignoring ")) this.total -= 1;
+    const name = /^(?:Collecting|Requirement already satisfied:) ([^\s=<>!~;]+)/.exec(line)?.[1];
+    if (name) {
+      this.done += 1;
+      // Fetching is counted, and the last twentieth is left for unpacking, of which pip tells nothing.
+      this.report(
+        `Python package ${this.done} of ${this.total}: ${name}`,
+        (0.95 * this.done) / Math.max(this.total, this.done),
+      );
+    } else if (line.startsWith("Installing collected packages")) {
+      this.report("Unpacking Python packages", (0.95 * this.done) / Math.max(this.total, this.done));
+    }
+  }
+
+  private async run(command: string, args: string[], timeout: number, onLine?: (line: string) => void): Promise<void> {
+    const log = createWriteStream(this.logFile, { flags: "a" });
+    try {
+      const child = execa(command, args, {
+        env: pythonEnv(this.env, this.home, PIP_SETTINGS),
+        extendEnv: false,
+        stdin: "ignore",
+        all: true,
+        buffer: false,
+        reject: false,
+        timeout,
+        cancelSignal: this.options.signal,
+        forceKillAfterDelay: 5_000,
+      });
+      for await (const line of child.iterable({ from: "all" })) {
+        log.write(`${line}\n`);
+        this.lines.push(line);
+        if (this.lines.length > LAST_LINES) this.lines.shift();
+        onLine?.(line);
+      }
+      const result = await child;
+      if (result.isCanceled) throw new TorbizError("interrupted", "Making the Python environment was stopped.");
+      if (result.failed) throw this.failure(basename(command), result.timedOut);
+    } finally {
+      log.end();
+      await finished(log).catch(() => undefined);
+    }
+  }
+
+  private failure(command: string, timedOut: boolean): TorbizError {
+    const details = { log: this.logFile, lines: [...this.lines] };
+    const text = this.lines.join("\n");
+    if (/No space left on device|Errno 28/.test(text)) {
+      return new TorbizError("disk-full", "No space is left for the Python environment: it takes about 1.5 GB.", {
+        details,
+      });
+    }
+    const cause = timedOut
+      ? "it took too long"
+      : (this.lines.findLast((line) => /^ERROR/.test(line)) ?? this.lines.at(-1));
+    return new TorbizError(
+      "environment-failed",
+      `${command} failed: ${(cause ?? "no reason given").replace(/^ERROR: /, "")}`,
+      {
+        hint: `Read ${this.logFile}, then try again.`,
+        details,
+      },
+    );
+  }
+}
+
+interface Requirement {
+  /** Lower case. */
+  name: string;
+  /** As in the file: its first line and its hashes. */
+  text: string;
+}
+
+/** The packages of a requirements file with hashes; comments before the first are dropped. */
+export function parseLock(text: string): Requirement[] {
+  const entries: Requirement[] = [];
+  for (const line of text.split(/(?<=\n)/)) {
+    const name = /^[A-Za-z0-9][A-Za-z0-9._-]*/.exec(line)?.[0];
+    const last = entries.at(-1);
+    if (name) entries.push({ name: name.toLowerCase(), text: line });
+    else if (last) last.text += line;
+  }
+  return entries;
+}

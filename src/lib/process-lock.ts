@@ -1,0 +1,126 @@
+import { randomUUID } from "node:crypto";
+import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { TorbizError } from "./errors";
+
+/** Held by one process at a time. */
+export interface ProcessLock {
+  /** Tells those who wait what is being done. */
+  note(text: string): void;
+  release(): void;
+}
+
+export interface LockOptions {
+  /** Hears the holder's latest note while we wait. */
+  onWait?: (note: string) => void;
+  /** Stops waiting. */
+  signal?: AbortSignal;
+}
+
+interface Holder {
+  pid: number;
+  token: string;
+  note: string;
+}
+
+const POLL_MS = 300;
+const HEARTBEAT_MS = 5_000;
+/** A holder that has not shown itself for so long is gone, even if its process id lives: it may be another's by now. */
+const SILENT_MS = 120_000;
+
+/**
+ * Takes a lock file, waiting for its holder to release it. A holder that was killed is noticed, and its lock taken over.
+ *
+ * @param path the lock file; its folder must exist
+ * @throws TorbizError interrupted when `signal` aborts while waiting
+ */
+export async function acquireLock(path: string, { onWait, signal }: LockOptions = {}): Promise<ProcessLock> {
+  const own: Holder = { pid: process.pid, token: randomUUID(), note: "" };
+  while (!tryCreate(path, own)) {
+    if (signal?.aborted) throw new TorbizError("interrupted", "Waiting for another Torbiz was stopped.");
+    const holder = read(path);
+    if (isGone(path, holder)) takeAway(path, holder);
+    else {
+      if (holder) onWait?.(holder.note);
+      await sleep(POLL_MS);
+    }
+  }
+  const heartbeat = setInterval(() => write(path, own), HEARTBEAT_MS);
+  heartbeat.unref();
+  return {
+    note(text) {
+      own.note = text;
+      write(path, own);
+    },
+    release() {
+      clearInterval(heartbeat);
+      if (read(path)?.token === own.token) rmSync(path, { force: true });
+    },
+  };
+}
+
+/** Makes the file with its content in one step, so that nobody ever reads half of it. */
+function tryCreate(path: string, holder: Holder): boolean {
+  const draft = `${path}.${holder.token}`;
+  writeFileSync(draft, JSON.stringify(holder), { mode: 0o600 });
+  try {
+    linkSync(draft, path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+function read(path: string): Holder | undefined {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as Holder;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Shows that the holder lives. A lock that was taken over meanwhile is left alone. */
+function write(path: string, own: Holder): void {
+  if (read(path)?.token !== own.token) return;
+  const draft = `${path}.${own.token}`;
+  try {
+    writeFileSync(draft, JSON.stringify(own), { mode: 0o600 });
+    renameSync(draft, path);
+  } catch {
+    // The work itself will meet the same trouble (a full disk, a folder removed) and tell it.
+  }
+}
+
+function isGone(path: string, holder: Holder | undefined): boolean {
+  try {
+    if (Date.now() - statSync(path).mtimeMs > SILENT_MS) return true;
+  } catch {
+    return false; // released just now: the next try gets it
+  }
+  return holder !== undefined && !isAlive(holder.pid);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/** Removes a gone holder's lock; one that somebody took in the same moment is put back. */
+function takeAway(path: string, holder: Holder | undefined): void {
+  const aside = `${path}.${randomUUID()}`;
+  try {
+    renameSync(path, aside);
+    if (read(aside)?.token !== holder?.token) linkSync(aside, path);
+  } catch {
+    // Somebody else was faster: the next round sees what is there now.
+  } finally {
+    rmSync(aside, { force: true });
+  }
+}
