@@ -82,6 +82,10 @@ const CATALOGUE = {
   "port-invalid": { title: "Not a port", hint: "A port is a number from 1024 to 65535." },
   "model-unknown": { title: "Unknown model", hint: "Choose one of the models that Torbiz knows." },
   "model-broken": { title: "The model's files are damaged", hint: "They will be prepared anew: try again." },
+  "model-missing": {
+    title: "The model isn't on this computer",
+    hint: "Share it once with `torbiz share`: that prepares it.",
+  },
   "starter-failed": { title: "The starter model couldn't be prepared", hint: "Try again." },
   "blocks-invalid": { title: "Not a number of blocks", hint: "Give a whole number of at least 1." },
   "not-enough-memory": {
