@@ -1,5 +1,5 @@
-import { currentBuild } from "../lib/docker/build/image";
 import { openEngine } from "../lib/context";
+import { orBuilding } from "../lib/sharing/or-building";
 import { readStatus, type SharingStatus } from "../lib/sharing/status";
 import { describeBlocks } from "./share";
 import type { Session } from "./session";
@@ -7,12 +7,8 @@ import type { Session } from "./session";
 /** `torbiz status`: one inspect call, and the build's lock. */
 export async function runStatus({ output, surroundings }: Session): Promise<void> {
   const { engine, names, paths } = await openEngine(surroundings);
-  const status = readStatus(await engine.inspect(names.container));
-  const build = status.state === "absent" ? currentBuild(paths, names) : undefined;
-  const seen: SharingStatus = build
-    ? { ...status, state: "building", since: build.startedAt, message: `The image is being built. Log: ${build.log}` }
-    : status;
-  output.result({ ...seen }, describe(seen));
+  const status = orBuilding(readStatus(await engine.inspect(names.container)), paths, names);
+  output.result({ ...status }, describe(status));
 }
 
 function describe(status: SharingStatus): string {
@@ -39,4 +35,10 @@ function describe(status: SharingStatus): string {
   }
 }
 
-const WORDS = { starting: "Starting", online: "Online", finishing: "Finishing", stopping: "Stopping", unknown: "Unknown" };
+const WORDS = {
+  starting: "Starting",
+  online: "Online",
+  finishing: "Finishing",
+  stopping: "Stopping",
+  unknown: "Unknown",
+};

@@ -1,6 +1,5 @@
 import { useCachedState, usePromise } from "@raycast/utils";
 import { toTorbizError, type TorbizError } from "../lib/errors";
-import { resolveNames } from "../lib/names";
 import { peekStatus } from "../lib/sharing/peek";
 import type { SharingStatus } from "../lib/sharing/status";
 import { dockerSurroundings } from "./docker-surroundings";
@@ -30,7 +29,7 @@ export function useSharingStatus(): UseSharingStatus {
   const [seen, setSeen] = useCachedState<Seen | undefined>("sharing-status", undefined);
   const { error, isLoading, revalidate } = usePromise(
     async () => {
-      const status = await peekStatus(dockerSurroundings(), resolveNames().container);
+      const status = await peekStatus(dockerSurroundings());
       setSeen({ status, at: new Date().toISOString() });
     },
     [],

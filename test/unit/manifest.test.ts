@@ -17,16 +17,14 @@ interface Manifest {
 const root = process.cwd();
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Manifest;
 const sources = filesUnder(join(root, "src"));
-const commandFiles = manifest.commands.map(({ name }) => commandFile(name));
+const commandNames = manifest.commands.map(({ name }) => name);
 
 describe("the manifest", () => {
   it("has the four commands, each with a file of its name", () => {
     const names = manifest.commands.map(({ name, mode }) => `${name}: ${mode}`);
     expect(names.sort()).toEqual(["ask-model: view", "menu-bar: menu-bar", "share-gpu: view", "stop-sharing: no-view"]);
     const files = readdirSync(join(root, "src")).filter((name) => name !== "cli.ts" && extname(name).startsWith(".ts"));
-    expect(files.map((name) => name.replace(/\.tsx?$/, "")).sort()).toEqual(
-      manifest.commands.map(({ name }) => name).sort(),
-    );
+    expect(files.map((name) => name.replace(/\.tsx?$/, "")).sort()).toEqual([...commandNames].sort());
   });
 
   it("titles as the store wants them", () => {
@@ -74,8 +72,8 @@ describe("the manifest", () => {
 });
 
 describe("the sources", () => {
-  it.each(commandFiles)("keep the command thin: %s", (file) => {
-    expect(readFileSync(file, "utf8").split("\n").length).toBeLessThanOrEqual(101);
+  it.each(commandNames)("keep the command thin: %s", (name) => {
+    expect(readFileSync(commandFile(name), "utf8").split("\n").length).toBeLessThanOrEqual(101);
   });
 
   it("leave the launcher's address to the launcher", () => {

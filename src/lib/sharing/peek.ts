@@ -1,6 +1,9 @@
 import { resolveEndpoints, type DockerSurroundings } from "../docker/endpoint";
 import { inspectContainer } from "../docker/http";
 import { TorbizError } from "../errors";
+import { resolveNames } from "../names";
+import { resolvePaths } from "../paths";
+import { orBuilding } from "./or-building";
 import { readStatus, type InspectedContainer, type SharingStatus } from "./status";
 
 /**
@@ -10,17 +13,15 @@ import { readStatus, type InspectedContainer, type SharingStatus } from "./statu
  * @param timeoutMs for the whole of it
  * @throws TorbizError with the first engine's failure when none answers
  */
-export async function peekStatus(
-  surroundings: DockerSurroundings,
-  container: string,
-  timeoutMs = 2_000,
-): Promise<SharingStatus> {
+export async function peekStatus(surroundings: DockerSurroundings, timeoutMs = 2_000): Promise<SharingStatus> {
+  const names = resolveNames(surroundings.env);
   const endpoints = await resolveEndpoints(surroundings);
   const answers = await Promise.allSettled(
-    endpoints.map((endpoint) => inspectContainer(endpoint, container, { timeoutMs })),
+    endpoints.map((endpoint) => inspectContainer(endpoint, names.container, { timeoutMs })),
   );
   const answer = answers.find(({ status }) => status === "fulfilled") ?? answers[0];
   if (!answer) throw new TorbizError("docker-not-running", "No Docker engine answers on this computer.");
   if (answer.status === "rejected") throw answer.reason;
-  return readStatus(answer.value as InspectedContainer);
+  const status = readStatus(answer.value as InspectedContainer);
+  return orBuilding(status, resolvePaths(surroundings.env), names);
 }
