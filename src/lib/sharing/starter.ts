@@ -29,7 +29,7 @@ export interface StarterResult {
   seconds: number;
 }
 
-/** Version of the folder's layout: `FORMAT` in python/torbiz/starter.py. */
+/** Version of what is made: `FORMAT` in python/torbiz/starter.py. */
 const FORMAT = 1;
 const STAGE = "preparing-model";
 const CONTAINER_PREFIX = "torbiz-starter-";
@@ -38,8 +38,8 @@ const MEMORY_BYTES = 1024 ** 3;
 const LIMIT_MS = 20 * 60_000;
 /** Time to clear up after SIGTERM before the container is killed. */
 const GRACE_MS = 10_000;
-/** An ended container this old has nobody left who reads its exit code. */
-const ABANDONED_MS = 30_000;
+/** A container that ended so long ago has nobody left who reads its exit code. */
+const ABANDONED_MS = 10_000;
 
 /**
  * Makes the starter model ready in the home folder, by `torbiz.starter` in a one-off container of our image: locked
@@ -51,10 +51,10 @@ const ABANDONED_MS = 30_000;
  * const { folder } = await ensureStarterModel({ engine, names, paths, rootless: facts.rootless });
  */
 export async function ensureStarterModel(options: StarterOptions): Promise<StarterResult> {
-  const { engine, names, paths, onProgress, signal } = options;
+  const { paths, onProgress } = options;
   const started = performance.now();
   const folder = join(paths.models, defaultModel.id);
-  await removeAbandoned(engine, names);
+  await removeAbandoned(options);
   const state = await inspectFolder(folder);
   if (state !== "ready") {
     const message =
@@ -69,7 +69,6 @@ export async function ensureStarterModel(options: StarterOptions): Promise<Start
       });
     }
   }
-  if (signal?.aborted) throw interrupted(signal);
   return { folder, prepared: state !== "ready", seconds: (performance.now() - started) / 1_000 };
 }
 
@@ -98,6 +97,7 @@ interface ReadyNote {
 }
 
 async function prepare({ engine, names, paths, rootless, onProgress, signal }: StarterOptions): Promise<void> {
+  if (signal?.aborted) throw interrupted(signal);
   const name = CONTAINER_PREFIX + randomBytes(4).toString("hex");
   const limit = AbortSignal.timeout(LIMIT_MS);
   const ending = signal ? AbortSignal.any([signal, limit]) : limit;
@@ -144,7 +144,6 @@ function containerOptions(names: Names, paths: Paths, rootless: boolean): Contai
       [LABELS.version]: VERSION,
       [LABELS.instance]: names.instance,
     },
-    Healthcheck: { Test: ["NONE"] },
     Tty: false,
     HostConfig: {
       Init: true,
@@ -201,15 +200,16 @@ function endedBy(ending: AbortSignal, limit: AbortSignal): TorbizError {
   return new TorbizError("starter-failed", `The preparation didn't end within ${LIMIT_MS / 60_000} minutes.`);
 }
 
-/** Ended containers of preparations whose own process was killed before it could remove them. */
-async function removeAbandoned(engine: Engine, names: Names): Promise<void> {
+/** Removes the containers of preparations whose own process was killed before it could. */
+async function removeAbandoned({ engine, names, onProgress }: StarterOptions): Promise<void> {
   for (const { Id, Names: [name] = [], Labels, State } of await engine.list(LABELS.managed)) {
     if (!name?.startsWith(`/${CONTAINER_PREFIX}`) || Labels[LABELS.instance] !== names.instance) continue;
     if (State === "running") continue;
     const info = await engine.inspect(Id);
-    if (!info) continue;
-    // A container that was never started has finished "0001-01-01".
-    const quietSince = Math.max(Date.parse(info.Created), Date.parse(info.State.FinishedAt));
-    if (Date.now() - quietSince > ABANDONED_MS) await engine.remove(Id, { force: true });
+    // What was never started has finished in the year 1.
+    const quietSince = info && Math.max(Date.parse(info.Created), Date.parse(info.State.FinishedAt));
+    if (!quietSince || Date.now() - quietSince < ABANDONED_MS) continue;
+    await engine.remove(Id, { force: true });
+    onProgress?.({ stage: STAGE, message: "Removed the container of a preparation that was cut off", progress: null });
   }
 }
