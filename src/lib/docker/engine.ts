@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import Dockerode from "dockerode";
 import { TorbizError } from "../errors";
 import { attachStdin } from "./attach";
+import { DeliveredLines } from "./delivered-lines";
 import { demultiplex, type LogLine } from "./demux";
 import { interrupted, toDockerError } from "./docker-error";
 import { describeEndpoint, type Endpoint } from "./endpoint";
@@ -238,7 +239,27 @@ export class Engine {
    * `signal` or by leaving the loop.
    * @throws TorbizError docker-not-answering when the connection is cut: inspect, then go on with `since`
    */
-  async *logs(id: string, { follow = false, tail, since, signal }: LogOptions = {}): AsyncGenerator<LogLine> {
+  async *logs(id: string, options: LogOptions = {}): AsyncGenerator<LogLine> {
+    const delivered = new DeliveredLines();
+    for await (const line of this.readLog(id, options)) {
+      delivered.note(line);
+      yield line;
+    }
+    if (!options.follow || options.signal?.aborted) return;
+    // Engines before 23.0 may end a followed log with the container while lines are still unread: up to half of a burst
+    // was missing on 20.10. The stored log has them.
+    const { tail, since, signal } = options;
+    const rest = delivered.since ? { since: delivered.since, signal } : { tail, since, signal };
+    try {
+      for await (const line of this.readLog(id, rest)) if (delivered.isNew(line)) yield line;
+    } catch (error) {
+      // Removed with its log.
+      if (statusOf(error) !== 404) throw error;
+    }
+  }
+
+  private async *readLog(id: string, { follow, tail, since, signal }: LogOptions): AsyncGenerator<LogLine> {
+    if (signal?.aborted) return;
     // Ends the stream; the way to its first byte has a limit of its own.
     const end = new AbortController();
     const onAbort = () => end.abort();

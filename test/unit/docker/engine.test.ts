@@ -223,6 +223,19 @@ describe("logs", () => {
     await closed;
   });
 
+  it("fetches what an engine left out when it ended a followed log, and repeats nothing", async () => {
+    server = await scriptedEngine((request, response) => {
+      const followed = request.url?.includes("follow=true");
+      response.end(Buffer.concat(followed ? [frame("one")] : [frame("one"), frame("one"), frame("two")]));
+    });
+    const engine = new Engine(server.endpoint, "1.41");
+    const texts = (await collect(engine.logs("x", { follow: true, tail: 3 }))).map(({ text }) => text);
+    expect(texts).toEqual(["one", "one", "two"]);
+    const [first, second] = server.requests.map((request) => new URLSearchParams(request.split("?")[1]));
+    expect([first?.get("tail"), first?.get("since")]).toEqual(["3", null]);
+    expect([second?.get("tail"), second?.get("since")]).toEqual([null, expect.stringMatching(/\.862634443$/)]);
+  });
+
   it("names a container that isn't there", async () => {
     server = await scriptedEngine(healthy());
     const engine = new Engine(server.endpoint, "1.41");
