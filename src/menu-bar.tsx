@@ -29,7 +29,7 @@ export default function MenuBar() {
         </MenuBarExtra.Section>
       )}
       <MenuBarExtra.Section>
-        <Launch title="Stop Sharing" icon={Icon.Stop} command="stop-sharing" />
+        {status?.state !== "absent" && <Launch title="Stop Sharing" icon={Icon.Stop} command="stop-sharing" />}
         <Launch title="Share GPU" icon={Icon.Play} command="share-gpu" />
         <Launch title="Ask Model" icon={Icon.Message} command="ask-model" />
       </MenuBarExtra.Section>

@@ -50,7 +50,7 @@ function ModelItem({ model, status, refresh }: ModelItemProps) {
       actions={
         <ActionPanel>
           <Action title="Share" icon={Icon.Play} onAction={share} />
-          <Action title="Stop Sharing" icon={Icon.Stop} onAction={stop} />
+          {shared && <Action title="Stop Sharing" icon={Icon.Stop} onAction={stop} />}
           <Action title="Refresh" icon={Icon.ArrowClockwise} onAction={refresh} />
         </ActionPanel>
       }
