@@ -75,12 +75,6 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 
-[ -z "$wheels" ] || [ -d "$wheels" ] || usage_error "the wheel folder $wheels does not exist"
-[ -z "$ca_bundle" ] || [ -r "$ca_bundle" ] || usage_error "the CA bundle $ca_bundle can't be read"
-case "$index_url $torch_index_url" in
-  *://*@*) usage_error "the index address holds a user or password, which would stay in the image's history" ;;
-esac
-
 files=$(cd "$(dirname "$0")/.." && pwd)
 
 # A launcher's PATH misses docker and, worse, the credential helpers that lie beside it.
@@ -88,12 +82,13 @@ for folder in "$HOME/.docker/bin" /usr/local/bin /opt/homebrew/bin "$HOME/.orbst
   /Applications/Docker.app/Contents/Resources/bin "$HOME/.rd/bin"; do
   PATH=$PATH:$folder
 done
-if ! docker_cli=$(command -v docker); then
+if docker_cli=$(command -v docker); then
+  PATH=$(dirname "$docker_cli"):$PATH
+elif [ -z "$only_hash" ]; then
   echo "build-docker-macos.sh: the docker command was not found. Install Docker Desktop from" \
     "https://www.docker.com/products/docker-desktop" >&2
   exit "$EXIT_NO_DOCKER"
 fi
-PATH=$(dirname "$docker_cli"):$PATH
 export PATH
 
 has_image() { docker image inspect "$1" >/dev/null 2>&1; }
@@ -125,6 +120,12 @@ if [ -n "$only_hash" ]; then
   echo "$inputs"
   exit 0
 fi
+
+[ -z "$wheels" ] || [ -d "$wheels" ] || usage_error "the wheel folder $wheels does not exist"
+[ -z "$ca_bundle" ] || [ -r "$ca_bundle" ] || usage_error "the CA bundle $ca_bundle can't be read"
+case "$index_url $torch_index_url" in
+  *://*@*) usage_error "the index address holds a user or password, which would stay in the image's history" ;;
+esac
 
 home=${TORBIZ_HOME:-$HOME/.torbiz}
 file_name=build-${tag//[^A-Za-z0-9._-]/-}

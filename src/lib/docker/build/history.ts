@@ -1,0 +1,27 @@
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Paths } from "../../paths";
+import type { StepSeconds } from "./plan";
+
+function historyFile(paths: Paths): string {
+  return join(paths.run, "build-seconds.json");
+}
+
+/** What the steps took on this computer; nothing where the file is missing or broken: it only makes estimates better. */
+export async function readHistory(paths: Paths): Promise<StepSeconds> {
+  try {
+    const value: unknown = JSON.parse(await readFile(historyFile(paths), "utf8"));
+    const entries = Object.entries(typeof value === "object" && value !== null ? value : {});
+    return Object.fromEntries(entries.filter((entry): entry is [string, number] => Number.isFinite(entry[1])));
+  } catch {
+    return {};
+  }
+}
+
+/** Keeps what steps took this time, beside what is known of the others. */
+export async function addToHistory(paths: Paths, seconds: StepSeconds): Promise<void> {
+  const file = historyFile(paths);
+  const history = { ...(await readHistory(paths)), ...seconds };
+  await writeFile(`${file}.${process.pid}`, JSON.stringify(history), { mode: 0o600 });
+  await rename(`${file}.${process.pid}`, file);
+}

@@ -1,0 +1,57 @@
+/** One instruction of the Dockerfile, or one of the steps that the build script adds after the last of them. */
+export interface PlannedStep {
+  /** The instruction as both builders print it, with single spaces: the key of the history of seconds, too. */
+  instruction: string;
+  /** For people: "Installing PyTorch". */
+  title: string;
+  /** What it takes on an ordinary computer and line, in seconds, where no history tells better. */
+  seconds: number;
+}
+
+/** Seconds that each instruction really took when it last ran, by `PlannedStep.instruction`. */
+export type StepSeconds = Readonly<Record<string, number>>;
+
+/** Steps without an instruction of their own: what BuildKit does at the end, and what the script does after it. */
+export const SAVE_STEP = "exporting to image";
+export const CHECK_STEP = "check";
+
+/** The instructions that take long, by a word that only they have. All others take a moment. */
+const KNOWN: ReadonlyArray<{ match: RegExp; title: string; seconds: number }> = [
+  { match: /^FROM \S+ AS /, title: "Fetching the base image", seconds: 15 },
+  { match: /python3 -m venv/, title: "Making a Python environment", seconds: 3 },
+  { match: /requirements\/build\.txt$/, title: "Installing build tools", seconds: 2 },
+  { match: /^RUN pip download/, title: "Fetching the starter model", seconds: 5 },
+  { match: /--no-index/, title: "Installing PyTorch", seconds: 20 },
+  { match: /requirements\/rest\.txt$/, title: "Installing Petals and what it needs", seconds: 25 },
+  { match: /compileall .* \. /, title: "Removing what isn't needed", seconds: 20 },
+  { match: /^COPY --from=packages \S+\/venv/, title: "Copying the packages", seconds: 5 },
+  { match: new RegExp(`^${SAVE_STEP}$`), title: "Saving the image", seconds: 3 },
+  { match: new RegExp(`^${CHECK_STEP}$`), title: "Checking the image", seconds: 5 },
+];
+
+const MOMENT = { title: "Preparing", seconds: 0.2 };
+
+/**
+ * The steps of a build, in the order of the Dockerfile: the n-th is what the classic builder calls "Step n".
+ *
+ * @param history what the steps took the last time
+ */
+export function planBuild(dockerfile: string, history: StepSeconds = {}): PlannedStep[] {
+  const instructions = dockerfile
+    .split("\n")
+    .filter((line) => !/^\s*#/.test(line))
+    .join("\n")
+    .replaceAll(/\\\n/g, " ")
+    .split("\n")
+    .map(singleSpaced)
+    .filter(Boolean);
+  return [...instructions, SAVE_STEP, CHECK_STEP].map((instruction) => {
+    const { title, seconds } = KNOWN.find(({ match }) => match.test(instruction)) ?? MOMENT;
+    return { instruction, title, seconds: Math.max(history[instruction] ?? seconds, 0.1) };
+  });
+}
+
+/** Builders print continued lines as one, each in its own spacing. */
+export function singleSpaced(text: string): string {
+  return text.replaceAll(/\s+/g, " ").trim();
+}

@@ -1,0 +1,196 @@
+import { CHECK_STEP, planBuild, singleSpaced, type PlannedStep, type StepSeconds } from "./plan";
+
+/** How far a build is. */
+export interface BuildProgress {
+  /** The instruction that runs, counted from 1 through the whole Dockerfile. */
+  step: number;
+  /** How many there are. */
+  steps: number;
+  instruction: string;
+  /** The same for people: "Installing PyTorch". */
+  title: string;
+  /** What pip works on within it: "torch 2.13.0 (190 MB)". */
+  detail?: string;
+  /** 0..1 by time, not by number of steps; never goes back. */
+  percent: number;
+  /** null as long as nothing tells how fast this computer and its line are. */
+  secondsLeft: number | null;
+}
+
+export interface BuildProgressOptions {
+  dockerfile: string;
+  /** From the last build on this computer. */
+  history?: StepSeconds;
+  /** Monotonic, in milliseconds. */
+  now?: () => number;
+}
+
+/** A planned step and how it went. */
+interface Step extends PlannedStep {
+  state: "waiting" | "running" | "done";
+  /** When it began, by the parser's clock; undefined where that was not seen as it happened. */
+  since?: number;
+  /** Seconds it took, where it really ran and both ends were seen. */
+  took?: number;
+}
+
+/** A running step never counts as more than this, as its end was not seen. */
+const ALMOST = 0.95;
+/** Seconds of finished steps that tell enough about this computer's pace. */
+const TELLING_SECONDS = 4;
+
+/**
+ * Reads what `docker build` prints, line by line, and tells how far it is. Knows the classic builder ("Step 3/30 : RUN
+ * ...") and BuildKit's plain output ("#7 [packages 3/12] RUN ..."), and overlooks every line it doesn't know.
+ *
+ * @example
+ * const parser = new BuildProgressParser({ dockerfile });
+ * for (const line of lines) parser.read(line);
+ * parser.progress(); // { step: 14, steps: 30, title: "Installing PyTorch", percent: 0.31, ... }
+ */
+export class BuildProgressParser {
+  private readonly plan: Step[];
+  private readonly now: () => number;
+  private readonly hasHistory: boolean;
+  /** BuildKit's number of a step -> the step. */
+  private readonly vertices = new Map<string, Step>();
+  private current: Step;
+  private detail?: string;
+  private percent = 0;
+
+  /** @throws Error when the Dockerfile is empty */
+  constructor({ dockerfile, history = {}, now = () => performance.now() }: BuildProgressOptions) {
+    this.plan = planBuild(dockerfile, history).map((step) => ({ ...step, state: "waiting" }));
+    this.hasHistory = Object.keys(history).length > 0;
+    this.now = now;
+    const first = this.plan[0];
+    if (!first) throw new Error("The Dockerfile is empty.");
+    this.current = first;
+  }
+
+  /** @param live false for lines that were written some time ago: they tell what happened, not how long it took */
+  read(line: string, live = true): void {
+    const classic = /^Step (\d+)\/\d+ : /.exec(line);
+    if (classic) return this.goTo(this.plan[Number(classic[1]) - 1], live);
+    if (line === " ---> Using cache") return end(this.current);
+    const buildKit = /^#(\d+) (.*)$/.exec(line);
+    if (buildKit) return this.readVertex(buildKit[1] ?? "", buildKit[2] ?? "", live);
+    if (line === "torbiz: step check") return this.goTo(this.find(CHECK_STEP), live);
+    if (line === "torbiz: step tag") return end(this.current, this.elapsed(this.current));
+    if (line.startsWith("torbiz: done ")) return this.plan.forEach((step) => end(step));
+    this.readDetail(line);
+  }
+
+  progress(): BuildProgress {
+    const total = sum(this.plan.map(({ seconds }) => seconds));
+    const done = sum(this.plan.map((step) => step.seconds * this.share(step)));
+    this.percent = Math.max(
+      this.percent,
+      this.plan.every(({ state }) => state === "done") ? 1 : Math.min(done / total, 0.99),
+    );
+    // What comes after the last instruction is the script's, not the Dockerfile's.
+    const steps = this.plan.length - 2;
+    return {
+      step: Math.min(this.plan.indexOf(this.current) + 1, steps),
+      steps,
+      instruction: this.current.instruction,
+      title: this.current.title,
+      ...(this.detail && { detail: this.detail }),
+      percent: this.percent,
+      secondsLeft: this.secondsLeft(),
+    };
+  }
+
+  /** Seconds of the steps that really ran, to be the next build's history. */
+  stepSeconds(): StepSeconds {
+    return Object.fromEntries(this.measured().map(({ instruction, took }) => [instruction, took]));
+  }
+
+  /** The classic builder and the script do one thing after the other: where they are, everything before is done. */
+  private goTo(step: Step | undefined, live: boolean): void {
+    if (!step) return;
+    for (const earlier of this.plan.slice(0, this.plan.indexOf(step))) {
+      if (earlier.state !== "done") end(earlier, this.elapsed(earlier));
+    }
+    this.begin(step, live);
+  }
+
+  /** BuildKit does several steps at once, and says of each when it has ended. */
+  private readVertex(number: string, text: string, live: boolean): void {
+    const step = this.vertices.get(number) ?? this.find(singleSpaced(text.replace(/^\[[^\]]*\d+\/\d+\] /, "")));
+    if (!step) return;
+    if (!this.vertices.has(number)) {
+      this.vertices.set(number, step);
+      this.begin(step, live);
+    }
+    const done = /^DONE (\d+\.\d+)s$/.exec(text);
+    if (done) return end(step, Number(done[1]));
+    if (text === "CACHED") return end(step);
+    const output = /^\d+\.\d+ (.*)$/.exec(text)?.[1];
+    if (output === undefined) return;
+    this.current = step;
+    this.readDetail(output);
+  }
+
+  /** The step of an instruction as a builder prints it; BuildKit prints a base image under its real name. */
+  private find(instruction: string): Step | undefined {
+    if (instruction.startsWith("FROM ")) return this.plan.find((step) => step.instruction.startsWith("FROM "));
+    return this.plan.find((step) => step.instruction === instruction);
+  }
+
+  private begin(step: Step, live: boolean): void {
+    if (step.state !== "waiting") return;
+    step.state = "running";
+    if (live) step.since = this.now();
+    this.current = step;
+    this.detail = undefined;
+  }
+
+  private elapsed({ since }: Step): number | undefined {
+    return since === undefined ? undefined : (this.now() - since) / 1000;
+  }
+
+  /** How much of a step is done, 0..1. */
+  private share(step: Step): number {
+    if (step.state !== "running") return step.state === "done" ? 1 : 0;
+    return Math.min((this.elapsed(step) ?? 0) / (step.seconds * this.pace()), ALMOST);
+  }
+
+  private measured(): Array<Step & { took: number }> {
+    return this.plan.filter((step): step is Step & { took: number } => step.took !== undefined);
+  }
+
+  /** How much slower than planned this build is: what finished steps took over what they were expected to take. */
+  private pace(): number {
+    const measured = this.measured();
+    const expected = sum(measured.map(({ seconds }) => seconds));
+    return expected < TELLING_SECONDS ? 1 : Math.max(0.1, sum(measured.map(({ took }) => took)) / expected);
+  }
+
+  private secondsLeft(): number | null {
+    const expected = sum(this.measured().map(({ seconds }) => seconds));
+    if (!this.hasHistory && expected < TELLING_SECONDS) return null;
+    return this.pace() * sum(this.plan.map((step) => step.seconds * (1 - this.share(step))));
+  }
+
+  /** pip's own words, as far as they tell a person something. */
+  private readDetail(line: string): void {
+    const file =
+      /^\s*(?:Downloading|Processing) (?:\S*\/)?([^-\s/]+)-([^-\s/]+?)(?:-\S+\.whl|\.tar\.gz)(?: \(([^)]+)\))?/.exec(
+        line,
+      );
+    if (file) this.detail = `${file[1]} ${file[2]}${file[3] ? ` (${file[3]})` : ""}`;
+    const packages = /^\s*Installing collected packages: (.*)$/.exec(line)?.[1];
+    if (packages) this.detail = `${packages.split(",").length} packages`;
+  }
+}
+
+/** @param took seconds, where the step really ran */
+function end(step: Step, took?: number): void {
+  step.state = "done";
+  step.took ??= took;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
