@@ -1,7 +1,9 @@
 /** One instruction of the Dockerfile, or one of the steps that the build script adds after the last of them. */
 export interface PlannedStep {
-  /** The instruction as both builders print it, with single spaces: the key of the history of seconds, too. */
+  /** The instruction with single spaces: the key of the history of seconds, too. */
   instruction: string;
+  /** How BuildKit numbers it, "packages 10": by stage, and only the instructions that make something. */
+  vertex?: string;
   /** For people: "Installing PyTorch". */
   title: string;
   /** What it takes on an ordinary computer and line, in seconds, where no history tells better. */
@@ -24,7 +26,7 @@ const KNOWN: ReadonlyArray<{ match: RegExp; title: string; seconds: number }> = 
   { match: /--no-index/, title: "Installing PyTorch", seconds: 20 },
   { match: /requirements\/rest\.txt$/, title: "Installing Petals and what it needs", seconds: 25 },
   { match: /compileall .* \. /, title: "Removing what isn't needed", seconds: 20 },
-  { match: /^COPY --from=packages \S+\/venv/, title: "Copying the packages", seconds: 5 },
+  { match: /^COPY --from=packages \S+\/venv/, title: "Copying the packages", seconds: 8 },
   { match: new RegExp(`^${SAVE_STEP}$`), title: "Saving the image", seconds: 3 },
   { match: new RegExp(`^${CHECK_STEP}$`), title: "Checking the image", seconds: 5 },
 ];
@@ -43,15 +45,22 @@ export function planBuild(dockerfile: string, history: StepSeconds = {}): Planne
     .join("\n")
     .replaceAll(/\\\n/g, " ")
     .split("\n")
-    .map(singleSpaced)
+    .map((line) => line.replaceAll(/\s+/g, " ").trim())
     .filter(Boolean);
-  return [...instructions, SAVE_STEP, CHECK_STEP].map((instruction) => {
-    const { title, seconds } = KNOWN.find(({ match }) => match.test(instruction)) ?? MOMENT;
-    return { instruction, title, seconds: Math.max(history[instruction] ?? seconds, 0.1) };
+  let stages = 0;
+  let stage = "";
+  let number = 0;
+  const steps = instructions.map((instruction) => {
+    if (instruction.startsWith("FROM ")) {
+      stage = / AS (\S+)$/i.exec(instruction)?.[1] ?? `stage-${stages}`;
+      stages++;
+      number = 0;
+    }
+    const makes = /^(?:FROM|RUN|COPY|ADD|WORKDIR) /.test(instruction);
+    return { instruction, ...(makes && { vertex: `${stage} ${++number}` }) };
   });
-}
-
-/** Builders print continued lines as one, each in its own spacing. */
-export function singleSpaced(text: string): string {
-  return text.replaceAll(/\s+/g, " ").trim();
+  return [...steps, { instruction: SAVE_STEP, vertex: SAVE_STEP }, { instruction: CHECK_STEP }].map((step) => {
+    const { title, seconds } = KNOWN.find(({ match }) => match.test(step.instruction)) ?? MOMENT;
+    return { ...step, title, seconds: Math.max(history[step.instruction] ?? seconds, 0.1) };
+  });
 }

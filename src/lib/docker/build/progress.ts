@@ -1,4 +1,4 @@
-import { CHECK_STEP, planBuild, singleSpaced, type PlannedStep, type StepSeconds } from "./plan";
+import { CHECK_STEP, planBuild, type PlannedStep, type StepSeconds } from "./plan";
 
 /** How far a build is. */
 export interface BuildProgress {
@@ -75,9 +75,13 @@ export class BuildProgressParser {
     if (line === " ---> Using cache") return end(this.current);
     const buildKit = /^#(\d+) (.*)$/.exec(line);
     if (buildKit) return this.readVertex(buildKit[1] ?? "", buildKit[2] ?? "", live);
-    if (line === "torbiz: step check") return this.goTo(this.find(CHECK_STEP), live);
-    if (line === "torbiz: step tag") return end(this.current, this.elapsed(this.current));
-    if (line.startsWith("torbiz: done ")) return this.plan.forEach((step) => end(step));
+    if (line === "torbiz: step check") {
+      return this.goTo(
+        this.plan.find(({ instruction }) => instruction === CHECK_STEP),
+        live,
+      );
+    }
+    if (line.startsWith("torbiz: done ")) return this.plan.forEach((step) => this.endNow(step));
     this.readDetail(line);
   }
 
@@ -110,14 +114,17 @@ export class BuildProgressParser {
   private goTo(step: Step | undefined, live: boolean): void {
     if (!step) return;
     for (const earlier of this.plan.slice(0, this.plan.indexOf(step))) {
-      if (earlier.state !== "done") end(earlier, this.elapsed(earlier));
+      this.endNow(earlier);
     }
     this.begin(step, live);
   }
 
   /** BuildKit does several steps at once, and says of each when it has ended. */
   private readVertex(number: string, text: string, live: boolean): void {
-    const step = this.vertices.get(number) ?? this.find(singleSpaced(text.replace(/^\[[^\]]*\d+\/\d+\] /, "")));
+    // "[packages 10/12] RUN ..."; with more than one platform "[linux/amd64 packages 10/12] RUN ...".
+    const [, stage, place] = /^\[(?:\S+ )?(\S+) +(\d+)\/\d+\] /.exec(text) ?? [];
+    const vertex = stage ? `${stage} ${place}` : text;
+    const step = this.vertices.get(number) ?? this.plan.find((planned) => planned.vertex === vertex);
     if (!step) return;
     if (!this.vertices.has(number)) {
       this.vertices.set(number, step);
@@ -132,18 +139,16 @@ export class BuildProgressParser {
     this.readDetail(output);
   }
 
-  /** The step of an instruction as a builder prints it; BuildKit prints a base image under its real name. */
-  private find(instruction: string): Step | undefined {
-    if (instruction.startsWith("FROM ")) return this.plan.find((step) => step.instruction.startsWith("FROM "));
-    return this.plan.find((step) => step.instruction === instruction);
-  }
-
   private begin(step: Step, live: boolean): void {
     if (step.state !== "waiting") return;
     step.state = "running";
     if (live) step.since = this.now();
     this.current = step;
     this.detail = undefined;
+  }
+
+  private endNow(step: Step): void {
+    if (step.state !== "done") end(step, this.elapsed(step));
   }
 
   private elapsed({ since }: Step): number | undefined {

@@ -1,0 +1,34 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { BuildProgressParser, type BuildProgress } from "../../../src/lib/docker/build/progress";
+import type { StepSeconds } from "../../../src/lib/docker/build/plan";
+
+/** A file as a real build wrote it: engine 20.10.24, classic builder or its BuildKit, Dockerfile.recorded. */
+export function fixture(name: string): string {
+  return readFileSync(join(import.meta.dirname, "fixtures", name), "utf8");
+}
+
+export interface Replay {
+  /** Progress after each line and every second between, and when that was. */
+  seen: Array<BuildProgress & { at: number }>;
+  parser: BuildProgressParser;
+  /** Seconds that the whole took. */
+  seconds: number;
+}
+
+/** Plays a recorded log ("seconds<TAB>line") to a parser, by a clock that runs as it did then. */
+export function replay(name: string, options: { history?: StepSeconds; live?: boolean } = {}): Replay {
+  let clock = 0;
+  const dockerfile = fixture("Dockerfile.recorded");
+  const parser = new BuildProgressParser({ dockerfile, history: options.history, now: () => clock * 1000 });
+  const seen: Replay["seen"] = [];
+  const look = () => seen.push({ ...parser.progress(), at: clock });
+  for (const entry of fixture(name).trimEnd().split("\n")) {
+    const [seconds, line] = entry.split("\t", 2) as [string, string];
+    for (; clock + 1 < Number(seconds); clock++) look();
+    clock = Number(seconds);
+    parser.read(line, options.live);
+    look();
+  }
+  return { seen, parser, seconds: clock };
+}
