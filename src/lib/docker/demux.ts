@@ -7,10 +7,12 @@ export interface LogLine {
   time: string;
   stream: "stdout" | "stderr";
   text: string;
+  /** The log ended before the line did. */
+  unfinished?: true;
 }
 
 const HEADER_BYTES = 8;
-/** A longer line comes in pieces of about this size. */
+/** In UTF-16 code units. A longer line comes in pieces, cut at the same places in every reading. */
 const LINE_LIMIT = 1024 * 1024;
 /** RFC 3339 with nanoseconds and a numeric zone, and the space after it. */
 const TIMESTAMP_BYTES = 36;
@@ -110,21 +112,23 @@ class LineAssembler {
   }
 
   flush(): void {
-    if (this.open) this.close();
+    if (this.open) this.close({ unfinished: true });
   }
 
   private append(bytes: Buffer): void {
     this.open = true;
-    if (this.text.length >= LINE_LIMIT) {
-      this.emit({ time: this.time, stream: this.stream, text: this.text });
-      this.text = "";
-    }
     this.text += this.decoder.write(bytes);
+    while (this.text.length > LINE_LIMIT) {
+      const cutsPair = /[\uD800-\uDBFF]/.test(this.text.charAt(LINE_LIMIT - 1));
+      const length = cutsPair ? LINE_LIMIT - 1 : LINE_LIMIT;
+      this.emit({ time: this.time, stream: this.stream, text: this.text.slice(0, length) });
+      this.text = this.text.slice(length);
+    }
   }
 
-  private close(): void {
+  private close(mark: Pick<LogLine, "unfinished"> = {}): void {
     this.text += this.decoder.end();
-    this.emit({ time: this.time, stream: this.stream, text: this.text.replace(/\r$/, "") });
+    this.emit({ time: this.time, stream: this.stream, text: this.text.replace(/\r$/, ""), ...mark });
     this.text = "";
     this.open = false;
   }

@@ -12,8 +12,8 @@ afterEach(async () => {
   server = undefined;
 });
 
-function frame(text: string): Buffer {
-  const payload = Buffer.from(`${TIME} ${text}\n`);
+function frame(text: string, end = "\n"): Buffer {
+  const payload = Buffer.from(`${TIME} ${text}${end}`);
   const header = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0]);
   header.writeUInt32BE(payload.length, 4);
   return Buffer.concat([header, payload]);
@@ -226,14 +226,24 @@ describe("logs", () => {
   it("fetches what an engine left out when it ended a followed log, and repeats nothing", async () => {
     server = await scriptedEngine((request, response) => {
       const followed = request.url?.includes("follow=true");
-      response.end(Buffer.concat(followed ? [frame("one")] : [frame("one"), frame("one"), frame("two")]));
+      const rest = [frame("one"), frame("two, in full"), frame("three")];
+      response.end(Buffer.concat([frame("one"), ...(followed ? [frame("two", "")] : rest)]));
     });
     const engine = new Engine(server.endpoint, "1.41");
     const texts = (await collect(engine.logs("x", { follow: true, tail: 3 }))).map(({ text }) => text);
-    expect(texts).toEqual(["one", "one", "two"]);
+    expect(texts).toEqual(["one", "one", "two, in full", "three"]);
     const [first, second] = server.requests.map((request) => new URLSearchParams(request.split("?")[1]));
     expect([first?.get("tail"), first?.get("since")]).toEqual(["3", null]);
     expect([second?.get("tail"), second?.get("since")]).toEqual([null, expect.stringMatching(/\.862634443$/)]);
+  });
+
+  it("gives what it has of a line whose container was removed", async () => {
+    server = await scriptedEngine((request, response) => {
+      if (request.url?.includes("follow=true")) response.end(Buffer.concat([frame("one"), frame("half", "")]));
+      else response.writeHead(404).end('{"message":"No such container: x"}');
+    });
+    const lines = await collect(new Engine(server.endpoint, "1.41").logs("x", { follow: true }));
+    expect(lines.map(({ text }) => text)).toEqual(["one", "half"]);
   });
 
   it("names a container that isn't there", async () => {
