@@ -34,7 +34,7 @@ type SuiteName = (typeof SUITES)[number];
 const SUITE_LIMIT_MS: Record<SuiteName, number> = {
   static: 300_000,
   unit: 600_000,
-  python: 600_000,
+  python: 1_200_000,
   e2e: 1_800_000,
 };
 
