@@ -1,0 +1,129 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { findPython, type PythonSurroundings } from "../../../src/lib/ask/python";
+
+let root: string;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "find python é-"));
+});
+
+afterEach(() => {
+  rmSync(root, { recursive: true, force: true });
+});
+
+/** A program that says of itself what the probe asks, as a real Python would. */
+function fake(path: string, version: string, canMakeVenv = true, before = ""): string {
+  const file = join(root, path);
+  mkdirSync(dirname(file), { recursive: true });
+  const answer = JSON.stringify({ path: file, version, canMakeVenv });
+  writeFileSync(file, `#!/bin/sh\n${before}\n[ "$1 $2" = "-I -c" ] || exit 9\necho '${answer}'\n`);
+  chmodSync(file, 0o755);
+  return file;
+}
+
+function surroundings(path: string[], env: NodeJS.ProcessEnv = {}): PythonSurroundings {
+  const PATH = path.map((folder) => join(root, folder)).join(":");
+  return { env: { PATH, ...env }, home: join(root, "home"), platform: "linux", root };
+}
+
+it("finds the real one of this machine", async () => {
+  const found = await findPython({ env: process.env, home: process.env.HOME ?? "/", platform: process.platform });
+  expect(found.version).toMatch(/^3\.11\./);
+  expect(found.canMakeVenv).toBe(true);
+});
+
+it("takes python3.11 before python3, wherever they are on the PATH", async () => {
+  fake("a/python3", "3.11.1");
+  const wanted = fake("b/python3.11", "3.11.2");
+  expect((await findPython(surroundings(["a", "b"]))).path).toBe(wanted);
+});
+
+it.each(["python3", "python"])("takes %s when it is the version that fits", async (name) => {
+  const wanted = fake(`bin/${name}`, "3.11.9");
+  expect(await findPython(surroundings(["bin"]))).toEqual({ path: wanted, version: "3.11.9", canMakeVenv: true });
+});
+
+it.each([
+  "opt/homebrew/opt/python@3.11/bin/python3.11",
+  "usr/local/opt/python@3.11/bin/python3.11",
+  "Library/Frameworks/Python.framework/Versions/3.11/bin/python3.11",
+  "home/.pyenv/versions/3.11.4/bin/python3.11",
+  "home/.local/share/uv/python/cpython-3.11.9-macos-aarch64-none/bin/python3.11",
+])("finds it outside the PATH: %s", async (path) => {
+  fake("bin/python3", "3.13.0");
+  const wanted = fake(path, "3.11.4");
+  expect((await findPython(surroundings(["bin"]))).path).toBe(wanted);
+});
+
+it("takes pyenv's newest", async () => {
+  fake("home/.pyenv/versions/3.11.9/bin/python3.11", "3.11.9");
+  const wanted = fake("home/.pyenv/versions/3.11.10/bin/python3.11", "3.11.10");
+  expect((await findPython(surroundings([]))).path).toBe(wanted);
+});
+
+it("prefers one that can make environments, and says so of one that can't", async () => {
+  const incomplete = fake("bin/python3.11", "3.11.2", false);
+  expect(await findPython(surroundings(["bin"]))).toMatchObject({ path: incomplete, canMakeVenv: false });
+  const complete = fake("home/.pyenv/versions/3.11.4/bin/python3.11", "3.11.4");
+  expect(await findPython(surroundings(["bin"]))).toMatchObject({ path: complete, canMakeVenv: true });
+});
+
+it("names the versions that it found when none fits", async () => {
+  fake("bin/python3", "3.9.18");
+  fake("bin/python", "3.13.0");
+  await expect(findPython(surroundings(["bin"]))).rejects.toMatchObject({
+    code: "python-missing",
+    message: "Python 3.11 is needed, but only 3.9.18, 3.13.0 was found.",
+  });
+});
+
+it("says that there is none at all", async () => {
+  await expect(findPython(surroundings(["bin"]))).rejects.toMatchObject({
+    code: "python-missing",
+    message: "No Python was found, and 3.11 is needed.",
+  });
+});
+
+it("passes over programs that fail, say nonsense, or aren't programs", async () => {
+  mkdirSync(join(root, "bin"));
+  writeFileSync(join(root, "bin/python3.11"), "not executable");
+  fake("b/python3.11", "3.11.1", true, "exit 3");
+  fake("c/python3.11", "3.11.1", true, "echo nonsense; exit 0");
+  symlinkSync("/nonexistent", join(root, "c/python3"));
+  const wanted = fake("d/python3.11", "3.11.7");
+  expect((await findPython(surroundings(["bin", "b", "c", "d"]))).path).toBe(wanted);
+});
+
+it("gives up on one that hangs", async () => {
+  fake("bin/python3.11", "3.11.1", true, "exec sleep 60");
+  const wanted = fake("bin/python3", "3.11.2");
+  expect((await findPython(surroundings(["bin"]))).path).toBe(wanted);
+}, 30_000);
+
+describe("TORBIZ_PYTHON", () => {
+  it("goes before all others", async () => {
+    fake("bin/python3.11", "3.11.1");
+    const wanted = fake("mine/py", "3.11.2");
+    expect((await findPython(surroundings(["bin"], { TORBIZ_PYTHON: wanted }))).path).toBe(wanted);
+  });
+
+  it("is never silently replaced by another", async () => {
+    fake("bin/python3.11", "3.11.1");
+    const old = fake("mine/py", "3.8.1");
+    await expect(findPython(surroundings(["bin"], { TORBIZ_PYTHON: old }))).rejects.toMatchObject({
+      code: "python-missing",
+      message: "TORBIZ_PYTHON names Python 3.8.1, but 3.11 is needed.",
+    });
+    await expect(findPython(surroundings(["bin"], { TORBIZ_PYTHON: "/nonexistent" }))).rejects.toMatchObject({
+      message: "TORBIZ_PYTHON names /nonexistent, which is no Python that runs.",
+    });
+  });
+});
+
+it("keeps secrets from the programs it tries", async () => {
+  const wanted = fake("bin/python3.11", "3.11.1", true, '[ -z "$HF_TOKEN$PYTHONPATH" ] || exit 4');
+  const env = { HF_TOKEN: "canary", PYTHONPATH: "/elsewhere" };
+  expect((await findPython(surroundings(["bin"], env))).path).toBe(wanted);
+});
