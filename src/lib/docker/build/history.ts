@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Paths } from "../../paths";
@@ -22,6 +23,7 @@ export async function readHistory(paths: Paths): Promise<StepSeconds> {
 export async function addToHistory(paths: Paths, seconds: StepSeconds): Promise<void> {
   const file = historyFile(paths);
   const history = { ...(await readHistory(paths)), ...seconds };
-  await writeFile(`${file}.${process.pid}`, JSON.stringify(history), { mode: 0o600 });
-  await rename(`${file}.${process.pid}`, file);
+  const draft = `${file}.${randomUUID()}`;
+  await writeFile(draft, JSON.stringify(history), { mode: 0o600 });
+  await rename(draft, file);
 }
