@@ -13,18 +13,19 @@ error codes.
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import Value
 from pathlib import Path
 from types import FrameType
-from typing import Any, get_type_hints
+from typing import Any
 
 from torbiz import memory
 from torbiz.logs import configure_logging
@@ -42,6 +43,7 @@ NETWORK_BITS_PER_SECOND = 100e6
 """Assumed speed of the network: Petals' own default where its speed test fails. The test itself asks strangers' servers."""
 
 COUNTER_POLL_SECONDS = 1.0
+STOP_RETRY_SECONDS = 1.0
 
 
 class SeederError(Exception):
@@ -106,26 +108,52 @@ def parse_options(arguments: list[str]) -> Options:
 
 
 class StopSignals:
-    """Turns the first SIGINT or SIGTERM into KeyboardInterrupt, the one thing on which Petals shuts down gracefully.
+    """Turns SIGINT and SIGTERM into KeyboardInterrupt, the one thing on which Petals shuts down gracefully.
 
-    Later ones are ignored: the end is under way. Forked children ignore SIGINT and keep SIGTERM's default, by which
-    Petals ends them; with the parent's handler they would print tracebacks instead of ending.
+    The exception is lost where Python can't let one through (in callbacks around ``fork``, in destructors), so it is raised
+    again every second until ``end_begins`` says that it arrived; from then on signals are ignored.
+
+    Forked children ignore SIGINT and keep SIGTERM's default, by which Petals ends them; with the parent's handler they
+    would print tracebacks instead of ending.
     """
 
     def __init__(self) -> None:
         self.requested = False
+        self._ending = threading.Event()
 
     def install(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
         os.register_at_fork(after_in_child=self._reset_in_child)
+        report = sys.unraisablehook
+        # Destructors of what the exception left half-made complain: nobody can act on that, and the exception comes again.
+        sys.unraisablehook = lambda lost: None if self.requested else report(lost)
+
+    def end_begins(self) -> None:
+        self._ending.set()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if self._ending.is_set():
             return
-        self.requested = True
-        logger.info("Stopping: received %s", signal.Signals(number).name)
+        if not self.requested:
+            self.requested = True
+            logger.info("Stopping: received %s", signal.Signals(number).name)
+            threading.Thread(target=self._insist, args=(threading.get_ident(),), name="stop", daemon=True).start()
         raise KeyboardInterrupt
+
+    def _insist(self, main_thread: int) -> None:
+        while not self._ending.wait(STOP_RETRY_SECONDS):
+            signal.pthread_kill(main_thread, signal.SIGINT)
+
+    @staticmethod
+    @contextmanager
+    def held() -> Iterator[None]:
+        """Puts a stop off until the block is over: for code that a signal would break."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
 
     @staticmethod
     def _reset_in_child() -> None:
@@ -179,13 +207,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_options(sys.argv[1:] if arguments is None else arguments)
     token = sys.stdin.readline().strip() or None if options.token_from_stdin else None
     configure_logging(secrets=(token,) if token else ())
-    StopSignals().install()
+    signals = StopSignals()
+    signals.install()
     status = StatusFile(options.status_file, Status(stage="starting", model=options.model))
     try:
         logger.info("Starting: model %s", options.model)
-        serve(options, token, status)
+        serve(options, token, status, signals)
     except KeyboardInterrupt:
-        pass
+        signals.end_begins()
     except SeederError as error:
         fail(status, error.code, str(error))
         return 1
@@ -205,7 +234,7 @@ def fail(status: StatusFile, code: str, message: str) -> None:
     status.update(stage="stopped", code=code, message=message)
 
 
-def serve(options: Options, token: str | None, status: StatusFile) -> None:
+def serve(options: Options, token: str | None, status: StatusFile, signals: StopSignals) -> None:
     """Builds Petals' server and runs it until KeyboardInterrupt; in the end peers are told and the status says so."""
     prepare_cache(options.cache_dir)
     # Importing torch and Petals takes seconds: only now, so that the status file is there and a stop is heard before.
@@ -217,9 +246,13 @@ def serve(options: Options, token: str | None, status: StatusFile) -> None:
     configure_logging(secrets=(token,) if token else ())  # again: the imports brought handlers of their own
     if threads := os.environ.get("OMP_NUM_THREADS"):
         torch.set_num_threads(int(threads))
+    with signals.held():
+        # Starts torch's manager of shared memory, which hivemind needs next: a signal at that moment leaves torch 2.13 in an
+        # endless loop (libshm's start_manager takes an interrupted read for an answer).
+        torch.zeros(1).share_memory_()
     counters = Counters()
     announcements = Announcements()
-    watch_petals(petals_server, status, counters, announcements)
+    watch_petals(petals_server, status, counters, announcements, signals)
 
     config = load_config(options, token)
     blocks = plan_blocks(options, config)
@@ -259,6 +292,7 @@ def serve(options: Options, token: str | None, status: StatusFile) -> None:
         with counting(counters, status):
             server.run()
     finally:
+        signals.end_begins()
         status.update(stage="stopping")
         announcements.ensure_offline()
         if announcements.offline.is_set():
@@ -352,14 +386,16 @@ def reachability(private: bool, server: Any) -> Reachability:
     return "relayed" if server.server_info.using_relay else "direct"
 
 
-def watch_petals(petals_server: Any, status: StatusFile, counters: Counters, announcements: Announcements) -> None:
+def watch_petals(
+    petals_server: Any, status: StatusFile, counters: Counters, announcements: Announcements, signals: StopSignals
+) -> None:
     """Lets Petals itself tell the stages: wraps the functions that ``petals.server.server`` (2.2.0.post1) calls in turn.
 
     Also leaves out its speed test, which asks servers outside the swarm: the network's speed is taken as
     ``NETWORK_BITS_PER_SECOND``; computing is measured as Petals does, once a model, and kept in the cache.
     """
     import petals.server.throughput as petals_throughput
-    from petals.data_structures import ServerState, parse_uid
+    from petals.data_structures import ServerState
 
     def staged(name: str, before: Callable[[], None]) -> Callable[..., Any]:
         original = getattr(petals_server, name)
@@ -392,9 +428,8 @@ def watch_petals(petals_server: Any, status: StatusFile, counters: Counters, ann
 
     def declare_and_tell(dht: Any, uids: list[str], server_info: Any, *args: Any, **kwargs: Any) -> Any:
         state = server_info.state
-        if state == ServerState.JOINING and (status.status.blocks is None or status.status.stage == "online"):
-            indices = [parse_uid(uid)[1] for uid in uids]
-            status.update(stage="joining", blocks=Blocks(0, len(uids), min(indices), max(indices) + 1))
+        if state == ServerState.OFFLINE and signals.requested:
+            signals.end_begins()  # a second interruption would cut this announcement off
         stored = declare(dht, uids, server_info, *args, **kwargs)
         if not all(stored.values()):
             logger.warning("The swarm did not take the announcement %s of %d blocks", state.name, len(uids))
@@ -423,6 +458,13 @@ def watch_petals(petals_server: Any, status: StatusFile, counters: Counters, ann
     container_class = petals_server.ModuleContainer
 
     class KnownContainer(container_class):  # type: ignore[misc,valid-type]
+        @classmethod
+        def create(cls, *, block_indices: Sequence[int], **kwargs: Any) -> Any:
+            status.update(
+                stage="joining", blocks=Blocks(0, len(block_indices), min(block_indices), max(block_indices) + 1)
+            )
+            return super().create(block_indices=block_indices, **kwargs)
+
         def run_in_background(self, await_ready: bool = True, timeout: float | None = None) -> None:
             super().run_in_background(await_ready=await_ready, timeout=timeout)
             # Ready to compute; ready to share only once the swarm knows it.
@@ -430,26 +472,28 @@ def watch_petals(petals_server: Any, status: StatusFile, counters: Counters, ann
                 raise SeederError("swarm-unreachable", "The swarm did not take the announcement of our blocks.")
             status.update(stage="online", since=status.status.since or now())
 
+        def shutdown(self) -> None:
+            if signals.requested:
+                signals.end_begins()
+            super().shutdown()
+
     petals_server.ModuleContainer = KnownContainer
 
-    handler_class = petals_server.TransformerConnectionHandler
+    serve_session = petals_server.TransformerConnectionHandler.rpc_inference
 
-    class CountingHandler(handler_class):  # type: ignore[misc,valid-type]
-        async def rpc_inference(self, requests: Any, context: Any) -> AsyncIterator[Any]:
-            counters.open_session()
-            try:
-                async for response in super().rpc_inference(requests, context):
-                    if response.tensors:
-                        batch, length = response.tensors[0].size[:2]
-                        counters.add_tokens(batch * length)
-                    yield response
-            finally:
-                counters.close_session()
+    @functools.wraps(serve_session)  # hivemind learns the messages' types from the annotations
+    async def count_session(handler: Any, requests: Any, context: Any) -> AsyncIterator[Any]:
+        counters.open_session()
+        try:
+            async for response in serve_session(handler, requests, context):
+                if response.tensors:
+                    batch, length = response.tensors[0].size[:2]
+                    counters.add_tokens(batch * length)
+                yield response
+        finally:
+            counters.close_session()
 
-        # hivemind learns the messages' types from the annotations.
-        rpc_inference.__annotations__ = get_type_hints(handler_class.rpc_inference)
-
-    petals_server.TransformerConnectionHandler = CountingHandler
+    petals_server.TransformerConnectionHandler.rpc_inference = count_session
 
 
 class counting:  # noqa: N801  (a context manager, read like a word)

@@ -9,7 +9,7 @@ export async function runBuild({ output, surroundings, signal }: Session, { forc
   const { engine, endpoint, names, paths, runtimeFiles, env } = context;
   const { built, note, seconds } = await ensureImage({
     ...{ engine, endpoint, names, paths, runtimeFiles, env, force, signal },
-    cliPath: await findDockerCli(context),
+    cliPath: () => findDockerCli(context),
     onProgress: output.progress,
   });
   if (note) output.note(note);

@@ -46,7 +46,7 @@ export function textOutput(stdout: Stream = process.stdout, stderr: NodeJS.Write
   };
   return {
     progress: (progress) => steps.update(progress),
-    done: (stage, message) => {
+    done: (_stage, message) => {
       endAnswer();
       steps.done(message);
     },

@@ -51,7 +51,7 @@ export async function runQuickstart(session: Session, flags: QuickstartFlags): P
     output.done("online", `Online: the container serves ${describeBlocks(shared.status)} of ${shared.model.title}`);
     answer = await ask({
       surroundings,
-      target: { model: shared.model, initialPeers: shared.status.addresses, swarm: { kind: "private" } },
+      target: { model: shared.model, initialPeers: shared.status.addresses },
       prompt: flags.prompt,
       onProgress: clock.onProgress,
       onStart: () => output.note(`Asking through the swarm: ${flags.prompt}`),
@@ -90,8 +90,7 @@ async function connect(
 ): Promise<EngineContext> {
   onProgress({ stage: "preflight", message: "Looking for Docker", progress: null });
   if (!setUp) return openEngine(surroundings);
-  const { env, home, platform, host, paths } = surroundings;
-  const machine = { env, home, platform, host, paths, onProgress, signal };
+  const machine = { ...surroundings, onProgress, signal };
   const preflight = await checkDocker(surroundings);
   if (preflight.state !== "ready" && (await canSetUp(machine, preflight))) {
     const question = `${preflight.error.title}. Install it (Debian's docker.io) and start it now?`;
@@ -100,8 +99,9 @@ async function connect(
     output.done("setting-up", "Docker Engine was installed and started");
   }
   const context = await openEngine(surroundings);
-  const baseImage = await ensureBaseImage({ ...machine, endpoint: context.endpoint });
-  if (baseImage.made) output.done("setting-up", `Made the base image ${baseImage.image}: no image registry answers here`);
+  if (!(await context.engine.image(surroundings.names.image))) {
+    await ensureBaseImage({ ...machine, endpoint: context.endpoint });
+  }
   return context;
 }
 

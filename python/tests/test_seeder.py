@@ -1,0 +1,200 @@
+"""The real seeder: Petals' own server with the real model, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.prepare import PYTHON
+
+PREFIX = "starter-test-hf"
+BLOCKS = 30
+LIMIT_SECONDS = 180
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Seeder:
+    """A seeder process, its status file and its log."""
+
+    def __init__(self, folder: Path, model: Path, *options: str) -> None:
+        self.status_file = folder / "run" / "status.json"
+        self.status_file.unlink(missing_ok=True)
+        self.log_file = folder / "seeder.log"
+        port = free_port()
+        command = [
+            *(sys.executable, "-m", "torbiz.seeder", "--model", "starter", "--model-path", str(model / "petals")),
+            *("--dht-prefix", PREFIX, "--port", str(port), "--announce", f"/ip4/127.0.0.1/tcp/{port}"),
+            *("--cache-dir", str(folder / "cache"), "--status-file", str(self.status_file), *options),
+        ]
+        with self.log_file.open("w") as log:
+            self.process = subprocess.Popen(
+                command,
+                env={**os.environ, "PYTHONPATH": str(PYTHON), "OMP_NUM_THREADS": "2"},
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    @property
+    def status(self) -> dict[str, Any]:
+        try:
+            value: dict[str, Any] = json.loads(self.status_file.read_text())
+        except FileNotFoundError:
+            return {"stage": "none"}
+        return value
+
+    def wait_for(self, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        end = time.monotonic() + LIMIT_SECONDS
+        while time.monotonic() < end:
+            status = self.status
+            if fits(status):
+                return status
+            if self.process.poll() is not None:
+                pytest.fail(f"the seeder ended: {self.log}")
+            time.sleep(0.05)
+        pytest.fail(f"it never came: {self.status} {self.log}")
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(timeout=LIMIT_SECONDS)
+
+    def clean_up(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+@pytest.fixture
+def start_seeder(tmp_path: Path, model: Path) -> Iterator[Callable[..., Seeder]]:
+    started: list[Seeder] = []
+
+    def begin(*options: str) -> Seeder:
+        started.append(Seeder(tmp_path, model, *options))
+        return started[-1]
+
+    yield begin
+    for seeder in started:
+        seeder.clean_up()
+
+
+def online(status: dict[str, Any]) -> bool:
+    return bool(status["stage"] == "online")
+
+
+def test_it_serves_all_blocks_then_tells_peers_and_ends(start_seeder: Callable[..., Seeder]) -> None:
+    seeder = start_seeder("--new-swarm")
+    status = seeder.wait_for(online)
+    assert status["blocks"] == {"loaded": BLOCKS, "total": BLOCKS, "start": 0, "end": BLOCKS}
+    assert status["addresses"][0].endswith(f"/p2p/{status['peerId']}")
+    assert status["reachability"] == "local"
+    assert status["throughput"] > 0
+
+    assert seeder.end(signal.SIGINT) == 0
+    assert seeder.status["stage"] == "stopped"
+    stages = list(dict.fromkeys(re.findall(r"Stage: (\w+)", seeder.log)))
+    assert stages == [
+        *("starting", "connecting", "measuring", "joining", "loading", "online", "stopping", "stopped"),
+    ]
+    # Peers knew before anything was called online, and knew again before the end.
+    log = seeder.log
+    assert log.index("Announced ONLINE: blocks 0:30") < log.index("Stage: online")
+    assert log.index("Announced OFFLINE: blocks 0:30") < log.index("Stage: stopped")
+    assert "Traceback" not in log
+    for line in log.splitlines():
+        assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z (INFO|WARNING|ERROR) [\w.]+: \S", line), line
+
+
+def test_the_peer_is_the_same_after_a_restart_and_sigterm_ends_it_too(start_seeder: Callable[..., Seeder]) -> None:
+    peers = []
+    for _ in range(2):
+        seeder = start_seeder("--new-swarm", "--blocks", "2")
+        peers.append(seeder.wait_for(online)["peerId"])
+        assert seeder.end(signal.SIGTERM) == 0
+        assert "Announced OFFLINE" in seeder.log
+    assert peers[0] == peers[1]
+
+
+@pytest.mark.parametrize("stage", ["starting", "connecting", "measuring", "joining", "loading"])
+def test_it_can_be_stopped_while_it_starts(start_seeder: Callable[..., Seeder], stage: str) -> None:
+    seeder = start_seeder("--new-swarm")
+    seeder.wait_for(lambda status: status["stage"] == stage)
+    assert seeder.end() == 0
+    log = seeder.log
+    assert "Traceback" not in log
+    assert seeder.status["stage"] == "stopped"
+    # What was announced was also taken back.
+    assert ("Announced OFFLINE" in log) == ("Stage: joining" in log)
+
+
+def test_sessions_and_tokens_are_counted_across_processes(start_seeder: Callable[..., Seeder], model: Path) -> None:
+    seeder = start_seeder("--new-swarm")
+    address = seeder.wait_for(online)["addresses"][0]
+    client = subprocess.Popen(
+        [sys.executable, str(Path(__file__).parent / "session_client.py"), str(model / "petals"), PREFIX, address],
+        env={**os.environ, "PYTHONPATH": str(PYTHON)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert client.stdout is not None
+    assert client.stdin is not None
+    assert client.stdout.readline() == "stepped 7 tokens\n"
+    seeder.wait_for(lambda status: status["sessions"] == 1 and status["tokens"] == 7)
+    client.communicate("close\n", timeout=LIMIT_SECONDS)
+    seeder.wait_for(lambda status: status["sessions"] == 0 and status["tokens"] == 7)
+
+
+def test_no_room_for_a_block_is_one_plain_line(start_seeder: Callable[..., Seeder], model: Path) -> None:
+    config_file = model / "petals" / "config.json"
+    config = config_file.read_text()
+    huge = json.dumps({**json.loads(config), "hidden_size": 576 * 64, "intermediate_size": 1536 * 64})
+    config_file.write_text(huge)
+    try:
+        seeder = start_seeder("--new-swarm")
+        assert seeder.process.wait(timeout=LIMIT_SECONDS) == 1
+    finally:
+        config_file.write_text(config)
+    assert "ERROR torbiz.seeder: [not-enough-memory] Not even one block of starter fits" in seeder.log
+    assert "Traceback" not in seeder.log
+    assert seeder.status["code"] == "not-enough-memory"
+
+
+def test_a_swarm_that_does_not_answer_is_told_in_bounded_time(start_seeder: Callable[..., Seeder]) -> None:
+    nobody = f"/ip4/127.0.0.1/tcp/{free_port()}/p2p/QmfC7rrLzQFLoDbAwXNPJurRAA1PgTKzkwv38Xx3S7ScR2"
+    seeder = start_seeder("--initial-peer", nobody)
+    assert seeder.process.wait(timeout=LIMIT_SECONDS) == 1
+    assert "[swarm-unreachable] None of the swarm's first peers answered." in seeder.log
+    assert "Traceback" not in seeder.log
+
+
+def test_a_token_is_read_from_stdin_and_never_logged(start_seeder: Callable[..., Seeder]) -> None:
+    seeder = start_seeder("--new-swarm", "--blocks", "1", "--token-stdin")
+    assert seeder.process.stdin is not None
+    seeder.process.stdin.write("hf_canary0123456789\n")
+    seeder.process.stdin.close()
+    seeder.wait_for(online)
+    assert seeder.end() == 0
+    assert "hf_canary" not in seeder.log

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+from pathlib import Path
+
+from torbiz import memory
+from torbiz.logs import OneLineFormatter, configure_logging
+from torbiz.status import MAX_BYTES, Blocks, Status, StatusFile
+
+
+def read(path: Path) -> dict[str, object]:
+    value: dict[str, object] = json.loads(path.read_text())
+    return value
+
+
+def test_every_change_is_in_the_file_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "status.json"
+    status = StatusFile(path, Status(stage="starting", model="m"))
+    assert read(path)["stage"] == "starting"
+    status.update(stage="loading", blocks=Blocks(1, 30, 0, 30))
+    assert read(path)["blocks"] == {"loaded": 1, "total": 30, "start": 0, "end": 30}
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_file_stays_small_whatever_is_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "status.json"
+    status = StatusFile(path, Status(stage="online", model="m"))
+    address = "/ip6/2001:db8:85a3::8a2e:370:7334/tcp/31330/p2p/12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo"
+    status.update(addresses=[address] * 60, message="x" * 5000)
+    assert len(path.read_bytes()) <= MAX_BYTES
+    assert read(path)["stage"] == "online"
+
+
+def test_a_stage_is_logged_once_and_a_renewed_time_is_not(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    configure_logging(stream=stream)
+    status = StatusFile(tmp_path / "status.json", Status(stage="starting", model="m"))
+    status.update(stage="loading", blocks=Blocks(3, 30, 0, 30))
+    status.update()
+    status.update(sessions=1)
+    assert [line.split(": ", 1)[1] for line in stream.getvalue().splitlines()] == [
+        "Stage: starting",
+        "Stage: loading 3/30",
+    ]
+
+
+def test_a_log_record_is_one_line_without_secrets() -> None:
+    formatter = OneLineFormatter(secrets=("hf_secret",))
+    record = logging.LogRecord("torbiz", logging.INFO, "f", 1, "token %s\nand %s", ("hf_secret", "more"), None)
+    line = formatter.format(record)
+    assert line.endswith("Z INFO torbiz: token *** and more")
+    assert "\n" not in line
+
+
+def test_the_memory_of_the_container_counts_not_the_machines(tmp_path: Path) -> None:
+    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
+    limit = tmp_path / "sys/fs/cgroup/memory.max"
+    limit.write_text("2000000000\n")
+    assert memory.memory_limit(tmp_path) == 2_000_000_000
+    limit.write_text("max\n")
+    assert memory.memory_limit(tmp_path) > 2_000_000_000
+    limit.unlink()
+    (tmp_path / "sys/fs/cgroup/memory").mkdir()
+    (tmp_path / "sys/fs/cgroup/memory/memory.limit_in_bytes").write_text("3000000000")
+    assert memory.memory_limit(tmp_path) == 3_000_000_000
+
+
+def test_blocks_are_planned_from_memory() -> None:
+    assert memory.blocks_that_fit(16 * 10**9, 176_000_000, 16_000_000, 22) == 22
+    assert memory.blocks_that_fit(memory.RUNTIME_BYTES + 3 * 200_000_000, 180_000_000, 20_000_000, 22) == 3
+    assert memory.blocks_that_fit(10**9, 176_000_000, 16_000_000, 22) == 0
