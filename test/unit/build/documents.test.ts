@@ -1,0 +1,46 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { errorCodes } from "../../../src/lib/errors";
+import { LABELS, resolveNames } from "../../../src/lib/names";
+import { BASE_IMAGE_STAND_IN } from "../../../src/lib/setup/base-image";
+import { VERSION } from "../../../src/lib/version";
+
+const read = (name: string) => readFileSync(join(import.meta.dirname, "..", "..", "..", "docker", name), "utf8");
+
+describe("the guide", () => {
+  it("has an entry for every error code, and none for others", () => {
+    const entries = [...read("DOCKER_MACOS_GUIDE.txt").matchAll(/^ {2}([a-z]+(?:-[a-z]+)*) {2,}\S/gm)].map(
+      ([, code]) => code,
+    );
+    expect(entries.toSorted()).toEqual([...errorCodes].toSorted());
+  });
+
+  it.each(["DOCKER_MACOS_GUIDE.txt", "DOCKER_README.txt", "IMPLEMENTATION_SUMMARY.txt"])(
+    "never advises to prune (%s)",
+    (name) => {
+      expect(read(name)).not.toMatch(/\bprune\b/);
+    },
+  );
+
+  it("cleans up by the names that things really have", () => {
+    const { container, image, volume } = resolveNames({});
+    for (const command of [`docker rm ${container}`, `docker rmi ${image}`, `docker volume rm ${volume}`]) {
+      expect(read("DOCKER_MACOS_GUIDE.txt")).toContain(command);
+      expect(read("IMPLEMENTATION_SUMMARY.txt")).toContain(command);
+    }
+  });
+});
+
+describe("the image's files", () => {
+  it("say the same version as the code", () => {
+    expect(read("Dockerfile.macos")).toContain(`${LABELS.version}="${VERSION}"`);
+    expect(read("Dockerfile.macos")).toContain(`org.opencontainers.image.version="${VERSION}"`);
+    expect(read("docker-compose.macos.yml")).toContain(`${LABELS.version}: "${VERSION}"`);
+  });
+
+  it("mean the same base image and the same stand-in for it", () => {
+    const base = /^ARG BASE_IMAGE=(\S+)$/m.exec(read("Dockerfile.macos"))?.[1];
+    expect(read("build-docker-macos.sh")).toContain(`DEFAULT_BASE_IMAGE=${base}\n`);
+    expect(read("build-docker-macos.sh")).toContain(`BASE_IMAGE_STAND_IN=${BASE_IMAGE_STAND_IN}\n`);
+  });
+});
