@@ -215,7 +215,11 @@ class Making {
   /** pip names each package when it begins with it, and those that other systems need when it leaves them out. */
   private count(line: string): void {
     if (line.startsWith("Ignoring ")) this.total -= 1;
-    const name = /^(?:Collecting|Requirement already satisfied:) ([^\s=<>!~;]+)/.exec(line)?.[1];
+    // "Processing" is what it says of a package that it finds in a folder: the file's name begins with the package's.
+    const what = line.replace(/ \(from .*/, "");
+    const found =
+      /^(?:(?:Collecting|Requirement already satisfied:) ([^\s=<>!~;]+)|Processing (?:.*\/)?([^-/]+)-)/.exec(what);
+    const name = found?.[1] ?? found?.[2];
     if (name) {
       this.done += 1;
       // Fetching is counted, and the last twentieth is left for unpacking, of which pip tells nothing.
