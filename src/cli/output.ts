@@ -45,7 +45,10 @@ export function textOutput(stdout: Stream = process.stdout, stderr: NodeJS.Write
     answering = false;
   };
   return {
-    progress: (progress) => steps.update(progress),
+    progress: (progress) => {
+      endAnswer();
+      steps.update(progress);
+    },
     done: (_stage, message) => {
       endAnswer();
       steps.done(message);

@@ -42,9 +42,9 @@ export function describeShare(status: SharingStatus): string {
   ].join("\n");
 }
 
-/** "blocks 0 to 29 (30)", or "1 of 30 blocks loaded" while it loads. */
+/** "30 blocks (0 to 29)", or "1 of 30 blocks loaded" while it loads. */
 export function describeBlocks({ blocks, state }: SharingStatus): string {
   if (!blocks) return "blocks not chosen yet";
   if (state === "starting") return `${blocks.loaded} of ${blocks.total} blocks loaded`;
-  return `blocks ${blocks.start} to ${blocks.end - 1} (${blocks.total})`;
+  return `${blocks.total} blocks (${blocks.start} to ${blocks.end - 1})`;
 }
