@@ -12,7 +12,6 @@ interface JestReport {
   numPassedTests: number;
   testResults: {
     name: string;
-    message: string;
     status: string;
     assertionResults: { status: string; fullName: string }[];
   }[];

@@ -2,7 +2,6 @@ import { allPassed, brokenSuite, closingLine, countJestReport, countJunitReport 
 
 const jestFile = (status: string, ...tests: [status: string, fullName: string][]) => ({
   name: "/checkout/test/unit/a.test.ts",
-  message: "",
   status,
   assertionResults: tests.map(([result, fullName]) => ({ status: result, fullName })),
 });
