@@ -256,7 +256,7 @@ if [ -n "$wheels" ]; then
   for wheel in "$wheels"/*.whl; do
     [ -f "$wheel" ] || continue
     # Only what the locks name: the folder may hold many others.
-    name=$(basename "$wheel" | cut -d - -f 1 | tr '_.' '--')
+    name=$(basename "$wheel" | cut -d - -f 1 | tr '_.' '-')
     version=$(basename "$wheel" | cut -d - -f 2)
     grep -qiF "$name==$version " "$files"/python/requirements/{build,starter,petals}.txt || continue
     ln "$wheel" "$context/docker/inputs/wheels/" 2>/dev/null || cp "$wheel" "$context/docker/inputs/wheels/"

@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,6 +20,7 @@ const paths = resolvePaths({ TORBIZ_HOME: join(work, "home") });
 const surroundings = { env: process.env, home: homedir(), platform: process.platform };
 /** The runtime files as they are staged for the extension: tests change them. */
 const runtimeFiles = join(work, "run time");
+const seeder = join(runtimeFiles, "python", "torbiz", "seeder.py");
 
 let options: EnsureImageOptions;
 let engine: Engine;
@@ -36,6 +38,8 @@ beforeAll(async () => {
     cliPath: () => findDockerCli(surroundings),
     onProgress: (step) => progress.push(step),
   };
+  // Content of its own: an engine gives images of the same content one id, whatever their names.
+  appendFileSync(seeder, `\n# ${randomUUID()}\n`);
   await ensureImage(options);
 });
 beforeEach(() => (progress = []));
@@ -48,7 +52,6 @@ function docker(...args: string[]): string {
   return execFileSync("docker", args, { encoding: "utf8" }).trim();
 }
 
-const seeder = join(runtimeFiles, "python", "torbiz", "seeder.py");
 const log = join(paths.logs, "build-torbiz-petals-macos-test-image.log");
 const failure = (promise: Promise<unknown>) => promise.then(() => undefined, toTorbizError);
 
