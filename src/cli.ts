@@ -125,7 +125,9 @@ async function main(): Promise<void> {
     });
   }
   // `torbiz logs | head`: the reader has seen enough.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? EXIT.ok : EXIT.error));
+  process.stdout.on("error", (error: NodeJS.ErrnoException) =>
+    process.exit(error.code === "EPIPE" ? EXIT.ok : EXIT.error),
+  );
 
   const args = withDefaultCommand(process.argv.slice(2));
   const asJson = args.includes("--json");

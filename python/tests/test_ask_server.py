@@ -17,8 +17,12 @@ import pytest
 from tests.ask_process import LIMIT_SECONDS, AskServer, UnixConnection, wait_for
 from tests.prepare import PYTHON
 
-NOWHERE = {"modelPath": "/nonexistent", "dhtPrefix": "p", "initialPeers": ["/ip4/127.0.0.1/tcp/1/p2p/QmNothing"]}
-QUESTION = {"model": "m", "messages": [{"role": "user", "content": "a secret question"}]}
+NOWHERE: dict[str, object] = {
+    "modelPath": "/nonexistent",
+    "dhtPrefix": "p",
+    "initialPeers": ["/ip4/127.0.0.1/tcp/1/p2p/QmNothing"],
+}
+QUESTION: dict[str, object] = {"model": "m", "messages": [{"role": "user", "content": "a secret question"}]}
 
 
 @pytest.fixture

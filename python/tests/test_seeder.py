@@ -33,11 +33,11 @@ def free_port() -> int:
 class Seeder:
     """A seeder process, its status file and its log."""
 
-    def __init__(self, folder: Path, model: Path, *options: str) -> None:
+    def __init__(self, folder: Path, model: Path, *options: str, port: int | None = None) -> None:
         self.status_file = folder / "run" / "status.json"
         self.status_file.unlink(missing_ok=True)
         self.log_file = folder / "seeder.log"
-        port = free_port()
+        port = port or free_port()
         command = [
             *(sys.executable, "-m", "torbiz.seeder", "--model", "starter", "--model-path", str(model / "petals")),
             *("--dht-prefix", PREFIX, "--port", str(port), "--announce", f"/ip4/127.0.0.1/tcp/{port}"),

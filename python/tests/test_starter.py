@@ -3,10 +3,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

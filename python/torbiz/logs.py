@@ -16,7 +16,7 @@ class OneLineFormatter(logging.Formatter):
     A traceback keeps its lines, as it is only logged for what nobody expected.
     """
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
 
     def __init__(self, secrets: tuple[str, ...] = ()) -> None:
         super().__init__(FORMAT, datefmt="%Y-%m-%dT%H:%M:%S")

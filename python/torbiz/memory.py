@@ -7,8 +7,9 @@ from pathlib import Path
 import psutil
 
 RUNTIME_BYTES = 1_200_000_000
-"""What the seeder needs besides blocks: torch and Petals in the main process, the DHT, the handlers and pools forked from it.
-Measured with 4 handlers on Linux x86_64: 0.9 GB of resident memory before the first block; the rest is head-room."""
+"""What the seeder needs besides blocks: torch and Petals in the main process, the DHT, the handlers and pools forked
+from it. Measured with 4 handlers on Linux x86_64: 0.9 GB of resident memory before the first block; the rest is
+head-room."""
 
 _CGROUP_LIMITS = ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes")
 """cgroup v2, then v1."""

@@ -2,11 +2,13 @@
 
 Import this module before ``petals``; importing it is enough.
 
-Petals 2.2.0.post1 pins hivemind 1.1.10.post2, which has no binary for ARM and needs a compiler. hivemind 1.1.12 has wheels
-for Linux and macOS on both processors, but no longer re-exports at its top level the names that Petals takes from there.
+Petals 2.2.0.post1 pins hivemind 1.1.10.post2, which has no binary for ARM and needs a compiler. hivemind 1.1.12 has
+wheels for Linux and macOS on both processors, but no longer re-exports at its top level the names that Petals takes
+from there.
 
-Its ``petals.utils.peft`` imports bitsandbytes (CUDA kernels, 250 MB) for quantized LoRA adapters, and the server imports that
-module even without any adapter. Torbiz serves none, so the one function that is called then stands in for it.
+Its ``petals.utils.peft`` imports bitsandbytes (CUDA kernels, 250 MB) for quantized LoRA adapters, and the server
+imports that module even without any adapter. Torbiz serves none, so the one function that is called then stands in for
+it.
 """
 
 from __future__ import annotations

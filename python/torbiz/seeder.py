@@ -6,8 +6,8 @@
 It runs Petals' own ``Server``. Around it: true stages in a status file, blocks planned from the memory that there is, a
 stable identity, and a graceful end by SIGINT or SIGTERM at any moment: peers are told, exit code 0.
 
-An expected failure is one log line ``ERROR torbiz.seeder: [code] sentence`` and exit code 1; the code is one of Torbiz's
-error codes.
+An expected failure is one log line ``ERROR torbiz.seeder: [code] sentence`` and exit code 1; the code is one of
+Torbiz's error codes.
 """
 
 from __future__ import annotations
@@ -34,13 +34,15 @@ from torbiz.status import HEARTBEAT_SECONDS, Blocks, Reachability, Status, Statu
 logger = logging.getLogger("torbiz.seeder")
 
 NUM_HANDLERS = 4
-"""Processes that take requests. Petals' default of 8 is meant for GPU servers; each costs memory and a share of the CPU."""
+"""Processes that take requests. Petals' default of 8 is meant for GPU servers; each costs memory and a share of the
+CPU."""
 
 ATTN_CACHE_TOKENS = 8192
 """Tokens of attention cache a block, for all sessions together. Petals' default (16384) suits the memory of a GPU."""
 
 NETWORK_BITS_PER_SECOND = 100e6
-"""Assumed speed of the network: Petals' own default where its speed test fails. The test itself asks strangers' servers."""
+"""Assumed speed of the network: Petals' own default where its speed test fails. The test itself asks strangers'
+servers."""
 
 COUNTER_POLL_SECONDS = 1.0
 STOP_RETRY_SECONDS = 1.0
@@ -56,7 +58,7 @@ class SeederError(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """What to serve, where and how. ``announce`` are the multiaddrs that peers are told; empty: those Petals finds itself."""
+    """What to serve, where and how."""
 
     model: str
     model_path: str
@@ -66,6 +68,7 @@ class Options:
     """None is the public swarm, an empty list a new swarm of one's own."""
     port: int
     announce: list[str]
+    """Multiaddrs that peers are told; empty for those that Petals finds itself."""
     blocks: int | None
     dtype: str
     cache_dir: Path
@@ -75,6 +78,7 @@ class Options:
 
 
 def parse_options(arguments: list[str]) -> Options:
+    """The command line as options; argparse ends the process for wrong ones, with exit code 2."""
     parser = argparse.ArgumentParser(prog="torbiz.seeder", description="Serve blocks of a model in a Petals swarm.")
     parser.add_argument("--model", required=True, help="name to report in the status")
     parser.add_argument("--model-path", required=True, help="folder or Hugging Face repository of the model")
@@ -110,8 +114,8 @@ def parse_options(arguments: list[str]) -> Options:
 class StopSignals:
     """Turns SIGINT and SIGTERM into KeyboardInterrupt, the one thing on which Petals shuts down gracefully.
 
-    The exception is lost where Python can't let one through (in callbacks around ``fork``, in destructors), so it is raised
-    again every second until ``end_begins`` says that it arrived; from then on signals are ignored.
+    The exception is lost where Python can't let one through (in callbacks around ``fork``, in destructors), so it is
+    raised again every second until ``end_begins`` says that it arrived; from then on signals are ignored.
 
     Forked children ignore SIGINT and keep SIGTERM's default, by which Petals ends them; with the parent's handler they
     would print tracebacks instead of ending.
@@ -126,13 +130,14 @@ class StopSignals:
             signal.signal(number, self._handle)
         os.register_at_fork(after_in_child=self._reset_in_child)
         report = sys.unraisablehook
-        # Destructors of what the exception left half-made complain: nobody can act on that, and the exception comes again.
+        # Destructors of what the exception left half-made complain: nobody can act on that, and the exception comes
+        # again.
         sys.unraisablehook = lambda lost: None if self.requested else report(lost)
 
     def end_begins(self) -> None:
         self._ending.set()
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self._ending.is_set():
             return
         if not self.requested:
@@ -162,7 +167,7 @@ class StopSignals:
 
 
 class Counters:
-    """Live sessions and tokens served, counted across Petals' handler processes: they are forked, so memory is shared."""
+    """Live sessions and tokens served, across Petals' handler processes: they are forked, so memory is shared."""
 
     def __init__(self) -> None:
         self._sessions = Value("q", 0)
@@ -181,7 +186,7 @@ class Counters:
             self._tokens.value += count
 
     def read(self) -> tuple[int, int]:
-        """(live sessions, tokens served since the start)"""
+        """Live sessions, and tokens served since the start."""
         return self._sessions.value, self._tokens.value
 
 
@@ -203,7 +208,7 @@ class Announcements:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the seeder. Returns the exit code: 0 after a stop, 1 after a failure, 2 for wrong options (argparse exits)."""
+    """Runs the seeder. The exit code is 0 after a stop, 1 after a failure; for wrong options argparse exits with 2."""
     options = parse_options(sys.argv[1:] if arguments is None else arguments)
     token = sys.stdin.readline().strip() or None if options.token_from_stdin else None
     configure_logging(secrets=(token,) if token else ())
@@ -230,6 +235,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def fail(status: StatusFile, code: str, message: str) -> None:
+    """Tells a failure once in the log and leaves it in the status."""
     logger.error("[%s] %s", code, message)
     status.update(stage="stopped", code=code, message=message)
 
@@ -240,6 +246,7 @@ def serve(options: Options, token: str | None, status: StatusFile, signals: Stop
     # Importing torch and Petals takes seconds: only now, so that the status file is there and a stop is heard before.
     from torbiz import petals_compat  # noqa: F401  (its import is its effect; it must come before petals)
 
+    # isort: split
     import petals.server.server as petals_server
     import torch
 
@@ -247,9 +254,9 @@ def serve(options: Options, token: str | None, status: StatusFile, signals: Stop
     if threads := os.environ.get("OMP_NUM_THREADS"):
         torch.set_num_threads(int(threads))
     with signals.held():
-        # Starts torch's manager of shared memory, which hivemind needs next: a signal at that moment leaves torch 2.13 in an
-        # endless loop (libshm's start_manager takes an interrupted read for an answer).
-        torch.zeros(1).share_memory_()
+        # Starts torch's manager of shared memory, which hivemind needs next: a signal at that moment leaves torch 2.13
+        # in an endless loop (libshm's start_manager takes an interrupted read for an answer).
+        torch.zeros(1).share_memory_()  # type: ignore[no-untyped-call]
     counters = Counters()
     announcements = Announcements()
     watch_petals(petals_server, status, counters, announcements, signals)
@@ -289,7 +296,7 @@ def serve(options: Options, token: str | None, status: StatusFile, signals: Stop
             reachability=reachability(private, server),
             throughput=round(float(server.server_info.throughput), 1),
         )
-        with counting(counters, status):
+        with CounterReport(counters, status):
             server.run()
     finally:
         signals.end_begins()
@@ -381,6 +388,7 @@ def plan_blocks(options: Options, config: Any) -> int:
 
 
 def reachability(private: bool, server: Any) -> Reachability:
+    """How peers reach this server, as Petals found out."""
     if private:
         return "local"
     return "relayed" if server.server_info.using_relay else "direct"
@@ -389,7 +397,7 @@ def reachability(private: bool, server: Any) -> Reachability:
 def watch_petals(
     petals_server: Any, status: StatusFile, counters: Counters, announcements: Announcements, signals: StopSignals
 ) -> None:
-    """Lets Petals itself tell the stages: wraps the functions that ``petals.server.server`` (2.2.0.post1) calls in turn.
+    """Lets Petals itself tell the stages, by the functions that ``petals.server.server`` (2.2.0.post1) calls in turn.
 
     Also leaves out its speed test, which asks servers outside the swarm: the network's speed is taken as
     ``NETWORK_BITS_PER_SECOND``; computing is measured as Petals does, once a model, and kept in the cache.
@@ -407,7 +415,7 @@ def watch_petals(
         return wrapper
 
     def network_rps(config: Any) -> float:
-        return NETWORK_BITS_PER_SECOND / (config.hidden_size * 16)
+        return NETWORK_BITS_PER_SECOND / (int(config.hidden_size) * 16)
 
     petals_throughput.measure_network_rps = network_rps
     petals_server.get_server_throughput = staged("get_server_throughput", lambda: status.update(stage="measuring"))
@@ -496,7 +504,7 @@ def watch_petals(
     petals_server.TransformerConnectionHandler.rpc_inference = count_session
 
 
-class counting:  # noqa: N801  (a context manager, read like a word)
+class CounterReport:
     """While it lasts, brings the counters into the status as they change, and renews the status' time."""
 
     def __init__(self, counters: Counters, status: StatusFile) -> None:
@@ -540,6 +548,7 @@ def explain(error: Exception) -> tuple[str, str]:
 
 
 def first_line(error: BaseException) -> str:
+    """An exception's words without what follows them, as the start of a sentence."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
@@ -547,6 +556,6 @@ if __name__ == "__main__":
     code = main()
     logging.shutdown()
     sys.stdout.flush()
-    # Petals leaves daemon threads and hivemind prints tracebacks from destructors at interpreter exit: the work is done,
-    # peers were told, and the container's end takes the rest.
+    # Petals leaves daemon threads and hivemind prints tracebacks from destructors at interpreter exit: the work is
+    # done, peers were told, and the container's end takes the rest.
     os._exit(code)

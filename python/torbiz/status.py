@@ -1,7 +1,7 @@
 """The seeder's status file: what a health check prints, and so what one ``docker inspect`` tells.
 
-Docker keeps the first 4,096 bytes of a health check's output (moby, ``daemon/health.go``, ``maxOutputLen``); the file stays
-under 2,048 so that it is never cut.
+Docker keeps the first 4,096 bytes of a health check's output (moby, ``daemon/health.go``, ``maxOutputLen``); the file
+stays under 2,048 so that it is never cut.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-Stage = Literal["starting", "connecting", "measuring", "joining", "loading", "checking", "online", "stopping", "stopped"]
+Stage = Literal[
+    "starting", "connecting", "measuring", "joining", "loading", "checking", "online", "stopping", "stopped"
+]
 Reachability = Literal["local", "direct", "relayed", "unknown"]
 
 logger = logging.getLogger("torbiz.status")
@@ -26,7 +28,7 @@ HEARTBEAT_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Blocks:
-    """The blocks this server serves: ``start`` (inclusive) to ``end`` (exclusive) of the model's, ``loaded`` of them so far."""
+    """The blocks this server serves: ``start`` (inclusive) to ``end`` (exclusive), ``loaded`` of them so far."""
 
     loaded: int
     total: int
@@ -36,7 +38,7 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Status:
-    """What the seeder says of itself. Times are ISO-8601 in UTC; ``throughput`` is in tokens a second, as announced to peers."""
+    """What the seeder says of itself. Times are ISO-8601 in UTC, ``throughput`` is in tokens a second."""
 
     stage: Stage
     model: str
@@ -66,7 +68,7 @@ def now() -> str:
 
 
 class StatusFile:
-    """Keeps one status and its file in step. Every change is written at once, whole or not at all (write aside, then rename)."""
+    """Keeps one status and its file in step: every change is written at once, and whole or not at all."""
 
     def __init__(self, path: Path, status: Status) -> None:
         self._path = path

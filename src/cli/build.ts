@@ -4,7 +4,10 @@ import { ensureImage } from "../lib/docker/build/image";
 import type { Session } from "./session";
 
 /** `torbiz build`: builds the image unless it is there; `--force` builds it without the engine's cache. */
-export async function runBuild({ output, surroundings, signal }: Session, { force }: { force: boolean }): Promise<void> {
+export async function runBuild(
+  { output, surroundings, signal }: Session,
+  { force }: { force: boolean },
+): Promise<void> {
   const context = await openEngine(surroundings);
   const { engine, endpoint, names, paths, runtimeFiles, env } = context;
   const { built, note, seconds } = await ensureImage({

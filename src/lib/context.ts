@@ -37,7 +37,12 @@ export interface SurroundingsOptions {
  * The surroundings of this process; makes Torbiz's home folder where it is missing.
  * @throws TorbizError home-not-writable, instance-invalid
  */
-export function openSurroundings({ runtimeFiles, env = process.env, home = homedir(), host }: SurroundingsOptions): Surroundings {
+export function openSurroundings({
+  runtimeFiles,
+  env = process.env,
+  home = homedir(),
+  host,
+}: SurroundingsOptions): Surroundings {
   const paths = resolvePaths(env);
   const names = resolveNames(env);
   prepareHome(paths);

@@ -62,7 +62,10 @@ const CATALOGUE = {
   },
   "docker-request-failed": { title: "Docker refused a request", hint: "Read the cause, then try again." },
   "setup-failed": { title: "Docker couldn't be set up", hint: "Read the log, fix the cause and try again." },
-  "build-failed": { title: "The image couldn't be built", hint: "Read the log, then try again: finished steps are kept." },
+  "build-failed": {
+    title: "The image couldn't be built",
+    hint: "Read the log, then try again: finished steps are kept.",
+  },
   "build-cancelled": { title: "The build was cancelled", hint: "Start it again at any time: finished steps are kept." },
   "base-image-unavailable": {
     title: "The base image can't be downloaded",
@@ -105,7 +108,10 @@ const CATALOGUE = {
     title: "Not a swarm",
     hint: "Use private, public, or a peer's address such as /ip4/1.2.3.4/tcp/31330/p2p/12D3...",
   },
-  "swarm-unreachable": { title: "The swarm can't be reached", hint: "Check that its first peer runs and is reachable." },
+  "swarm-unreachable": {
+    title: "The swarm can't be reached",
+    hint: "Check that its first peer runs and is reachable.",
+  },
   "missing-blocks": {
     title: "Some blocks of the model have nobody",
     hint: "Wait for peers that serve them, or share them yourself with `torbiz share`.",

@@ -119,7 +119,16 @@ test("a container of our name that isn't ours is refused and left alone", async 
   await exec(docker, ["create", "--name", container, "--entrypoint", "true", context.names.image, "x"]);
   // A container takes its image's labels: this one says that it is nobody's.
   await exec(docker, ["rm", container]);
-  await exec(docker, ["create", "--name", container, "--label", "com.torbiz.managed=", "--entrypoint", "true", context.names.image]);
+  await exec(docker, [
+    "create",
+    "--name",
+    container,
+    "--label",
+    "com.torbiz.managed=",
+    "--entrypoint",
+    "true",
+    context.names.image,
+  ]);
   try {
     expect((await torbiz(["status"])).last).toMatchObject({ ok: true, state: "foreign" });
     for (const args of [["share"], ["stop"], ["logs"]]) {

@@ -75,7 +75,9 @@ test("shares until it is online, as one status tells", async () => {
   expect(code).toBe(0);
   peerId = last.peerId;
   expect(last.addresses).toEqual([`/ip4/127.0.0.1/tcp/${context.names.port}/p2p/${String(peerId)}`]);
-  expect(events.map(({ stage }) => stage)).toEqual(expect.arrayContaining(["starting", "joining", "loading", "online"]));
+  expect(events.map(({ stage }) => stage)).toEqual(
+    expect.arrayContaining(["starting", "joining", "loading", "online"]),
+  );
 
   const status = await torbiz(["status"]);
   expect(status.last).toMatchObject({ state: "online", peerId, sessions: 0, since: last.since });
@@ -125,9 +127,13 @@ test("a token is nowhere to be seen: not in inspect, argv, environment, logs or 
     exec(docker, ["history", "--no-trunc", names.image]),
     exec(docker, ["logs", names.container]),
     exec(docker, ["top", names.container, "-eo", "pid,args"]),
-    exec(docker, ["exec", names.container, "sh", "-c", "cat /proc/1/environ /proc/[0-9]*/cmdline /proc/[0-9]*/environ"]).catch(
-      (error: { stdout: string; stderr: string }) => error,
-    ),
+    exec(docker, [
+      "exec",
+      names.container,
+      "sh",
+      "-c",
+      "cat /proc/1/environ /proc/[0-9]*/cmdline /proc/[0-9]*/environ",
+    ]).catch((error: { stdout: string; stderr: string }) => error),
   ]);
   const text = seen.map(({ stdout, stderr }) => stdout + stderr).join("\n");
   expect(text).toContain("torbiz.seeder"); // the look was at the right thing
@@ -167,11 +173,17 @@ test("token for token, the answer is what transformers gives for the same weight
   const story = "Write two sentences about the sea.";
   const { last } = await torbiz(["ask", story]);
   const python = readFileSync(join(ROOT, "test/e2e/transformers-answer.py"), "utf8");
-  const environment = (await exec("ls", [context.paths.envs])).stdout.split("\n").find((name) => /^swarm-\w{16}$/.test(name));
+  const environment = (await exec("ls", [context.paths.envs])).stdout
+    .split("\n")
+    .find((name) => /^swarm-\w{16}$/.test(name));
   const folder = join(context.paths.models, "smollm2-135m-instruct", "petals");
-  const { stdout } = await exec(join(context.paths.envs, String(environment), "bin/python"), ["-c", python, folder, story], {
-    env: { ...process.env, HF_HUB_OFFLINE: "1" },
-  });
+  const { stdout } = await exec(
+    join(context.paths.envs, String(environment), "bin/python"),
+    ["-c", python, folder, story],
+    {
+      env: { ...process.env, HF_HUB_OFFLINE: "1" },
+    },
+  );
   expect(String(last.answer)).toBe((JSON.parse(stdout) as { answer: string }).answer);
   expect(last.tokens).toBe((JSON.parse(stdout) as { tokens: number }).tokens);
 });
@@ -224,7 +236,9 @@ test("shares again at once: the same peer, and a bare `docker stop` is as gracef
   expect((await torbiz(["status"])).last).toMatchObject({ state: "exited", exitCode: 0 });
 
   const { events, last: after } = await torbiz(["share", "--no-wait"]);
-  expect(events).toContainEqual(expect.objectContaining({ event: "note", message: expect.stringContaining("Removed the container") }));
+  expect(events).toContainEqual(
+    expect.objectContaining({ event: "note", message: expect.stringContaining("Removed the container") }),
+  );
   expect(after).toMatchObject({ ok: true, adopted: false });
 });
 
@@ -279,6 +293,8 @@ test("quickstart runs the whole chain and leaves nothing running", async () => {
   expect(code).toBe(0);
   expect(deltas(events)).toBe(ANSWER);
   expect(Number(last.tokensPerSecond)).toBeGreaterThan(0);
-  expect((last.stages as { name: string }[]).map(({ name }) => name)).toEqual(expect.arrayContaining(["loading", "stopping"]));
+  expect((last.stages as { name: string }[]).map(({ name }) => name)).toEqual(
+    expect.arrayContaining(["loading", "stopping"]),
+  );
   expect(await context.engine.inspect(context.names.container)).toBeUndefined();
 });

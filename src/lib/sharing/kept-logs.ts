@@ -13,7 +13,10 @@ const ALL = 1_000_000;
  *
  * @returns the file's path and the log's lines
  */
-export async function keepLogs(context: EngineContext, containerId: string): Promise<{ path: string; lines: LogLine[] }> {
+export async function keepLogs(
+  context: EngineContext,
+  containerId: string,
+): Promise<{ path: string; lines: LogLine[] }> {
   const lines: LogLine[] = [];
   for await (const line of context.engine.logs(containerId, { follow: false, tail: ALL })) lines.push(line);
   mkdirSync(context.paths.logs, { recursive: true, mode: 0o700 });

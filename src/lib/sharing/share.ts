@@ -160,7 +160,8 @@ function difference(
   const labels = container.Config.Labels;
   if (labels[LABELS.model] !== model.id) return `not ${model.id}`;
   if (options.swarm && labels[LABELS.swarm] !== swarmText(swarm)) return `in another swarm (${labels[LABELS.swarm]})`;
-  if (options.port !== undefined && labels[LABELS.port] !== String(options.port)) return `on port ${labels[LABELS.port]}`;
+  if (options.port !== undefined && labels[LABELS.port] !== String(options.port))
+    return `on port ${labels[LABELS.port]}`;
   if (options.blocks !== undefined && labels[LABELS.blocks] !== String(options.blocks)) {
     return `with ${labels[LABELS.blocks] === "auto" ? "as many blocks as fit" : `${labels[LABELS.blocks]} blocks`}`;
   }
@@ -300,7 +301,11 @@ function namedFailure(lines: readonly LogLine[]): { code: ErrorCode; message: st
 }
 
 function interrupted(cause: unknown): TorbizError {
-  return new TorbizError("interrupted", "Sharing was interrupted while it started. What was started is stopped again.", {
-    cause,
-  });
+  return new TorbizError(
+    "interrupted",
+    "Sharing was interrupted while it started. What was started is stopped again.",
+    {
+      cause,
+    },
+  );
 }

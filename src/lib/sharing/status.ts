@@ -3,15 +3,7 @@ import { LABELS } from "../names";
 
 /** What sharing is doing, in one word. */
 export type SharingState =
-  | "absent"
-  | "building"
-  | "starting"
-  | "online"
-  | "finishing"
-  | "stopping"
-  | "exited"
-  | "foreign"
-  | "unknown";
+  "absent" | "building" | "starting" | "online" | "finishing" | "stopping" | "exited" | "foreign" | "unknown";
 
 /** Blocks this computer serves: `start` (inclusive) to `end` (exclusive) of the model's, `loaded` of `total` so far. */
 export interface BlockStatus {

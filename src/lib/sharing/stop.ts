@@ -38,7 +38,10 @@ const JOINED = /Stage: joining/;
  *
  * @throws TorbizError foreign-container, or the engine's failures
  */
-export async function stopSharing(context: EngineContext, { now = false, onProgress }: StopOptions = {}): Promise<StopResult> {
+export async function stopSharing(
+  context: EngineContext,
+  { now = false, onProgress }: StopOptions = {},
+): Promise<StopResult> {
   const { engine, names } = context;
   const container = await engine.inspect(names.container);
   const before = readStatus(container);
@@ -50,7 +53,11 @@ export async function stopSharing(context: EngineContext, { now = false, onProgr
   const started = performance.now();
   const wasRunning = container.State.Running;
   if (wasRunning) {
-    onProgress?.({ stage: "stopping", message: now ? "Stopping at once" : "Telling peers and stopping", progress: null });
+    onProgress?.({
+      stage: "stopping",
+      message: now ? "Stopping at once" : "Telling peers and stopping",
+      progress: null,
+    });
     await engine.stop(container.Id, now ? 0 : STOP_SECONDS);
   }
   const seconds = Math.round((performance.now() - started) / 100) / 10;

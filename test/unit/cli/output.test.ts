@@ -20,7 +20,14 @@ test("for scripts every event is one JSON object on a line", () => {
     { event: "stage", stage: "building", message: "Step 1", progress: 0.5 },
     { event: "delta", text: "a\nb" },
     { event: "log", time: "2026-01-31T12:00:00.000Z", stream: "stderr", text: "line" },
-    { event: "error", ok: false, code: "port-in-use", title: "The port is in use", message: "Port 1 is used.", hint: "Use 2." },
+    {
+      event: "error",
+      ok: false,
+      code: "port-in-use",
+      title: "The port is in use",
+      message: "Port 1 is used.",
+      hint: "Use 2.",
+    },
     { event: "result", ok: true, answer: "x" },
   ]);
   expect(stdout.written.every((line) => line.endsWith("\n") && line.indexOf("\n") === line.length - 1)).toBe(true);
@@ -42,7 +49,8 @@ test("for people only answers and results go to stdout", () => {
 test("a plain log repeats a step only when it has come much further", () => {
   const stderr = sink();
   const output = textOutput(sink(), stderr);
-  for (const progress of [0, 0.01, 0.05, 0.12, 0.13, 0.5]) output.progress({ stage: "s", message: "Loading", progress });
+  for (const progress of [0, 0.01, 0.05, 0.12, 0.13, 0.5])
+    output.progress({ stage: "s", message: "Loading", progress });
   expect(stderr.written).toEqual(["Loading (0 %)\n", "Loading (12 %)\n", "Loading (50 %)\n"]);
 });
 

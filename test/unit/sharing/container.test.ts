@@ -57,5 +57,8 @@ test("the computer keeps a quarter of its processors and memory, and no less tha
     nanoCpus: 6_000_000_000,
     threads: 6,
   });
-  expect(resourceLimits({ cpus: 1, memoryBytes: 2_000_000_000 })).toMatchObject({ nanoCpus: 1_000_000_000, threads: 1 });
+  expect(resourceLimits({ cpus: 1, memoryBytes: 2_000_000_000 })).toMatchObject({
+    nanoCpus: 1_000_000_000,
+    threads: 1,
+  });
 });

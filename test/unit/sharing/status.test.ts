@@ -27,7 +27,11 @@ const REPORT = {
 /** The part of an inspect answer that matters, as engine 20.10 gives it. */
 function container(
   state: Record<string, unknown>,
-  { output, checkedAt = "2026-01-31T12:00:03Z", labels = LABELS }: { output?: string; checkedAt?: string; labels?: object } = {},
+  {
+    output,
+    checkedAt = "2026-01-31T12:00:03Z",
+    labels = LABELS,
+  }: { output?: string; checkedAt?: string; labels?: object } = {},
 ): InspectedContainer {
   return {
     Config: { Image: "someone/else:1", Labels: labels },
@@ -74,12 +78,15 @@ test("an online server's whole report is told", () => {
   });
 });
 
-test.each(["starting", "connecting", "measuring", "joining", "loading", "checking"])("%s is not yet online", (stage) => {
-  expect(readStatus(container(running, { output: JSON.stringify({ ...REPORT, stage }) }))).toMatchObject({
-    state: "starting",
-    stage,
-  });
-});
+test.each(["starting", "connecting", "measuring", "joining", "loading", "checking"])(
+  "%s is not yet online",
+  (stage) => {
+    expect(readStatus(container(running, { output: JSON.stringify({ ...REPORT, stage }) }))).toMatchObject({
+      state: "starting",
+      stage,
+    });
+  },
+);
 
 test.each(["stopping", "stopped"])("%s is stopping as long as the container runs", (stage) => {
   expect(readStatus(container(running, { output: JSON.stringify({ ...REPORT, stage }) })).state).toBe("stopping");
@@ -107,7 +114,13 @@ test.each([
 });
 
 test("fields of the wrong type are left out rather than trusted", () => {
-  const odd = { ...REPORT, blocks: { loaded: "30" }, addresses: [1, "/ip4/1.2.3.4/tcp/1"], sessions: "2", throughput: null };
+  const odd = {
+    ...REPORT,
+    blocks: { loaded: "30" },
+    addresses: [1, "/ip4/1.2.3.4/tcp/1"],
+    sessions: "2",
+    throughput: null,
+  };
   expect(readStatus(container(running, { output: JSON.stringify(odd) }))).toMatchObject({
     state: "online",
     blocks: null,
