@@ -39,11 +39,12 @@ export function staticChecks(root: string, pythonBin: string, env: NodeJS.Proces
   const eslint = node("eslint", "bin", "eslint.js");
   const prettier = node("prettier", "bin", "prettier.cjs");
   return [
+    // First: it makes the types of the manifest's preferences, without which nothing else has its types.
+    { name: "the extension builds", command: "npm", args: ["run", "--silent", "build"] },
     { name: "types of the sources", command: tsc.command, args: [tsc.path, "-p", "tsconfig.json"] },
     { name: "types of tests and scripts", command: tsc.command, args: [tsc.path, "-p", "test/tsconfig.json"] },
     { name: "eslint", command: eslint.command, args: [eslint.path, "src", "test", "scripts"] },
     { name: "prettier", command: prettier.command, args: [prettier.path, "--check", "."] },
-    { name: "the extension builds", command: "npm", args: ["run", "--silent", "build"] },
     { name: "ruff", command: tool("ruff"), args: ["check", "--output-format", "concise"] },
     { name: "ruff format", command: tool("ruff"), args: ["format", "--check"] },
     { name: "mypy", command: tool("mypy"), args: [] },

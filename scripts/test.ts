@@ -10,7 +10,8 @@ import { LABELS } from "../src/lib/names";
 import { prepareHome, resolvePaths } from "../src/lib/paths";
 import { ensureBaseImage } from "../src/lib/setup/base-image";
 import { type ReadyDocker, setUpMachine } from "../src/lib/setup/machine";
-import type { SetUpSurroundings } from "../src/lib/setup/surroundings";
+import { findDebian, installPackages } from "../src/lib/setup/debian";
+import { findCommand, type SetUpSurroundings } from "../src/lib/setup/surroundings";
 import { ensureDevEnvironment } from "./dev-environment";
 import { staticChecks } from "./static-checks";
 import {
@@ -142,8 +143,16 @@ async function runAndCount(
   return { ...counted, failed: 1, failures: [done.reason] };
 }
 
+/** The compose file is checked with what people have: compose v2, or the older program that Debian still ships. */
+async function ensureCompose(): Promise<void> {
+  const hasV2 = await run("docker", ["compose", "version"], { all: true }).then(({ failed }) => !failed);
+  if (hasV2 || (await findCommand(surroundings, "docker-compose")) || !(await findDebian(surroundings))) return;
+  await installPackages(surroundings, ["docker-compose"]);
+}
+
 async function runEndToEnd(): Promise<SuiteResult> {
   const ready = await docker();
+  await ensureCompose();
   const baseImage = await ensureBaseImage({ ...surroundings, endpoint: ready.endpoint, runtimeFiles: root });
   await removeTestContainers(ready);
   try {

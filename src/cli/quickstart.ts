@@ -1,10 +1,12 @@
 import { ask, type Answer } from "../lib/ask/ask";
+import { findPython } from "../lib/ask/python";
 import { openEngine, type EngineContext } from "../lib/context";
 import { TorbizError } from "../lib/errors";
 import { checkDocker } from "../lib/docker/preflight";
 import type { OnProgress, Progress } from "../lib/progress";
 import { ensureBaseImage } from "../lib/setup/base-image";
 import { canSetUp, setUpMachine } from "../lib/setup/machine";
+import { ensurePythonVenv } from "../lib/setup/python-venv";
 import { share, type ShareResult } from "../lib/sharing/share";
 import { stopSharing, type StopResult } from "../lib/sharing/stop";
 import { confirm } from "./confirm";
@@ -98,6 +100,8 @@ async function connect(
     await setUpMachine(machine);
     output.done("setting-up", "Docker Engine was installed and started");
   }
+  // Asking comes last, but what it needs is brought now: nobody should wait for a build and fail after it.
+  await ensurePythonVenv(machine, await findPython(surroundings));
   const context = await openEngine(surroundings);
   if (!(await context.engine.image(surroundings.names.image))) {
     await ensureBaseImage({ ...machine, endpoint: context.endpoint });

@@ -40,7 +40,12 @@ if (process.platform === "linux" && process.getuid?.() === 0) {
     writeFileSync(join(root, "etc", "os-release"), "ID=debian\n");
     const files = `--data-root ${root}/data --exec-root ${root}/exec --pidfile ${root}/pid`;
     const options = `--host unix://${root}/var/run/docker.sock ${files} --bridge none --iptables=false`;
-    const commands = { dockerd: `exec dockerd ${options}`, docker: 'exec docker "$@"', "apt-get": "exit 1" };
+    // A network namespace of its own: with `--bridge none` a second engine removes the first one's docker0.
+    const commands = {
+      dockerd: `exec unshare --net dockerd ${options}`,
+      docker: 'exec docker "$@"',
+      "apt-get": "exit 1",
+    };
     for (const [name, script] of Object.entries(commands)) {
       writeFileSync(
         join(bin, name),
