@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,7 @@ from hivemind.moe.client.remote_expert_worker import RemoteExpertWorker
 from hivemind.p2p.p2p_daemon_bindings.utils import P2PDaemonError
 from hivemind.utils.multiaddr import Multiaddr
 from petals import AutoDistributedModelForCausalLM
-from petals.client.inference_session import InferenceSession
+from petals.client.inference_session import InferenceSession, _ServerInferenceSession
 from petals.client.routing.sequence_manager import MissingBlocksError
 from petals.constants import PUBLIC_INITIAL_PEERS
 from transformers import AutoTokenizer
@@ -32,6 +33,16 @@ from torbiz.processes import descendants, kill, run_bounded
 
 logger = logging.getLogger("torbiz.engines.swarm")
 disable_progress_bar()
+
+
+def _close_without_waiting(session: Any) -> None:
+    if session._outputs_stream is not None:
+        RemoteExpertWorker.run_coroutine(session._aclose_stream(), return_future=True)
+
+
+# Petals waits in this destructor for work of its event loop's thread. Whenever it is that very thread that collects the
+# session, both wait for ever, and with them every later question.
+_ServerInferenceSession.__del__ = _close_without_waiting
 
 REQUEST_TIMEOUT = 50.0
 """Seconds for one step of all blocks of one peer. With MAX_ATTEMPTS it stays under the time that a client waits."""
@@ -113,6 +124,16 @@ class SwarmEngine:
         except TimeoutError:
             raise unreachable() from None
         raise missing_blocks(missing, len(self._blocks))
+
+    def hears_peers(self) -> bool:
+        """Whether, for each block, a peer answered when the route was last checked.
+
+        A peer that has gone stays in this client's memory of the DHT for minutes. One that is slow or relayed can
+        miss the time for an answer (2 s) too, so this is a reason to connect anew, and not yet a failure.
+        """
+        times = self._blocks.ping_aggregator.to_dict()
+        route = self._blocks.state.sequence_info.spans_containing_block
+        return all(any(times.get(span.peer_id, 0.0) < math.inf for span in spans) for spans in route)
 
     def _connected_peers(self) -> Sequence[object]:
         async def list_peers() -> Sequence[object]:
@@ -238,12 +259,12 @@ class SwarmClient:
         """
         engine = self.engine
         if engine is not None and engine.swarm == swarm:
-            try:
+            # A client doesn't look again for a peer that was away: only a new one finds it.
+            with suppress(AskError):
                 engine.check_route()
-                return engine
-            except AskError:
-                # A peer that was away is forgotten and not looked for again: only a new client finds it.
-                logger.info("The route is gone: connecting anew")
+                if engine.hears_peers():
+                    return engine
+            logger.info("The route is gone: connecting anew")
         self.discard()
         engine = SwarmEngine(swarm)
         self.engine = engine
