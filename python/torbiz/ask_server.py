@@ -80,8 +80,7 @@ class SwarmBackend:
         if not isinstance(self._client, SwarmClient):
             self._client = SwarmClient()
         swarm = Swarm(Path(question.model_path), question.dht_prefix, question.initial_peers)
-        engine = self._client.connect(swarm)
-        yield from engine.generate(question.messages, question.sampling, cancelled.is_set)
+        yield from self._client.generate(swarm, question.messages, question.sampling, cancelled.is_set)
 
     def discard(self) -> None:
         from torbiz.engines.swarm import SwarmClient

@@ -252,6 +252,29 @@ class SwarmClient:
     def __init__(self) -> None:
         self.engine: SwarmEngine | None = None
 
+    def generate(
+        self, swarm: Swarm, messages: Sequence[Message], sampling: Sampling, cancelled: Callable[[], bool]
+    ) -> Iterator[Delta | Finished]:
+        """Answers a chat as ``SwarmEngine.generate`` does, by the engine that is kept or by a new one.
+
+        What a kept one knows of the swarm can be minutes old: a peer may have come back with other blocks. So where it
+        fails before the first token, a new one looks afresh, once.
+        """
+        kept = self.engine
+        engine = self.connect(swarm)
+        pieces = engine.generate(messages, sampling, cancelled)
+        try:
+            first = next(pieces)
+        except AskError as error:
+            if engine is not kept or error.code not in ("swarm-unreachable", "missing-blocks", "ask-failed"):
+                raise
+            logger.info("The known route failed: connecting anew")
+            self.discard()
+            pieces = self.connect(swarm).generate(messages, sampling, cancelled)
+            first = next(pieces)
+        yield first
+        yield from pieces
+
     def connect(self, swarm: Swarm) -> SwarmEngine:
         """An engine for ``swarm`` whose blocks are all served.
 
