@@ -28,7 +28,11 @@ const interruption = new AbortController();
 async function run(flags: CommonFlags, command: (session: Session) => Promise<void>): Promise<void> {
   const output = flags.json ? jsonOutput() : textOutput();
   try {
-    const surroundings = openSurroundings({ runtimeFiles: findRuntimeFiles([ROOT]), host: flags.dockerHost });
+    const surroundings = openSurroundings({
+      runtimeFiles: findRuntimeFiles([ROOT]),
+      host: flags.dockerHost,
+      warn: output.note,
+    });
     await command({ output, surroundings, signal: interruption.signal });
     process.exitCode = interruption.signal.aborted ? EXIT.interrupted : EXIT.ok;
   } catch (error) {

@@ -17,6 +17,8 @@ export interface Surroundings {
   paths: Paths;
   /** The folder that holds docker/ and python/. */
   runtimeFiles: string;
+  /** Takes what a person should know although it goes on, such as a Docker configuration that can't be read. */
+  warn?: (message: string) => void;
 }
 
 /** Surroundings with an engine that answers. */
@@ -31,6 +33,7 @@ export interface SurroundingsOptions {
   env?: NodeJS.ProcessEnv;
   home?: string;
   host?: string;
+  warn?: (message: string) => void;
 }
 
 /**
@@ -42,11 +45,12 @@ export function openSurroundings({
   env = process.env,
   home = homedir(),
   host,
+  warn,
 }: SurroundingsOptions): Surroundings {
   const paths = resolvePaths(env);
   const names = resolveNames(env);
   prepareHome(paths);
-  return { env, home, platform: process.platform, host: host || undefined, names, paths, runtimeFiles };
+  return { env, home, platform: process.platform, host: host || undefined, names, paths, runtimeFiles, warn };
 }
 
 /**

@@ -204,7 +204,8 @@ export function toTorbizError(error: unknown): TorbizError {
 }
 
 function describe(error: unknown): { code?: string; path?: string; message: string } {
-  if (!(error instanceof Error)) return { message: String(error) };
-  const { code, path } = error as NodeJS.ErrnoException;
-  return { code, path, message: error.message };
+  // Not by `instanceof`: errors of Node's own modules can come from another realm than ours.
+  if (typeof error !== "object" || error === null) return { message: String(error) };
+  const { code, path, message } = error as Partial<NodeJS.ErrnoException>;
+  return { code, path, message: message ?? "No reason was given." };
 }

@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { createHash } from "node:crypto";
 import { TorbizError } from "./errors";
 
@@ -27,7 +27,8 @@ const SOCKET_PATH_LIMIT = 103;
  * const paths = resolvePaths(process.env);
  */
 export function resolvePaths(env: NodeJS.ProcessEnv = process.env): Paths {
-  const home = env.TORBIZ_HOME || join(homedir(), ".torbiz");
+  // Absolute: the engine takes no other path for a mount.
+  const home = resolve(env.TORBIZ_HOME || join(homedir(), ".torbiz"));
   return {
     home,
     run: join(home, "run"),

@@ -170,7 +170,7 @@ function difference(
 
 async function prepareImage(context: EngineContext, { onProgress, onNote, signal }: ShareOptions) {
   const { engine, endpoint, names, paths, runtimeFiles, env } = context;
-  const { note } = await ensureImage({
+  const { note, built, seconds } = await ensureImage({
     engine,
     endpoint,
     cliPath: () => findDockerCli(context),
@@ -181,6 +181,7 @@ async function prepareImage(context: EngineContext, { onProgress, onNote, signal
     onProgress,
     signal,
   });
+  if (built) onNote?.(`Built the image in ${Math.round(seconds)} s. That was needed once.`);
   if (note) onNote?.(note);
   const image = await engine.image(names.image);
   if (!image) throw new TorbizError("image-missing", `The image ${names.image} is not there.`);
@@ -191,11 +192,20 @@ async function prepareImage(context: EngineContext, { onProgress, onNote, signal
 async function prepareModel(
   context: EngineContext,
   model: Model,
-  { onProgress, signal }: ShareOptions,
+  { onProgress, onNote, signal }: ShareOptions,
 ): Promise<string | undefined> {
   if (model.kind !== "starter") return undefined;
   const { engine, names, paths, facts } = context;
-  const { folder } = await ensureStarterModel({ engine, names, paths, rootless: facts.rootless, onProgress, signal });
+  const { rootless } = facts;
+  const { folder, prepared, seconds } = await ensureStarterModel({
+    engine,
+    names,
+    paths,
+    rootless,
+    onProgress,
+    signal,
+  });
+  if (prepared) onNote?.(`Prepared ${model.title} in ${Math.round(seconds)} s. That was needed once.`);
   return `${folder}/petals`;
 }
 
