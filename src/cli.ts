@@ -10,11 +10,13 @@ import { runShare } from "./cli/share";
 import { runStatus } from "./cli/status";
 import { runStop } from "./cli/stop";
 import { openSurroundings } from "./lib/context";
-import { toTorbizError, TorbizError } from "./lib/errors";
+import { toTorbizError, TorbizError, type ErrorCode } from "./lib/errors";
 import { findRuntimeFiles } from "./lib/runtime-files";
 import { VERSION } from "./lib/version";
 
 const EXIT = { ok: 0, error: 1, usage: 2, interrupted: 130 } as const;
+/** Failures of what was typed, wherever it was found out. */
+const USAGE_CODES: readonly ErrorCode[] = ["usage", "port-invalid", "blocks-invalid", "swarm-invalid", "prompt-empty"];
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
 interface CommonFlags {
@@ -41,7 +43,7 @@ async function run(flags: CommonFlags, command: (session: Session) => Promise<vo
     process.exitCode =
       interruption.signal.aborted || failure.code === "interrupted"
         ? EXIT.interrupted
-        : failure.code === "usage"
+        : USAGE_CODES.includes(failure.code)
           ? EXIT.usage
           : EXIT.error;
   }
@@ -113,10 +115,15 @@ function program(): Command {
   return torbiz;
 }
 
-/** Without a command, `torbiz` is `torbiz quickstart --set-up`. */
-function withDefaultCommand(args: string[]): string[] {
-  const [first] = args;
-  const asksAboutItself = first && ["-h", "--help", "-V", "--version", "help"].includes(first);
+/** Without a command, `torbiz` is `torbiz quickstart --set-up`. Common options may also stand before the command. */
+function withDefaultCommand(args: string[], commands: readonly string[]): string[] {
+  let options = 0;
+  while (args[options] === "--json" || args[options]?.startsWith("--docker-host")) {
+    options += args[options] === "--docker-host" ? 2 : 1;
+  }
+  const first = args[options];
+  if (first && commands.includes(first)) return [first, ...args.slice(0, options), ...args.slice(options + 1)];
+  const asksAboutItself = first && ["-h", "--help", "-V", "--version"].includes(first);
   return !first || (first.startsWith("-") && !asksAboutItself) ? ["quickstart", "--set-up", ...args] : args;
 }
 
@@ -133,9 +140,10 @@ async function main(): Promise<void> {
     process.exit(error.code === "EPIPE" ? EXIT.ok : EXIT.error),
   );
 
-  const args = withDefaultCommand(process.argv.slice(2));
-  const asJson = args.includes("--json");
   const torbiz = program();
+  const names = ["help", ...torbiz.commands.map((command) => command.name())];
+  const args = withDefaultCommand(process.argv.slice(2), names);
+  const asJson = args.includes("--json");
   for (const command of [torbiz, ...torbiz.commands]) {
     command.exitOverride();
     if (asJson) command.configureOutput({ writeErr: () => undefined });

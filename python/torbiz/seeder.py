@@ -16,6 +16,7 @@ import argparse
 import functools
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -46,6 +47,7 @@ servers."""
 
 COUNTER_POLL_SECONDS = 1.0
 STOP_RETRY_SECONDS = 1.0
+TOKEN_SECONDS = 30.0
 
 
 class SeederError(Exception):
@@ -70,10 +72,8 @@ class Options:
     announce: list[str]
     """Multiaddrs that peers are told; empty for those that Petals finds itself."""
     blocks: int | None
-    dtype: str
     cache_dir: Path
     status_file: Path
-    public_name: str | None
     token_from_stdin: bool
 
 
@@ -89,10 +89,8 @@ def parse_options(arguments: list[str]) -> Options:
     parser.add_argument("--port", type=int, required=True, help="TCP port to listen on")
     parser.add_argument("--announce", action="append", default=[], metavar="ADDR", help="multiaddr to tell peers")
     parser.add_argument("--blocks", type=int, help="number of blocks to serve (default: what fits)")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--cache-dir", type=Path, default=Path("/cache"))
     parser.add_argument("--status-file", type=Path, default=Path("/tmp/torbiz/status.json"))
-    parser.add_argument("--public-name", help="name for the swarm's monitor")
     parser.add_argument("--token-stdin", action="store_true", help="read a Hugging Face token from stdin's first line")
     args = parser.parse_args(arguments)
     return Options(
@@ -103,10 +101,8 @@ def parse_options(arguments: list[str]) -> Options:
         port=args.port,
         announce=args.announce,
         blocks=args.blocks,
-        dtype=args.dtype,
         cache_dir=args.cache_dir,
         status_file=args.status_file,
-        public_name=args.public_name,
         token_from_stdin=args.token_stdin,
     )
 
@@ -210,13 +206,14 @@ class Announcements:
 def main(arguments: list[str] | None = None) -> int:
     """Runs the seeder. The exit code is 0 after a stop, 1 after a failure; for wrong options argparse exits with 2."""
     options = parse_options(sys.argv[1:] if arguments is None else arguments)
-    token = sys.stdin.readline().strip() or None if options.token_from_stdin else None
-    configure_logging(secrets=(token,) if token else ())
+    configure_logging()
     signals = StopSignals()
     signals.install()
     status = StatusFile(options.status_file, Status(stage="starting", model=options.model))
     try:
         logger.info("Starting: model %s", options.model)
+        token = read_token() if options.token_from_stdin else None
+        configure_logging(secrets=(token,) if token else ())
         serve(options, token, status, signals)
     except KeyboardInterrupt:
         signals.end_begins()
@@ -234,10 +231,21 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def read_token() -> str | None:
+    """A Hugging Face token from stdin's first line.
+
+    :raises SeederError: share-failed when nobody writes one, as after a bare ``docker start`` of the container
+    """
+    ready, _, _ = select.select([sys.stdin], [], [], TOKEN_SECONDS)
+    if not ready:
+        raise SeederError("share-failed", "No token came. Share again with Torbiz instead of starting the container.")
+    return sys.stdin.readline().strip() or None
+
+
 def fail(status: StatusFile, code: str, message: str) -> None:
     """Tells a failure once in the log and leaves it in the status."""
     logger.error("[%s] %s", code, message)
-    status.update(stage="stopped", code=code, message=message)
+    status.update(stage="stopped", message=message)
 
 
 def serve(options: Options, token: str | None, status: StatusFile, signals: StopSignals) -> None:
@@ -263,49 +271,48 @@ def serve(options: Options, token: str | None, status: StatusFile, signals: Stop
 
     config = load_config(options, token)
     blocks = plan_blocks(options, config)
-    status.update(stage="connecting", modelBlocks=config.num_hidden_layers)
+    status.update(stage="connecting")
     private = options.initial_peers == []
     server: Any = None
-    try:
-        server = petals_server.Server(
-            initial_peers=public_peers() if options.initial_peers is None else options.initial_peers,
-            dht_prefix=options.dht_prefix,
-            converted_model_name_or_path=options.model_path,
-            public_name=options.public_name,
-            throughput="auto",
-            num_blocks=blocks,
-            num_handlers=NUM_HANDLERS,
-            attn_cache_tokens=ATTN_CACHE_TOKENS,
-            inference_max_length=ATTN_CACHE_TOKENS,
-            torch_dtype=options.dtype,
-            device="cpu",
-            cache_dir=str(options.cache_dir / "petals"),
-            token=token,
-            host_maddrs=[f"/ip4/0.0.0.0/tcp/{options.port}"],
-            announce_maddrs=options.announce or None,
-            identity_path=str(options.cache_dir / "identity.key"),
-            use_relay=not private,
-            use_auto_relay=not private,
-            reachable_via_relay=False if private else None,
-            # A server that serves every block has nowhere to move to, so one alone need not wait before it chooses.
-            mean_block_selection_delay=0 if private else 5,
-        )
-        status.update(
-            peerId=str(server.dht.peer_id),
-            addresses=[str(address) for address in server.dht.get_visible_maddrs(latest=True)],
-            reachability=reachability(private, server),
-            throughput=round(float(server.server_info.throughput), 1),
-        )
-        with CounterReport(counters, status):
+    with CounterReport(counters, status):
+        try:
+            server = petals_server.Server(
+                initial_peers=public_peers() if options.initial_peers is None else options.initial_peers,
+                dht_prefix=options.dht_prefix,
+                converted_model_name_or_path=options.model_path,
+                throughput="auto",
+                num_blocks=blocks,
+                num_handlers=NUM_HANDLERS,
+                attn_cache_tokens=ATTN_CACHE_TOKENS,
+                inference_max_length=ATTN_CACHE_TOKENS,
+                torch_dtype="float32",
+                device="cpu",
+                cache_dir=str(options.cache_dir / "petals"),
+                token=token,
+                host_maddrs=[f"/ip4/0.0.0.0/tcp/{options.port}"],
+                announce_maddrs=options.announce or None,
+                identity_path=str(options.cache_dir / "identity.key"),
+                use_relay=not private,
+                use_auto_relay=not private,
+                reachable_via_relay=False if private else None,
+                # A server that serves every block has nowhere to move to, so one alone need not wait before it chooses.
+                mean_block_selection_delay=0 if private else 5,
+            )
+            status.update(
+                peerId=str(server.dht.peer_id),
+                addresses=[str(address) for address in server.dht.get_visible_maddrs(latest=True)],
+                reachability=reachability(private, server),
+                throughput=round(float(server.server_info.throughput), 1),
+            )
             server.run()
-    finally:
-        signals.end_begins()
-        status.update(stage="stopping")
-        announcements.ensure_offline()
-        if announcements.offline.is_set():
-            logger.info("Peers were told that this server is offline")
-        if server is not None:
-            server.shutdown()
+        finally:
+            signals.end_begins()
+            status.update(stage="stopping")
+            announcements.ensure_offline()
+            if announcements.offline.is_set():
+                logger.info("Peers were told that this server is offline")
+            if server is not None:
+                server.shutdown()
 
 
 def prepare_cache(folder: Path) -> None:
@@ -364,11 +371,12 @@ def plan_blocks(options: Options, config: Any) -> int:
     import torch
     from petals.server.block_utils import get_block_size
 
-    dtype = torch.float32 if options.dtype == "float32" else torch.bfloat16
-    block_bytes = get_block_size(config, "memory", dtype=dtype)
+    block_bytes = get_block_size(config, "memory", dtype=torch.float32)
     cache_values = 2 * config.hidden_size * ATTN_CACHE_TOKENS // config.num_key_value_groups
     limit = memory.memory_limit()
-    fitting = memory.blocks_that_fit(limit, block_bytes, cache_values * dtype.itemsize, config.num_hidden_layers)
+    fitting = memory.blocks_that_fit(
+        limit, block_bytes, cache_values * torch.float32.itemsize, config.num_hidden_layers
+    )
     wanted = min(options.blocks or fitting, config.num_hidden_layers)
     if wanted < 1:
         raise SeederError(

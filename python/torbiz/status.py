@@ -44,9 +44,7 @@ class Status:
     model: str
     time: str = ""
     message: str | None = None
-    code: str | None = None
     blocks: Blocks | None = None
-    modelBlocks: int | None = None
     peerId: str | None = None
     addresses: list[str] = field(default_factory=list)
     reachability: Reachability = "unknown"

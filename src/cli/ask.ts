@@ -1,8 +1,10 @@
+import { addAbortSignal } from "node:stream";
 import { text as readAll } from "node:stream/consumers";
 import { ask } from "../lib/ask/ask";
 import { TorbizError } from "../lib/errors";
 import { findSwarmTarget } from "../lib/sharing/swarm-target";
-import { parseSwarm } from "../lib/sharing/swarm";
+import { rememberSwarm } from "../lib/sharing/last-swarm";
+import { parseSwarm, swarmText } from "../lib/sharing/swarm";
 import type { Session } from "./session";
 
 export interface AskFlags {
@@ -11,7 +13,7 @@ export interface AskFlags {
 
 /** `torbiz ask`: the answer on stdout as it comes, what it took on stderr. */
 export async function runAsk({ output, surroundings, signal }: Session, given: string, flags: AskFlags): Promise<void> {
-  const prompt = (given === "-" ? await readAll(process.stdin) : given).trim();
+  const prompt = (given === "-" ? await readAll(addAbortSignal(signal, process.stdin)) : given).trim();
   if (prompt === "") throw new TorbizError("prompt-empty", "There is nothing to ask.");
   const target = await findSwarmTarget(surroundings, flags.swarm && parseSwarm(flags.swarm));
   const answer = await ask({
@@ -22,6 +24,7 @@ export async function runAsk({ output, surroundings, signal }: Session, given: s
     onDelta: output.delta,
     signal,
   });
+  rememberSwarm(surroundings, { model: target.model.id, swarm: swarmText(target.swarm) });
   const { completionTokens, promptTokens } = answer.usage;
   output.done(
     "answered",

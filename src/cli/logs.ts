@@ -26,7 +26,7 @@ export async function runLogs({ output, surroundings, signal }: Session, { follo
     const kept = lastKeptLog(surroundings);
     if (!kept) throw new TorbizError("not-sharing", "Nothing is shared, and nothing was: there is no log.");
     output.note(`Nothing is shared now. This is the log of the share that ended last: ${kept.path}`);
-    for (const line of kept.lines.slice(-lines)) {
+    for (const line of kept.lines.slice(Math.max(0, kept.lines.length - lines))) {
       output.log(line);
       count += 1;
     }

@@ -62,16 +62,18 @@ export function textOutput(stdout: Stream = process.stdout, stderr: NodeJS.Write
       answering = true;
       stdout.write(text);
     },
-    log: ({ time, text }) => stdout.write(`${time} ${text}\n`),
+    // Our programs begin each line with their own time.
+    log: ({ text }) => stdout.write(`${text}\n`),
     result: (_fields, text) => {
       endAnswer();
       steps.clear();
       if (text) stdout.write(`${text}\n`);
     },
-    error: ({ title, message, hint }) => {
+    error: ({ title, message, hint, details }) => {
       endAnswer();
       steps.clear();
-      stderr.write(`${title}\n  ${message}\n  ${hint}\n`);
+      const lines = Array.isArray(details?.lines) ? details.lines : [];
+      stderr.write([title, `  ${message}`, ...lines.map((line) => `  | ${line}`), `  ${hint}`, ""].join("\n"));
     },
   };
 }

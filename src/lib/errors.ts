@@ -1,4 +1,4 @@
-/** What a person can do about a failure, besides reading the hint. Views make an action of it, the CLI prints it. */
+/** What a person can do about a failure, besides reading the hint: views make an action of it. */
 export interface ErrorAction {
   title: string;
   /** A page to open. */
@@ -98,7 +98,6 @@ const CATALOGUE = {
   "already-sharing": { title: "Already sharing", hint: "Stop that first with `torbiz stop`." },
   "share-failed": { title: "Sharing couldn't start", hint: "See the cause in `torbiz logs`." },
   "share-timeout": { title: "Sharing takes too long to start", hint: "See what it does in `torbiz logs -f`." },
-  "stop-failed": { title: "Sharing couldn't be stopped", hint: "Try `torbiz stop --now`." },
   "not-sharing": { title: "Nothing is shared", hint: "Start with `torbiz share`." },
   "no-swarm": {
     title: "No swarm to ask",
@@ -113,7 +112,7 @@ const CATALOGUE = {
     hint: "Check that its first peer runs and is reachable.",
   },
   "missing-blocks": {
-    title: "Some blocks of the model have nobody",
+    title: "Nobody serves some of the model's blocks",
     hint: "Wait for peers that serve them, or share them yourself with `torbiz share`.",
   },
   "prompt-empty": { title: "The question is empty", hint: "Type a question, or pass one on stdin with `-`." },
@@ -191,7 +190,10 @@ export class TorbizError extends Error {
 /** Any thrown value as a TorbizError: a known one as it is, file-system trouble by its meaning, the rest as `unexpected`. */
 export function toTorbizError(error: unknown): TorbizError {
   if (error instanceof TorbizError) return error;
-  const { code, path, message } = describe(error);
+  const { name, code, path, message } = describe(error);
+  if (name === "AbortError") {
+    return new TorbizError("interrupted", "It was interrupted before it was done.", { cause: error });
+  }
   if (code === "ENOSPC") {
     return new TorbizError("disk-full", path ? `No space is left to write ${path}.` : "No space is left on the disk.", {
       cause: error,
@@ -203,9 +205,9 @@ export function toTorbizError(error: unknown): TorbizError {
   return new TorbizError("unexpected", message, { cause: error });
 }
 
-function describe(error: unknown): { code?: string; path?: string; message: string } {
+function describe(error: unknown): { name?: string; code?: string; path?: string; message: string } {
   // Not by `instanceof`: errors of Node's own modules can come from another realm than ours.
   if (typeof error !== "object" || error === null) return { message: String(error) };
-  const { code, path, message } = error as Partial<NodeJS.ErrnoException>;
-  return { code, path, message: message ?? "No reason was given." };
+  const { name, code, path, message } = error as Partial<NodeJS.ErrnoException>;
+  return { name, code, path, message: message ?? "No reason was given." };
 }

@@ -5,16 +5,10 @@ export interface Model {
   /** Kebab-case; names the model's folder in the home folder. */
   id: string;
   title: string;
-  /** `starter`: prepared on this computer, with no account and no hub. `hub`: loaded from the model hub by `repository`. */
-  kind: "starter" | "hub";
-  /** The hub's name of it, "owner/name". */
-  repository?: string;
   /** Transformer blocks: what peers divide among themselves. */
   blocks: number;
   /** The key under which peers announce and look for its blocks: peers with another one never meet. */
   dhtPrefix: string;
-  /** SPDX identifier. */
-  license: string;
   /** One line for people who choose. */
   note: string;
 }
@@ -23,50 +17,31 @@ export interface Model {
 export const defaultModel: Model = {
   id: "smollm2-135m-instruct",
   title: "SmolLM2 135M Instruct",
-  kind: "starter",
   blocks: 30,
   dhtPrefix: "smollm2-135m-instruct-hf",
-  license: "Apache-2.0",
   note: "Small and quick to try: comes with Torbiz, needs no account.",
 };
 
-/** All of them, the simplest first. */
-export const MODELS: readonly Model[] = [
-  defaultModel,
-  {
-    id: "tinyllama-1.1b-chat-v1.0",
-    title: "TinyLlama 1.1B Chat",
-    kind: "hub",
-    repository: "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
-    blocks: 22,
-    // As Petals derives it from a Llama's repository (petals/models/llama/config.py): the name, "." as "-", and "-hf".
-    dhtPrefix: "TinyLlama-1-1B-Chat-v1-0-hf",
-    license: "Apache-2.0",
-    note: "Larger and better: about 4 GB from the Hugging Face hub.",
-  },
-];
+/** All of them. */
+export const MODELS: readonly Model[] = [defaultModel];
 
 /**
- * The model that a person names, by id or repository, in any case.
+ * The model that a person names, in any case.
  * @throws TorbizError model-unknown with the known ids, and the one that may have been meant
  *
  * @example
- * findModel("TinyLlama/TinyLlama-1.1B-Chat-v1.0").blocks; // 22
+ * findModel("SmolLM2-135M-Instruct").blocks; // 30
  */
 export function findModel(name: string): Model {
   const wanted = name.trim().toLowerCase();
-  const found = MODELS.find((model) => namesOf(model).includes(wanted));
+  const found = MODELS.find((model) => model.id === wanted);
   if (found) return found;
-  const meant = MODELS.find((model) => namesOf(model).some((known) => isClose(wanted, known)));
+  const meant = MODELS.find((model) => isClose(wanted, model.id));
   const ids = MODELS.map((model) => model.id).join(", ");
   throw new TorbizError("model-unknown", `Torbiz doesn't know the model "${name}".`, {
     hint: `${meant ? `Did you mean ${meant.id}? ` : ""}It knows: ${ids}.`,
     details: { known: MODELS.map((model) => model.id), ...(meant && { meant: meant.id }) },
   });
-}
-
-function namesOf({ id, repository }: Model): string[] {
-  return repository ? [id, repository.toLowerCase()] : [id];
 }
 
 /** Whether `wanted` is a part of `known`, or a slip of the keyboard away from its beginning ("tinylama", "smolm2-135m"). */

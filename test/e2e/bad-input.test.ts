@@ -57,10 +57,10 @@ test("an unknown model is named, with those that are known", async () => {
 });
 
 test.each([
-  [["share", "--blocks", "0"], "blocks-invalid", 1],
-  [["share", "--port", "80"], "port-invalid", 1],
-  [["share", "--swarm", "nonsense"], "swarm-invalid", 1],
-  [["ask", "  "], "prompt-empty", 1],
+  [["share", "--blocks", "0"], "blocks-invalid", 2],
+  [["share", "--port", "80"], "port-invalid", 2],
+  [["share", "--swarm", "nonsense"], "swarm-invalid", 2],
+  [["ask", "  "], "prompt-empty", 2],
   [["share", "--port", "many"], "usage", 2],
   [["fly"], "usage", 2],
   [["share", "--wings"], "usage", 2],
@@ -169,7 +169,7 @@ describe("a build that fails", () => {
 
 test("damaged files in the home folder cost only themselves", async () => {
   const { paths } = context;
-  const last = join(paths.run, `last-share-${context.names.instance}.json`);
+  const last = join(paths.run, `last-swarm-${context.names.instance}.json`);
   writeFileSync(last, '{"model":');
   const ready = join(paths.models, "smollm2-135m-instruct", "ready.json");
   const hadModel = await exec("ls", [ready]).then(

@@ -20,8 +20,8 @@ export type StartedBy = "share" | "quickstart";
 /** What a container is to serve, and with how much of the engine. */
 export interface SharePlan {
   model: Model;
-  /** The model's folder on the host, or undefined when it comes from the hub. */
-  modelFolder?: string;
+  /** The model's folder on the host. */
+  modelFolder: string;
   swarm: Swarm;
   port: number;
   /** Number of blocks, or undefined for as many as fit. */
@@ -107,9 +107,7 @@ export function containerOptions(plan: SharePlan, names: Names, facts: EngineFac
       AutoRemove: false,
       Mounts: [
         { Type: "volume", Source: names.volume, Target: "/cache" },
-        ...(plan.modelFolder
-          ? [{ Type: "bind" as const, Source: plan.modelFolder, Target: "/model", ReadOnly: true }]
-          : []),
+        { Type: "bind", Source: plan.modelFolder, Target: "/model", ReadOnly: true },
       ],
     },
   };
@@ -119,9 +117,7 @@ function seederArguments(plan: SharePlan): string[] {
   const { model, swarm } = plan;
   return [
     ...["--model", model.id],
-    ...(plan.modelFolder
-      ? ["--model-path", "/model", "--dht-prefix", model.dhtPrefix]
-      : ["--model-path", model.repository ?? model.id]),
+    ...["--model-path", "/model", "--dht-prefix", model.dhtPrefix],
     ...(swarm.kind === "private" ? ["--new-swarm", "--announce", `/ip4/127.0.0.1/tcp/${plan.port}`] : []),
     ...(swarm.kind === "join" ? swarm.peers.flatMap((peer) => ["--initial-peer", peer]) : []),
     ...["--port", String(plan.port)],

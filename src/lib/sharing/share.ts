@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ContainerInspectInfo } from "dockerode";
 import { findDockerCli } from "../docker/cli";
@@ -7,12 +8,13 @@ import type { EngineContext } from "../context";
 import { errorCodes, TorbizError, type ErrorCode } from "../errors";
 import { defaultModel, findModel, type Model } from "../models";
 import { LABELS } from "../names";
+import { acquireLock } from "../process-lock";
 import type { OnProgress } from "../progress";
 import { containerOptions, type SharePlan, type StartedBy } from "./container";
 import { keepLogs } from "./kept-logs";
-import { rememberShare } from "./last-share";
+import { rememberSwarm } from "./last-swarm";
 import { requireFreePort } from "./port";
-import { ensureStarterModel } from "./starter";
+import { distrustStarterModel, ensureStarterModel } from "./starter";
 import { readStatus, type SharingStatus } from "./status";
 import { foreignContainer, stopSharing } from "./stop";
 import { swarmText, type Swarm } from "./swarm";
@@ -39,7 +41,6 @@ export interface ShareOptions {
 export interface ShareResult {
   status: SharingStatus;
   model: Model;
-  containerId: string;
   /** It ran already: nothing was started. */
   adopted: boolean;
   /** Who started the container that runs now. */
@@ -57,20 +58,74 @@ const POLL_MS = 500;
  * @throws TorbizError model-unknown, blocks-invalid, port-in-use, foreign-container, already-sharing, share-failed, ...
  */
 export async function share(context: EngineContext, options: ShareOptions = {}): Promise<ShareResult> {
-  const { engine, names } = context;
-  const { swarm = { kind: "private" }, port = names.port, onProgress, signal } = options;
+  const { engine } = context;
+  const { swarm = { kind: "private" }, onProgress, signal } = options;
   const model = options.model === undefined ? defaultModel : findModel(options.model);
   checkNumbers(options);
 
+  const running = await inTurn(context, options, () => adoptOrStart(context, options, { model, swarm }));
+  rememberSwarm(context, { model: model.id, swarm: swarmText(swarm) });
+  try {
+    const status =
+      options.wait === false
+        ? readStatus(await engine.inspect(running.containerId))
+        : await waitUntilOnline(context, running.containerId, options);
+    return { status, model, adopted: running.adopted, startedBy: running.startedBy };
+  } catch (error) {
+    if (running.adopted) throw error;
+    if (signal?.aborted) {
+      await stopSharing(context, { onProgress });
+      throw interrupted(error);
+    }
+    if (error instanceof TorbizError && error.code === "model-broken") distrustStarterModel(context.paths);
+    // One that ended had its log kept by then; one that is only slow goes on.
+    if (!(await engine.inspect(running.containerId))?.State.Running) {
+      await engine.remove(running.containerId, { force: true });
+    }
+    throw error;
+  }
+}
+
+/** A container that runs, and who started it. */
+interface RunningContainer {
+  containerId: string;
+  adopted: boolean;
+  startedBy: StartedBy;
+}
+
+/** Two commands at once must not take each other's half-made container for a left-over: the second waits, then adopts. */
+async function inTurn<T>(
+  { paths, names }: EngineContext,
+  { onProgress, signal }: ShareOptions,
+  work: () => Promise<T>,
+): Promise<T> {
+  const waiting = { stage: "waiting", message: "Another command is starting to share: waiting for it", progress: null };
+  const lock = await acquireLock(join(paths.run, `${names.container}.lock`), {
+    onWait: () => onProgress?.(waiting),
+    signal,
+  });
+  try {
+    return await work();
+  } finally {
+    lock.release();
+  }
+}
+
+async function adoptOrStart(
+  context: EngineContext,
+  options: ShareOptions,
+  { model, swarm }: { model: Model; swarm: Swarm },
+): Promise<RunningContainer> {
+  const { engine, names } = context;
+  const { port = names.port, onProgress, signal } = options;
   const running = await adoptOrCleanUp(context, options, { model, swarm });
   if (running) return running;
   await requireFreePort(context, port);
 
   const image = await prepareImage(context, options);
-  const modelFolder = await prepareModel(context, model, options);
   const plan: SharePlan = {
     model,
-    modelFolder,
+    modelFolder: await prepareModel(context, model, options),
     swarm,
     port,
     blocks: options.blocks,
@@ -87,21 +142,11 @@ export async function share(context: EngineContext, options: ShareOptions = {}):
   try {
     if (options.token === undefined) await engine.start(containerId);
     else await engine.startWithStdin(containerId, `${options.token}\n`);
-    rememberShare(context, { model: model.id, swarm: swarmText(swarm) });
-    const status =
-      options.wait === false
-        ? readStatus(await engine.inspect(containerId))
-        : await waitUntilOnline(context, containerId, options);
-    return { status, model, containerId, adopted: false, startedBy: plan.startedBy };
   } catch (error) {
-    if (signal?.aborted) {
-      await stopSharing(context, { onProgress });
-      throw interrupted(error);
-    }
-    // One that ended had its log kept by then, one that never ran has none; one that is only slow goes on.
-    if (!(await engine.inspect(containerId))?.State.Running) await engine.remove(containerId, { force: true });
+    await engine.remove(containerId, { force: true });
     throw error;
   }
+  return { containerId, adopted: false, startedBy: plan.startedBy };
 }
 
 function checkNumbers({ blocks, port }: ShareOptions): void {
@@ -118,7 +163,7 @@ async function adoptOrCleanUp(
   context: EngineContext,
   options: ShareOptions,
   wanted: { model: Model; swarm: Swarm },
-): Promise<ShareResult | undefined> {
+): Promise<RunningContainer | undefined> {
   const { engine, names } = context;
   const container = await engine.inspect(names.container);
   if (!container) return undefined;
@@ -141,14 +186,8 @@ async function adoptOrCleanUp(
     });
   }
   options.onNote?.("A share that was started earlier is running: it is used as it is.");
-  rememberShare(context, { model: wanted.model.id, swarm: swarmText(wanted.swarm) });
-  return {
-    status: options.wait === false ? status : await waitUntilOnline(context, container.Id, options),
-    model: wanted.model,
-    containerId: container.Id,
-    adopted: true,
-    startedBy: container.Config.Labels[LABELS.startedBy] === "quickstart" ? "quickstart" : "share",
-  };
+  const startedBy = container.Config.Labels[LABELS.startedBy] === "quickstart" ? "quickstart" : "share";
+  return { containerId: container.Id, adopted: true, startedBy };
 }
 
 /** In what a running share differs from what is wanted, as the end of a sentence; undefined when it will do. */
@@ -181,20 +220,19 @@ async function prepareImage(context: EngineContext, { onProgress, onNote, signal
     onProgress,
     signal,
   });
-  if (built) onNote?.(`Built the image in ${Math.round(seconds)} s. That was needed once.`);
   if (note) onNote?.(note);
+  else if (built) onNote?.(`Built the image in ${Math.round(seconds)} s.`);
   const image = await engine.image(names.image);
   if (!image) throw new TorbizError("image-missing", `The image ${names.image} is not there.`);
   return image;
 }
 
-/** The model's folder for the container, made ready where needed; undefined for a model that comes from the hub. */
+/** The model's folder for the container, made ready where needed. */
 async function prepareModel(
   context: EngineContext,
   model: Model,
   { onProgress, onNote, signal }: ShareOptions,
-): Promise<string | undefined> {
-  if (model.kind !== "starter") return undefined;
+): Promise<string> {
   const { engine, names, paths, facts } = context;
   const { rootless } = facts;
   const { folder, prepared, seconds } = await ensureStarterModel({
@@ -205,7 +243,7 @@ async function prepareModel(
     onProgress,
     signal,
   });
-  if (prepared) onNote?.(`Prepared ${model.title} in ${Math.round(seconds)} s. That was needed once.`);
+  if (prepared) onNote?.(`Prepared ${model.title} in ${Math.round(seconds)} s.`);
   return `${folder}/petals`;
 }
 
@@ -230,6 +268,11 @@ async function waitUntilOnline(
       const container = await engine.inspect(containerId);
       const status = readStatus(container);
       if (status.state === "online") return status;
+      if (container?.State.Paused) {
+        throw new TorbizError("share-failed", "The container is paused, so it can't come online.", {
+          hint: `Go on with \`docker unpause ${context.names.container}\`, or stop it with \`torbiz stop\`.`,
+        });
+      }
       if (!container || !container.State.Running) throw await explainEnd(context, containerId, status);
       if (performance.now() - lastSign > SILENCE_LIMIT_MS) {
         throw new TorbizError("share-timeout", "The server has said nothing for 15 minutes while it starts.");

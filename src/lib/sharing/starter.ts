@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { rmSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { interrupted } from "../docker/docker-error";
@@ -70,6 +71,11 @@ export async function ensureStarterModel(options: StarterOptions): Promise<Start
     }
   }
   return { folder, prepared: state !== "ready", seconds: (performance.now() - started) / 1_000 };
+}
+
+/** Lets the next start prepare the model anew: its files have the right sizes, but could not be read. */
+export function distrustStarterModel(paths: Paths): void {
+  rmSync(join(paths.models, defaultModel.id, "ready.json"), { force: true });
 }
 
 /** A look at sizes, not at contents: it is done at each start. */

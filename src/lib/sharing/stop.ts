@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { EngineContext } from "../context";
 import { TorbizError } from "../errors";
 import type { OnProgress } from "../progress";
@@ -28,9 +29,10 @@ export interface StopOptions {
   onProgress?: OnProgress;
 }
 
-/** The seeder's log line for an announcement that the swarm took. */
-const ANNOUNCED_OFFLINE = /Announced OFFLINE: blocks/;
-const JOINED = /Stage: joining/;
+const KILL_LIMIT_MS = 10_000;
+
+/** The seeder's log lines for what the swarm was told; the last one counts, as it may move to other blocks meanwhile. */
+const TOLD = /Announced (ONLINE|OFFLINE): blocks|Stage: (joining)/;
 
 /**
  * Stops sharing: SIGINT with time to tell peers, then the log is kept and the container removed; the cache volume stays.
@@ -58,15 +60,22 @@ export async function stopSharing(
       message: now ? "Stopping at once" : "Telling peers and stopping",
       progress: null,
     });
-    await engine.stop(container.Id, now ? 0 : STOP_SECONDS);
+    if (now) await killAndWait(context, container.Id);
+    else await engine.stop(container.Id, STOP_SECONDS);
   }
   const seconds = Math.round((performance.now() - started) / 100) / 10;
   const exitCode = (await engine.inspect(container.Id))?.State.ExitCode ?? null;
-  const { path, lines } = await keepLogs(context, container.Id);
+  const kept = await keepLogs(context, container.Id).catch(async (error: unknown) => {
+    if (await engine.inspect(container.Id)) throw error;
+    return undefined;
+  });
+  if (!kept) return { ...NOT_STOPPED, message: "Another command stopped it at the same time." };
+  const { path, lines } = kept;
   await engine.remove(container.Id, { force: true });
 
-  const announcedOffline = lines.some(({ text }) => ANNOUNCED_OFFLINE.test(text));
-  const hadJoined = lines.some(({ text }) => JOINED.test(text));
+  const [, told] = lines.map(({ text }) => TOLD.exec(text)).findLast((match) => match !== null) ?? [];
+  const hadJoined = lines.some(({ text }) => TOLD.test(text));
+  const announcedOffline = told === "OFFLINE";
   const forced = wasRunning && exitCode === 137;
   return {
     stopped: wasRunning,
@@ -77,6 +86,13 @@ export async function stopSharing(
     log: path,
     message: describeEnd({ wasRunning, announcedOffline, hadJoined, forced, now, seconds, exitCode }),
   };
+}
+
+/** The engine answers a kill before the container has ended. */
+async function killAndWait({ engine }: EngineContext, id: string): Promise<void> {
+  await engine.kill(id, "SIGKILL");
+  const end = performance.now() + KILL_LIMIT_MS;
+  while ((await engine.inspect(id))?.State.Running && performance.now() < end) await delay(100);
 }
 
 const NOT_STOPPED: StopResult = {
@@ -100,9 +116,10 @@ function describeEnd(end: {
 }): string {
   if (!end.wasRunning) return `It had ended already, with exit code ${end.exitCode}. Its log is kept.`;
   const duration = `in ${end.seconds.toFixed(1)} s`;
-  if (end.announcedOffline) return `Stopped ${duration}. Peers were told.`;
-  if (end.forced && end.now) return `Stopped at once. Peers were not told: they will notice within minutes.`;
-  if (end.forced) return `It didn't end within ${STOP_SECONDS} s and was killed. Peers were not told.`;
+  const peers = end.announcedOffline ? "Peers were told." : "Peers were not told: they will notice within minutes.";
+  if (end.forced && end.now) return `Killed at once. ${peers}`;
+  if (end.forced) return `It didn't end within ${STOP_SECONDS} s and was killed. ${peers}`;
+  if (end.announcedOffline) return `Stopped ${duration}. ${peers}`;
   if (!end.hadJoined) return `Stopped ${duration}, before it had joined the swarm.`;
   return `Stopped ${duration} with exit code ${end.exitCode}. Peers may not have been told.`;
 }

@@ -1,7 +1,7 @@
 import { openEngine, type Surroundings } from "../context";
 import { TorbizError } from "../errors";
 import { defaultModel, findModel, type Model } from "../models";
-import { lastShare } from "./last-share";
+import { lastSwarm } from "./last-swarm";
 import { readStatus, type SharingStatus } from "./status";
 import { parseSwarmText, type Swarm } from "./swarm";
 
@@ -14,38 +14,51 @@ export interface SwarmTarget {
 }
 
 /**
- * The swarm that is meant: the one named, else the running share's, else the one shared in last.
- * @throws TorbizError no-swarm when there is none, or it is one's own and nothing is shared now
+ * The swarm that is meant: the one named, else the running share's, else the one used last.
+ * @throws TorbizError no-swarm when there is none, or it is one's own and nothing is shared in it now
  */
-export async function findSwarmTarget(surroundings: Surroundings, swarm?: Swarm): Promise<SwarmTarget> {
-  const last = lastShare(surroundings);
-  const wanted = swarm ?? (last && parseSwarmText(last.swarm));
-  if (wanted?.kind === "join") return { model: modelOf(last?.model), initialPeers: wanted.peers, swarm: wanted };
-  if (wanted?.kind === "public") return { model: modelOf(last?.model), initialPeers: [], swarm: wanted };
+export async function findSwarmTarget(surroundings: Surroundings, named?: Swarm): Promise<SwarmTarget> {
+  const last = lastSwarm(surroundings);
+  if (named && named.kind !== "private") return elsewhere(named, last?.model);
 
-  // One's own swarm is there only while this computer serves it, under the addresses that its server announces.
-  const status = await runningShare(surroundings);
-  switch (status.state) {
-    case "online":
-      return { model: modelOf(status.model), initialPeers: status.addresses, swarm: { kind: "private" } };
-    case "starting":
-      throw new TorbizError("no-swarm", `The share of ${status.model} is still starting.`, {
-        hint: "Wait until `torbiz status` says that it is online.",
-      });
-    default:
-      throw new TorbizError(
-        "no-swarm",
-        wanted ? "The private swarm is this computer's own, and nothing is shared now." : "Nothing is shared now.",
-      );
+  const share = await runningShare(surroundings).catch((error: unknown) => {
+    // Without an engine nothing is shared here; another's swarm can be asked all the same.
+    if (!named && last && last.swarm !== "private") return undefined;
+    throw error;
+  });
+  if (share && (share.state === "online" || share.state === "starting")) {
+    const swarm = parseSwarmText(share.swarm ?? "private");
+    if (!named || swarm.kind === "private") return ofShare(share, swarm);
   }
+  const used = named ?? (last && parseSwarmText(last.swarm));
+  if (used && used.kind !== "private") return elsewhere(used, last?.model);
+  throw new TorbizError(
+    "no-swarm",
+    used ? "The private swarm is this computer's own, and nothing is shared in it now." : "Nothing is shared now.",
+  );
+}
+
+/** A swarm that is there without us. */
+function elsewhere(swarm: Exclude<Swarm, { kind: "private" }>, model: string | undefined): SwarmTarget {
+  return {
+    model: model ? findModel(model) : defaultModel,
+    initialPeers: swarm.kind === "join" ? swarm.peers : [],
+    swarm,
+  };
+}
+
+/** The swarm of this computer's share; one's own is found by the addresses that its server announces. */
+function ofShare(share: SharingStatus, swarm: Swarm): SwarmTarget {
+  if (share.state === "starting") {
+    throw new TorbizError("no-swarm", `The share of ${share.model} is still starting.`, {
+      hint: "Wait until `torbiz status` says that it is online.",
+    });
+  }
+  if (swarm.kind !== "private") return elsewhere(swarm, share.model ?? undefined);
+  return { model: share.model ? findModel(share.model) : defaultModel, initialPeers: share.addresses, swarm };
 }
 
 async function runningShare(surroundings: Surroundings): Promise<SharingStatus> {
   const { engine, names } = await openEngine(surroundings);
   return readStatus(await engine.inspect(names.container));
-}
-
-/** The model of a share; the default one where none is known. */
-function modelOf(id: string | null | undefined): Model {
-  return id ? findModel(id) : defaultModel;
 }

@@ -1,5 +1,5 @@
 import { containerOptions, resourceLimits, type SharePlan } from "../../../src/lib/sharing/container";
-import { defaultModel, findModel } from "../../../src/lib/models";
+import { defaultModel } from "../../../src/lib/models";
 import { resolveNames } from "../../../src/lib/names";
 
 const FACTS = {
@@ -40,10 +40,11 @@ test("in another's swarm peers can connect", () => {
   expect(made.Cmd).not.toContain("--new-swarm");
 });
 
-test("a model from the hub is named by its repository and needs no mount", () => {
-  const made = options({ model: findModel("tinyllama-1.1b-chat-v1.0"), modelFolder: undefined });
-  expect(made.Cmd).toEqual(expect.arrayContaining(["--model-path", "TinyLlama/TinyLlama-1.1B-Chat-v1.0"]));
-  expect(made.HostConfig?.Mounts).toEqual([{ Type: "volume", Source: "torbiz-petals-cache", Target: "/cache" }]);
+test("the model is mounted read-only beside the cache, and nothing else of the host", () => {
+  expect(options().HostConfig?.Mounts).toEqual([
+    { Type: "volume", Source: "torbiz-petals-cache", Target: "/cache" },
+    { Type: "bind", Source: PLAN.modelFolder, Target: "/model", ReadOnly: true },
+  ]);
 });
 
 test("a token opens stdin and leaves no other trace", () => {
