@@ -263,6 +263,25 @@ test("Ctrl-C while it starts stops what was started and exits with 130", async (
   expect(await context.engine.inspect(context.names.container)).toBeUndefined();
 });
 
+test("two commands that share at once end with one container; two that stop at once both end well", async () => {
+  const both = await Promise.all([torbiz(["share"]), torbiz(["share"])]);
+  expect(both.map(({ last }) => last.state)).toEqual(["online", "online"]);
+  expect(both.map(({ last }) => last.adopted).toSorted()).toEqual([false, true]);
+  const stops = await Promise.all([torbiz(["stop"]), torbiz(["stop"])]);
+  expect(stops.map(({ code }) => code)).toEqual([0, 0]);
+  expect(stops.some(({ last }) => last.stopped === true && last.announcedOffline === true)).toBe(true);
+  expect(await context.engine.inspect(context.names.container)).toBeUndefined();
+});
+
+test("Ctrl-C while it waits for a question on stdin ends it", async () => {
+  const running = start(["ask", "-"], { input: null });
+  await new Promise((done) => setTimeout(done, 2_000));
+  running.child.kill("SIGINT");
+  const { code, last } = await running.ended;
+  expect(code).toBe(130);
+  expect(last).toMatchObject({ ok: false, code: "interrupted" });
+});
+
 test("the useful commands work on ours, in their order", async () => {
   const { container, image } = context.names;
   await torbiz(["share", "--no-wait"]);

@@ -32,7 +32,8 @@ export interface Running {
 
 export interface RunOptions {
   env?: NodeJS.ProcessEnv;
-  input?: string;
+  /** What stdin holds; null keeps it open and empty. */
+  input?: string | null;
   /** Run without root's capabilities, which go past file modes; without them root is a user like any other. */
   plainUser?: boolean;
 }
@@ -58,7 +59,7 @@ export function start(args: readonly string[], { env = {}, input, plainUser }: R
     events.push(JSON.parse(line) as Event);
     for (const look of waiting) look();
   });
-  child.stdin.end(input);
+  if (input !== null) child.stdin.end(input);
   const ended = new Promise<Ended>((resolveEnded, reject) => {
     child.once("error", reject);
     child.once("close", (code) => {
