@@ -1,6 +1,8 @@
 /** ESM all the way: execa is an ES module only. Jest itself must run under `node --experimental-vm-modules` (see package.json). */
 const shared = {
   testEnvironment: "node",
+  // Built copies of the checkout: their package.json has the same name.
+  modulePathIgnorePatterns: ["<rootDir>/dist/", "<rootDir>/assets/runtime/"],
   extensionsToTreatAsEsm: [".ts", ".tsx"],
   transform: { "\\.tsx?$": ["ts-jest", { useESM: true, tsconfig: "<rootDir>/test/tsconfig.json" }] },
 };
