@@ -4,11 +4,10 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { execa, type Options } from "execa";
-import { Engine } from "../src/lib/docker/engine";
 import { toTorbizError, TorbizError } from "../src/lib/errors";
 import { LABELS } from "../src/lib/names";
 import { prepareHome, resolvePaths } from "../src/lib/paths";
-import { ensureBaseImage } from "../src/lib/setup/base-image";
+import { engineArgs, ensureBaseImage } from "../src/lib/setup/base-image";
 import { type ReadyDocker, setUpMachine } from "../src/lib/setup/machine";
 import { findDebian, installPackages } from "../src/lib/setup/debian";
 import { findCommand, type SetUpSurroundings } from "../src/lib/setup/surroundings";
@@ -154,19 +153,35 @@ async function runEndToEnd(): Promise<SuiteResult> {
   const ready = await docker();
   await ensureCompose();
   const baseImage = await ensureBaseImage({ ...surroundings, endpoint: ready.endpoint, runtimeFiles: root });
-  await removeTestContainers(ready);
+  await removeLeftovers(ready);
   try {
     const env = { ...testEnv, TORBIZ_BASE_IMAGE: baseImage };
     return await runJest("e2e", env, "--runInBand", "--testTimeout", "900000");
   } finally {
-    await removeTestContainers(ready);
+    await removeLeftovers(ready);
   }
 }
 
-/** No container of the tests stays. The image does: it makes the next run quick. */
-async function removeTestContainers({ endpoint, engine: { apiVersion } }: ReadyDocker): Promise<void> {
-  const engine = new Engine(endpoint, apiVersion);
-  for (const { Id } of await engine.list(`${LABELS.instance}=${INSTANCE}`)) await engine.remove(Id, { force: true });
+/** Nothing of the test instances stays but their images: they make the next run quick. */
+async function removeLeftovers({ endpoint }: ReadyDocker): Promise<void> {
+  const docker = async (...args: string[]) => {
+    const { failed, output } = await run("docker", [...engineArgs(endpoint), ...args], { all: true, timeout: 60_000 });
+    if (failed) say(output);
+    return failed ? "" : output;
+  };
+  const kinds = {
+    container: { list: ["ps", "--all"], id: "{{.ID}}", remove: ["rm", "--force", "--volumes"] },
+    network: { list: ["network", "ls"], id: "{{.ID}}", remove: ["network", "rm"] },
+    volume: { list: ["volume", "ls"], id: "{{.Name}}", remove: ["volume", "rm"] },
+  };
+  for (const { list, id, remove } of Object.values(kinds)) {
+    const format = `{{.Label "${LABELS.instance}"}} ${id}`;
+    const found = await docker(...list, "--filter", `label=${LABELS.managed}=1`, "--format", format);
+    for (const line of found.split("\n")) {
+      const [instance = "", name = ""] = line.split(" ");
+      if (instance === INSTANCE || instance.startsWith(`${INSTANCE}-`)) await docker(...remove, name);
+    }
+  }
 }
 
 /** Unit tests make their own surroundings: none of the caller's settings may reach them. */

@@ -74,6 +74,11 @@ async function readDefaultBaseImage(runtimeFiles: string): Promise<string> {
   return image;
 }
 
+/** The docker command's options for this engine and no other. */
+export function engineArgs({ context, url }: Endpoint): string[] {
+  return context ? ["--context", context] : ["--host", url];
+}
+
 interface DockerCommand {
   path: string;
   /** The arguments with the engine that is meant. */
@@ -84,9 +89,7 @@ interface DockerCommand {
 
 async function dockerCommand(surroundings: BaseImageSurroundings): Promise<DockerCommand> {
   const path = await findDockerCli(surroundings);
-  const { endpoint } = surroundings;
-  const engine = endpoint.context ? ["--context", endpoint.context] : ["--host", endpoint.url];
-  const args = (rest: readonly string[]) => [...engine, ...rest];
+  const args = (rest: readonly string[]) => [...engineArgs(surroundings.endpoint), ...rest];
   const run: DockerCommand["run"] = (rest, limits) => runStep(surroundings, path, args(rest), limits);
   return {
     path,
