@@ -91,13 +91,6 @@ elif [ -z "$only_hash" ]; then
 fi
 export PATH
 
-has_image() { docker image inspect "$1" >/dev/null 2>&1; }
-
-if [ -z "$base_image" ]; then
-  base_image=$DEFAULT_BASE_IMAGE
-  if ! has_image "$DEFAULT_BASE_IMAGE" && has_image "$BASE_IMAGE_STAND_IN"; then base_image=$BASE_IMAGE_STAND_IN; fi
-fi
-
 sha256() {
   if command -v sha256sum >/dev/null 2>&1; then sha256sum "$@"; else shasum -a 256 "$@"; fi
 }
@@ -107,18 +100,25 @@ list_inputs() {
     python/requirements/starter.txt python/torbiz -type f ! -name '*.pyc' ! -name .DS_Store ! -path '*/__pycache__/*'
 }
 
-# Of names and contents, in a fixed order. Wheels and certificates are only ways to the same packages: the locks pin those.
-inputs_hash() {
-  {
-    echo "base $base_image"
-    list_inputs | LC_ALL=C sort | while IFS= read -r input; do sha256 "$files/$input" | cut -d ' ' -f 1; echo "$input"; done
-  } | sha256 | cut -d ' ' -f 1
+# Of the names that come in and of the files' contents.
+hash_files() {
+  while IFS= read -r file; do sha256 "$files/$file" | cut -d ' ' -f 1; echo "$file"; done | sha256 | cut -d ' ' -f 1
 }
 
-inputs=$(inputs_hash)
+# Base image, wheels and certificates are only ways to the same packages: the locks pin those.
+inputs=$(list_inputs | LC_ALL=C sort | hash_files)
 if [ -n "$only_hash" ]; then
   echo "$inputs"
   exit 0
+fi
+# What decides, besides the packages themselves, whether they can be imported.
+checked=$(printf '%s\n' docker/Dockerfile.macos python/torbiz/petals_compat.py | hash_files)
+
+has_image() { docker image inspect "$1" >/dev/null 2>&1; }
+
+if [ -z "$base_image" ]; then
+  base_image=$DEFAULT_BASE_IMAGE
+  if ! has_image "$DEFAULT_BASE_IMAGE" && has_image "$BASE_IMAGE_STAND_IN"; then base_image=$BASE_IMAGE_STAND_IN; fi
 fi
 
 [ -z "$wheels" ] || [ -d "$wheels" ] || usage_error "the wheel folder $wheels does not exist"
@@ -141,13 +141,15 @@ json_text() { printf '%s' "$1" | sed 's/[\\"]/\\&/g'; }
 
 lock_pid() { sed -n 's/.*"pid":\([0-9]*\).*/\1/p' "$1" 2>/dev/null || true; }
 
+# Not every Linux has ps, and no Mac has /proc.
+command_of() {
+  { if [ -d /proc/self ]; then cat "/proc/${1:-0}/cmdline"; else ps -p "${1:-0}" -o command=; fi || true; } 2>/dev/null |
+    tr '\0' ' '
+}
+
 # Whether the pid is a build: a pid alone may have gone to another program since.
 is_build() {
-  if ! command -v ps >/dev/null 2>&1; then
-    kill -0 "${1:-none}" 2>/dev/null
-    return
-  fi
-  case "$(ps -p "${1:-0}" -o command= 2>/dev/null)" in *build-docker-macos*) return 0 ;; *) return 1 ;; esac
+  case "$(command_of "$1")" in *build-docker-macos*) return 0 ;; *) return 1 ;; esac
 }
 
 # A hard link appears at once with its whole content, and fails where a lock is.
@@ -209,8 +211,10 @@ trap 'cancel 143' TERM HUP
 
 # A script that was killed leaves its docker command running, and that would fight with ours for the machine.
 orphan=$(cat "$work/docker.pid" 2>/dev/null || true)
-case "$(ps -p "${orphan:-0}" -o command= 2>/dev/null)" in *docker*"$tag-building"*) kill -TERM "$orphan" || true ;; esac
+case "$(command_of "$orphan")" in *docker*"$tag-building"*) kill -TERM "$orphan" || true ;; esac
 rm -rf "$work"
+# Who still reads the last build's log keeps it.
+[ ! -f "$log" ] || rm -f "$log"
 (umask 077 && mkdir "$work" && : >"$log")
 mkfifo "$work/output"
 exec 3>&1
@@ -267,7 +271,7 @@ fi
 step=image
 echo "torbiz: step image"
 set -- --force-rm --file docker/Dockerfile.macos --tag "$tag-building" \
-  --build-arg "BASE_IMAGE=$base_image" --build-arg "TORBIZ_INPUTS=$inputs"
+  --build-arg "BASE_IMAGE=$base_image" --build-arg "TORBIZ_INPUTS=$inputs" --build-arg "TORBIZ_CHECKED=$checked"
 [ -z "$index_url" ] || set -- "$@" --build-arg "PIP_INDEX_URL=$index_url"
 [ -z "$torch_index_url" ] || set -- "$@" --build-arg "TORCH_INDEX_URL=$torch_index_url"
 [ -z "$platform" ] || set -- "$@" --platform "$platform"
@@ -278,24 +282,22 @@ BUILDKIT_PROGRESS=plain attempt docker build "$@" . || fail
 
 step=check
 echo "torbiz: step check"
-# All layers but the last two: those hold our own code.
-package_layers() {
+# What was checked, and all layers but the last two: those hold our own code.
+packages() {
+  docker image inspect --format '{{index .Config.Labels "com.torbiz.checked"}}' "$1"
   docker image inspect --format '{{range .RootFS.Layers}}{{println .}}{{end}}' "$1" | grep . | sed '$d' | sed '$d'
 }
 
-# Packages that were checked in the image that has the name now, layer for layer, needn't be checked again: that takes
-# longer than all the rest of a build in which only our own code has changed.
-packages_are_checked() {
-  has_image "$tag" && [ -n "$(docker image inspect --format '{{index .Config.Labels "com.torbiz.inputs"}}' "$tag")" ] &&
-    [ "$(package_layers "$tag")" = "$(package_layers "$tag-building")" ]
-}
-
-check='import torbiz.petals_compat, torbiz.seeder, torbiz.starter'
-if ! packages_are_checked; then
-  check=$check'
+check='import torbiz.seeder, torbiz.starter'
+# What was checked in the image that has the name now needn't be checked again: that takes longer than all the rest of a
+# build in which only the seeder has changed.
+if ! has_image "$tag" || [ "$(packages "$tag")" != "$(packages "$tag-building")" ]; then
+  check='
 import subprocess
 from pathlib import Path
+import torbiz.petals_compat, petals.server.server
 import accelerate, hivemind, peft, petals, torch
+import torbiz.seeder, torbiz.starter
 p2pd = Path(hivemind.__file__).parent / "hivemind_cli" / "p2pd"
 subprocess.run([p2pd, "-help"], check=True, capture_output=True)
 print("Works without network: torch", torch.__version__, "petals", petals.__version__, "peft", peft.__version__,

@@ -103,7 +103,8 @@ function isGone(path: string, holder: Holder | undefined): boolean {
   return holder !== undefined && !isAlive(holder.pid);
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process of that number is there; it may be another one than the number was noted for. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

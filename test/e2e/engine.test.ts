@@ -96,12 +96,8 @@ describe("a container's life", () => {
 
 it("knows the image", async () => {
   const image = await engine.image(IMAGE);
-  expect(image).toMatchObject({
-    id: expect.stringMatching(/^sha256:[0-9a-f]{64}$/) as string,
-    architecture: expect.stringMatching(/^(amd64|arm64)$/) as string,
-  });
+  expect(image?.id).toMatch(/^sha256:[0-9a-f]{64}$/);
   expect(image?.sizeBytes).toBeGreaterThan(1_000_000);
-  expect(Date.parse(image?.created ?? "")).not.toBeNaN();
 });
 
 describe("stdin", () => {

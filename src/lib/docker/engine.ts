@@ -15,11 +15,7 @@ export interface ImageFacts {
   /** "sha256:..." */
   id: string;
   labels: Readonly<Record<string, string>>;
-  /** ISO 8601. */
-  created: string;
   sizeBytes: number;
-  /** "amd64", "arm64" */
-  architecture: string;
 }
 
 export interface LogOptions {
@@ -96,14 +92,8 @@ export class Engine {
     const path = `/images/${encodeURIComponent(tag)}/json`;
     const info = (await this.unlessStatus([404], () => this.ask(path))) as Dockerode.ImageInspectInfo | undefined;
     if (!info) return undefined;
-    if (typeof info.Id !== "string" || typeof info.Architecture !== "string") throw this.unexpected("image");
-    return {
-      id: info.Id,
-      labels: info.Config?.Labels ?? {},
-      created: info.Created,
-      sizeBytes: info.Size,
-      architecture: info.Architecture,
-    };
+    if (typeof info.Id !== "string" || typeof info.Size !== "number") throw this.unexpected("image");
+    return { id: info.Id, labels: info.Config?.Labels ?? {}, sizeBytes: info.Size };
   }
 
   /** A container by name or id, undefined when there is none. */

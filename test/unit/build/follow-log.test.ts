@@ -2,17 +2,18 @@ import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { followBuildLog, type BuildLine } from "../../../src/lib/docker/build/follow-log";
+import { followBuildLog, type BuildLine, type SilenceLimits } from "../../../src/lib/docker/build/follow-log";
 
 const folder = mkdtempSync(join(tmpdir(), "torbiz-follow-"));
 const log = join(folder, "build.log");
 afterAll(() => rmSync(folder, { recursive: true }));
 beforeEach(() => rmSync(log, { force: true }));
 
-function follow(isRunning: () => boolean) {
+function follow(isRunning: () => boolean, limits?: SilenceLimits) {
   const lines: BuildLine[] = [];
   const end = (async () => {
-    for await (const line of followBuildLog({ log, pid: 7, isRunning, onLook: () => undefined })) lines.push(line);
+    for await (const line of followBuildLog({ log, pid: 7, isRunning, onLook: () => undefined, limits }))
+      lines.push(line);
   })();
   return { lines, end };
 }
@@ -43,6 +44,15 @@ describe("followBuildLog", () => {
     const { lines, end } = follow(() => false);
     await end;
     expect(lines.map(({ text }) => text)).toEqual(["torbiz: build pid=7 tag=x", long, "end"]);
+  });
+
+  it.each([
+    ["has not begun to write", "torbiz: build pid=6 tag=x\n", { first: 300, later: 60_000 }],
+    ["says nothing any more", "torbiz: build pid=7 tag=x\nStep 1/30 : FROM x\n", { first: 60_000, later: 300 }],
+  ])("gives up on a build that %s", async (_, text, limits) => {
+    writeFileSync(log, text);
+    const { end } = follow(() => true, limits);
+    await expect(end).rejects.toMatchObject({ code: "docker-not-answering", message: expect.stringContaining(log) });
   });
 
   it("ends without a line when the build has gone without a log", async () => {

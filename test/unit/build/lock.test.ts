@@ -1,8 +1,10 @@
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { buildFiles, currentBuild } from "../../../src/lib/docker/build/lock";
+import { setTimeout as sleep } from "node:timers/promises";
+import { findBuild } from "../../../src/lib/docker/build/find-build";
+import { buildFiles, currentBuild, SILENT_MS } from "../../../src/lib/docker/build/lock";
 import { resolveNames } from "../../../src/lib/names";
 import { resolvePaths } from "../../../src/lib/paths";
 
@@ -11,16 +13,17 @@ const paths = resolvePaths({ TORBIZ_HOME: home });
 const names = resolveNames({ TORBIZ_INSTANCE: "unit" });
 const { lock, log } = buildFiles(paths, names);
 mkdirSync(paths.run, { recursive: true });
+mkdirSync(paths.logs, { recursive: true });
 afterAll(() => rmSync(home, { recursive: true }));
 
 const write = (value: unknown) => writeFileSync(lock, typeof value === "string" ? value : JSON.stringify(value));
-const note = (pid: number, startedAt = new Date().toISOString()) => ({ pid, startedAt, log, tag: names.image });
+const note = (pid?: number) => ({ pid, startedAt: new Date().toISOString(), log, tag: names.image });
 
 describe("currentBuild", () => {
   it("is a living process's", () => {
     const child = spawn("sleep", ["60"]);
     try {
-      write(note(child.pid as number));
+      write(note(child.pid));
       expect(currentBuild(paths, names)).toMatchObject({ pid: child.pid, log, tag: "torbiz-petals-macos:unit" });
     } finally {
       child.kill();
@@ -32,8 +35,14 @@ describe("currentBuild", () => {
     expect(currentBuild(paths, names)).toBeUndefined();
   });
 
-  it("is none when the computer was started since, whoever has the number now", () => {
-    write(note(process.pid, "2001-01-01T00:00:00Z"));
+  it("is none when neither lock nor log has been written for long, whoever has the number now", () => {
+    const longAgo = new Date(Date.now() - SILENT_MS - 1_000);
+    write(note(process.pid));
+    utimesSync(lock, longAgo, longAgo);
+    expect(currentBuild(paths, names)).toBeUndefined();
+    writeFileSync(log, "torbiz: step image\n");
+    expect(currentBuild(paths, names)).toMatchObject({ pid: process.pid });
+    utimesSync(log, longAgo, longAgo);
     expect(currentBuild(paths, names)).toBeUndefined();
   });
 
@@ -44,4 +53,25 @@ describe("currentBuild", () => {
       expect(currentBuild(paths, names)).toBeUndefined();
     },
   );
+});
+
+describe.each(["linux", "darwin"] as const)("findBuild on %s", (platform) => {
+  // A Mac has no /proc; ps, which it asks, is everywhere that these tests run.
+  if (platform === "linux" && process.platform !== "linux") return;
+
+  it("knows a build by its command line, and no other program that has its number", async () => {
+    const build = spawn("bash", ["-c", "exec -a build-docker-macos.sh sleep 60"]);
+    const stranger = spawn("sleep", ["60"]);
+    try {
+      write(note(build.pid));
+      while (!(await findBuild(paths, names, platform))) await sleep(50);
+      write(note(stranger.pid));
+      expect(await findBuild(paths, names, platform)).toBeUndefined();
+      write(note(spawnSync("true").pid));
+      expect(await findBuild(paths, names, platform)).toBeUndefined();
+    } finally {
+      build.kill();
+      stranger.kill();
+    }
+  });
 });

@@ -46,9 +46,8 @@ describe("build-docker-macos.sh --inputs-hash", () => {
     },
   );
 
-  it("changes with the base image and with a new file of ours", () => {
+  it("changes with a new file of ours", () => {
     const before = hash();
-    expect(hash({ TORBIZ_BASE_IMAGE: "other:1" })).not.toBe(before);
     writeFileSync(join(files, "python/torbiz/new.py"), "");
     expect(hash()).not.toBe(before);
   });
@@ -59,6 +58,7 @@ describe("build-docker-macos.sh --inputs-hash", () => {
     writeFileSync(join(files, "python/torbiz/__pycache__/seeder.pyc"), "x");
     appendFileSync(join(files, "docker/inputs/README.txt"), "x");
     expect(hash({ TORBIZ_WHEELS: work, PIP_INDEX_URL: "https://user:word@index.example/simple" })).toBe(before);
+    expect(hash({ TORBIZ_BASE_IMAGE: "other:1" })).toBe(before);
   });
 });
 

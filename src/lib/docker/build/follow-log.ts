@@ -1,6 +1,8 @@
-import { open } from "node:fs/promises";
+import { open, type FileHandle } from "node:fs/promises";
 import { StringDecoder } from "node:string_decoder";
 import { setTimeout as sleep } from "node:timers/promises";
+import { TorbizError } from "../../errors";
+import { SILENT_MS } from "./lock";
 
 /** A line of a build's log. */
 export interface BuildLine {
@@ -17,6 +19,17 @@ export interface FollowOptions {
   isRunning: () => boolean;
   /** Called after each look at the file, about five times a second. */
   onLook: () => void;
+  /** Ends it quietly. */
+  signal?: AbortSignal;
+  limits?: SilenceLimits;
+}
+
+/** How long the log may stay as it is, in milliseconds. */
+export interface SilenceLimits {
+  /** Until its first line. */
+  first: number;
+  /** From then on. */
+  later: number;
 }
 
 const LOOK_MS = 200;
@@ -24,45 +37,72 @@ const CHUNK_BYTES = 65_536;
 /** The script's last line says how it ended. */
 const LAST_LINE = /^torbiz: (?:done|failed|cancelled)\b/;
 
-/** The lines of a build's log as they are written, until the last one or until the build is gone. */
-export async function* followBuildLog({ log, pid, isRunning, onLook }: FollowOptions): AsyncGenerator<BuildLine> {
-  const firstLine = `torbiz: build pid=${pid} `;
+/**
+ * The lines of a build's log as they are written, until the last one or until the build is gone.
+ * @throws TorbizError docker-not-answering when the build says nothing for too long
+ */
+export async function* followBuildLog({
+  log,
+  pid,
+  isRunning,
+  onLook,
+  signal,
+  limits = { first: 60_000, later: SILENT_MS },
+}: FollowOptions): AsyncGenerator<BuildLine> {
   const decoder = new StringDecoder("utf8");
+  let handle: FileHandle | undefined;
   let position = 0;
   let rest = "";
   let live = false;
-  for (;;) {
-    // Asked before reading: what is written between the two is then read for certain.
-    const running = isRunning();
-    const own = position > 0 || (await readFrom(log, 0)).toString("latin1").startsWith(firstLine);
-    const chunk = own ? await readFrom(log, position) : Buffer.alloc(0);
-    position += chunk.length;
-    const lines = (rest + decoder.write(chunk)).split("\n");
-    rest = lines.pop() ?? "";
-    for (const text of lines) {
-      yield { text, live };
-      if (LAST_LINE.test(text)) return;
+  // Counted in looks: by the clock, a computer that sleeps would count as silent.
+  let silentMs = 0;
+  try {
+    while (!signal?.aborted) {
+      // Asked before reading: what is written between the two is then read for certain.
+      const running = isRunning();
+      handle ??= await openLogOf(pid, log);
+      const chunk = handle ? await readFrom(handle, position) : Buffer.alloc(0);
+      position += chunk.length;
+      const lines = (rest + decoder.write(chunk)).split("\n");
+      rest = lines.pop() ?? "";
+      for (const text of lines) {
+        yield { text, live };
+        if (LAST_LINE.test(text)) return;
+      }
+      onLook();
+      if (chunk.length === CHUNK_BYTES) continue;
+      if (!running) return;
+      silentMs = chunk.length > 0 ? 0 : silentMs + LOOK_MS;
+      if (silentMs > (handle ? limits.later : limits.first)) {
+        throw new TorbizError(
+          "docker-not-answering",
+          `The build of the image says nothing any more. Its log is ${log}.`,
+        );
+      }
+      live = handle !== undefined;
+      await sleep(LOOK_MS);
     }
-    onLook();
-    if (chunk.length === CHUNK_BYTES) continue;
-    if (!running) return;
-    live = own;
-    await sleep(LOOK_MS);
+  } finally {
+    await handle?.close();
   }
 }
 
-/** What the file holds from there on, up to 64 KiB; nothing while there is no file. */
-async function readFrom(file: string, position: number): Promise<Buffer> {
+/** Stays with this build's log when the next build makes its own under the same name; undefined while there is none. */
+async function openLogOf(pid: number, log: string): Promise<FileHandle | undefined> {
   try {
-    const handle = await open(file, "r");
-    try {
-      const { buffer, bytesRead } = await handle.read(Buffer.alloc(CHUNK_BYTES), 0, CHUNK_BYTES, position);
-      return buffer.subarray(0, bytesRead);
-    } finally {
-      await handle.close();
-    }
+    const handle = await open(log, "r");
+    const firstLine = `torbiz: build pid=${pid} `;
+    if ((await readFrom(handle, 0)).toString("latin1").startsWith(firstLine)) return handle;
+    await handle.close();
+    return undefined;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return Buffer.alloc(0);
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
+}
+
+/** What the file holds from there on, up to 64 KiB. */
+async function readFrom(handle: FileHandle, position: number): Promise<Buffer> {
+  const { buffer, bytesRead } = await handle.read(Buffer.alloc(CHUNK_BYTES), 0, CHUNK_BYTES, position);
+  return buffer.subarray(0, bytesRead);
 }

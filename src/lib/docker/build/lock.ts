@@ -1,8 +1,9 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { uptime } from "node:os";
 import { join } from "node:path";
 import type { Names } from "../../names";
 import type { Paths } from "../../paths";
+import { isAlive } from "../../process-lock";
 
 /** A build that runs now, by whomever it was started. */
 export interface RunningBuild {
@@ -15,6 +16,12 @@ export interface RunningBuild {
   tag: string;
 }
 
+/**
+ * A build that has written nothing for so long hangs, in milliseconds: the longest step that says nothing is the download
+ * of 200 MB.
+ */
+export const SILENT_MS = 30 * 60_000;
+
 /** Where the build of an image keeps its lock and its log. The script by itself takes the same ones. */
 export function buildFiles(paths: Paths, names: Names): { lock: string; log: string } {
   const name = `build-${names.image.replaceAll(/[^A-Za-z0-9._-]/g, "-")}`;
@@ -22,29 +29,28 @@ export function buildFiles(paths: Paths, names: Names): { lock: string; log: str
 }
 
 /**
- * The build of this image that runs now, or undefined: its lock is there and its process lives. A lock from before the
- * computer started is a dead one, whichever process has its number now.
+ * The build of this image that runs now, or undefined: its lock is there, a process of its number lives, and it has shown
+ * itself within `SILENT_MS` and since the computer started. Costs a few looks at files, and is good enough to show; to
+ * wait for a build there is `findBuild`.
  */
 export function currentBuild(paths: Paths, names: Names): RunningBuild | undefined {
-  const build = readLock(buildFiles(paths, names).lock);
-  if (!build) return undefined;
-  const computerStarted = Date.now() - uptime() * 1000;
-  return Date.parse(build.startedAt) > computerStarted && isAlive(build.pid) ? build : undefined;
+  const build = readLock(paths, names);
+  if (!build || !isAlive(build.pid)) return undefined;
+  const lastSign = Math.max(changedAt(buildFiles(paths, names).lock), changedAt(build.log));
+  return Date.now() - lastSign < Math.min(SILENT_MS, uptime() * 1_000) ? build : undefined;
 }
 
-/** Whether a process of that number is there. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
+/** When a file was last written, in milliseconds; 0 where there is none. */
+function changedAt(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
 
-function readLock(file: string): RunningBuild | undefined {
+/** The build that holds the image's lock, whether it lives or not. */
+export function readLock(paths: Paths, names: Names): RunningBuild | undefined {
   try {
-    const value = JSON.parse(readFileSync(file, "utf8")) as Partial<Record<keyof RunningBuild, unknown>> | null;
+    const value = JSON.parse(readFileSync(buildFiles(paths, names).lock, "utf8")) as Partial<
+      Record<keyof RunningBuild, unknown>
+    > | null;
     const { pid, startedAt, log, tag } = value ?? {};
     if (typeof pid !== "number" || pid < 1 || !Number.isInteger(pid)) return undefined;
     if (typeof startedAt !== "string" || typeof log !== "string" || typeof tag !== "string") return undefined;
