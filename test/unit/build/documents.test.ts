@@ -23,8 +23,14 @@ describe("the guide", () => {
   );
 
   it("cleans up by the names that things really have", () => {
-    const { container, image, volume } = resolveNames({});
-    for (const command of [`docker rm ${container}`, `docker rmi ${image}`, `docker volume rm ${volume}`]) {
+    const { container, image, volume, network } = resolveNames({});
+    for (const command of [
+      `docker rm ${container}`,
+      `docker rmi ${image}`,
+      `docker volume rm ${volume}`,
+      `docker network rm ${network}`,
+      `docker rmi ${BASE_IMAGE_STAND_IN}`,
+    ]) {
       expect(read("DOCKER_MACOS_GUIDE.txt")).toContain(command);
       expect(read("IMPLEMENTATION_SUMMARY.txt")).toContain(command);
     }
