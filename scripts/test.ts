@@ -55,6 +55,7 @@ const surroundings: SetUpSurroundings = {
   platform: process.platform,
   paths: resolvePaths(testEnv),
   onProgress: ({ message }) => say(message),
+  onChanged: say,
 };
 
 function say(line: string): void {

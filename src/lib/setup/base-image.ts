@@ -67,7 +67,7 @@ export async function ensureBaseImage(surroundings: BaseImageSurroundings): Prom
 }
 
 /** What the Dockerfile starts from unless a build says otherwise. */
-async function readDefaultBaseImage(runtimeFiles: string): Promise<string> {
+export async function readDefaultBaseImage(runtimeFiles: string): Promise<string> {
   const file = join(runtimeFiles, "docker", "Dockerfile.macos");
   const image = /^ARG BASE_IMAGE=(\S+)$/m.exec(await readFile(file, "utf8"))?.[1];
   if (!image) throw new TorbizError("unexpected", `${file} names no base image.`, { hint: "Install Torbiz again." });
@@ -138,6 +138,7 @@ async function makeStandIn(
   ]);
   if (!made.failed && !imported.failed) {
     await docker.run(["tag", imported.stdout.trim(), BASE_IMAGE_STAND_IN], { timeoutMs: 30_000 });
+    surroundings.onChanged?.(`Made the base image ${BASE_IMAGE_STAND_IN} from Debian's packages`);
     return;
   }
   if (!imported.failed) await docker.run(["rmi", imported.stdout.trim()], { timeoutMs: 60_000 });

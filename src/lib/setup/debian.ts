@@ -41,4 +41,5 @@ export async function installPackages(surroundings: SetUpSurroundings, packages:
   });
   const install = ["-o", lock, "install", "-y", "--no-install-recommends", ...packages];
   await runStep(surroundings, "apt-get", install, { timeoutMs: 900_000, env });
+  surroundings.onChanged?.(`Installed ${packages.join(", ")}`);
 }

@@ -1,7 +1,9 @@
-import { spawn } from "node:child_process";
-import { open, readFile } from "node:fs/promises";
+import { once } from "node:events";
+import { createWriteStream } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { execa } from "execa";
 import { interrupted } from "../docker/docker-error";
 import { checkDocker, type Preflight } from "../docker/preflight";
 import { prepareHome } from "../paths";
@@ -12,11 +14,15 @@ import { findCommand, hasSystemd, type SetUpSurroundings } from "./surroundings"
 /** An engine that answers. */
 export type ReadyDocker = Extract<Preflight, { state: "ready" }>;
 
-/** How long a started engine may take until it answers. */
-const START_LIMIT_MS = 60_000;
+/** How long an engine may take until it answers, in milliseconds. */
+export interface StartLimits {
+  /** One that we started. */
+  own: number;
+  /** Another one: `dockerd` that ends by itself may do so because another one is just starting. */
+  other: number;
+}
 
-/** `dockerd` that ends by itself may do so because another one is just starting: that one gets this long to answer. */
-const OTHER_ENGINE_LIMIT_MS = 10_000;
+const START_LIMITS: StartLimits = { own: 60_000, other: 10_000 };
 
 /**
  * Whether `setUpMachine` could bring an engine to this machine: a Debian-like Linux, we are root, no engine answers, and
@@ -35,12 +41,17 @@ export async function canSetUp(surroundings: SetUpSurroundings, preflight: Prefl
  * Sees to it that a Docker Engine answers on this machine: installs Debian's `docker.io` where there is none, starts it
  * where it doesn't run. A machine whose engine answers is left alone. Safe to repeat.
  *
- * @throws TorbizError what the preflight says (docker-not-installed, ...) where nothing can be set up; setup-failed
+ * @param limits defaults fit a slow machine
+ * @throws TorbizError what the preflight says (docker-not-installed, ...) where nothing can be set up; setup-failed,
+ *   interrupted: an engine that we started and that doesn't answer by then is ended
  *
  * @example
  * const { endpoint, engine } = await setUpMachine({ env: process.env, home: homedir(), platform: process.platform, paths, onProgress });
  */
-export async function setUpMachine(surroundings: SetUpSurroundings): Promise<ReadyDocker> {
+export async function setUpMachine(
+  surroundings: SetUpSurroundings,
+  limits: StartLimits = START_LIMITS,
+): Promise<ReadyDocker> {
   const before = await checkDocker(surroundings);
   if (before.state === "ready") return before;
   if (!(await canSetUp(surroundings, before))) throw before.error;
@@ -52,41 +63,52 @@ export async function setUpMachine(surroundings: SetUpSurroundings): Promise<Rea
   if (!(await findCommand(surroundings, "docker"))) await installPackages(surroundings, ["docker-cli"]);
 
   surroundings.onProgress({ stage: "setting-up", message: "Starting Docker Engine", progress: null });
-  if (!hasSystemd(surroundings)) return startDaemon(surroundings);
-  await runStep(surroundings, "systemctl", ["start", "docker"], { timeoutMs: START_LIMIT_MS });
-  return waitForEngine(surroundings, () => undefined);
+  const ready = await (hasSystemd(surroundings) ? startService : startDaemon)(surroundings, limits);
+  surroundings.onChanged?.("Started Docker Engine");
+  return ready;
+}
+
+async function startService(surroundings: SetUpSurroundings, limits: StartLimits): Promise<ReadyDocker> {
+  await runStep(surroundings, "systemctl", ["start", "docker"], { timeoutMs: limits.own });
+  return waitForEngine(surroundings, limits.own, () => undefined);
 }
 
 /** Starts `dockerd` in a session of its own, so that it outlives us and no Ctrl-C of ours reaches it. */
-async function startDaemon(surroundings: SetUpSurroundings): Promise<ReadyDocker> {
+async function startDaemon(surroundings: SetUpSurroundings, limits: StartLimits): Promise<ReadyDocker> {
   prepareHome(surroundings.paths);
   const logFile = join(surroundings.paths.logs, "dockerd.log");
-  const log = await open(logFile, "w", 0o600);
-  let endedAt: number | undefined;
-  let why: number | string | undefined;
+  const log = createWriteStream(logFile, { mode: 0o600 });
+  // Until then there is no file descriptor to hand on, by which the daemon goes on writing without us.
+  await once(log, "open");
+  const daemon = execa("dockerd", [], {
+    cwd: "/",
+    env: stepEnv(surroundings),
+    extendEnv: false,
+    detached: true,
+    stdio: ["ignore", log, log],
+    buffer: false,
+    reject: false,
+  });
+  const started = Date.now();
+  let ended: { at: number; why: number | string | undefined } | undefined;
+  const end = daemon.then(({ exitCode, signal, originalMessage }) => {
+    log.destroy();
+    ended = { at: Date.now(), why: exitCode ?? signal ?? originalMessage };
+  });
   try {
-    const daemon = spawn("dockerd", [], {
-      cwd: "/",
-      env: stepEnv(surroundings),
-      detached: true,
-      stdio: ["ignore", log.fd, log.fd],
-    });
-    daemon.once("error", (error) => {
-      why = error.message;
-      endedAt = Date.now();
-    });
-    daemon.once("exit", (code, signal) => {
-      why = code ?? signal ?? undefined;
-      endedAt = Date.now();
+    const ready = await waitForEngine(surroundings, limits.own, async () => {
+      const [since, limit] = ended ? [ended.at, limits.other] : [started, limits.own];
+      if (Date.now() - since < limit) return undefined;
+      const why = ended ? ended.why : `no answer after ${limits.own / 1000} s`;
+      return stepError("dockerd", why, lastLines(await readFile(logFile, "utf8")), logFile);
     });
     daemon.unref();
-  } finally {
-    await log.close();
+    return ready;
+  } catch (error) {
+    daemon.kill();
+    await end;
+    throw error;
   }
-  return waitForEngine(surroundings, async () => {
-    if (endedAt === undefined || Date.now() - endedAt < OTHER_ENGINE_LIMIT_MS) return undefined;
-    return stepError("dockerd", why, lastLines(await readFile(logFile, "utf8")), logFile);
-  });
 }
 
 /**
@@ -96,16 +118,14 @@ async function startDaemon(surroundings: SetUpSurroundings): Promise<ReadyDocker
  */
 async function waitForEngine(
   surroundings: SetUpSurroundings,
+  limitMs: number,
   findFailure: () => Promise<Error | undefined> | undefined,
 ): Promise<ReadyDocker> {
-  const limit = Date.now() + START_LIMIT_MS;
+  const limit = Date.now() + limitMs;
   for (;;) {
     if (surroundings.signal?.aborted) throw interrupted(surroundings.signal);
     const now = await checkDocker(surroundings);
-    if (now.state === "ready") {
-      surroundings.onProgress({ stage: "setting-up", message: "Docker Engine is running", progress: 1 });
-      return now;
-    }
+    if (now.state === "ready") return now;
     const failure = await findFailure();
     if (failure) throw failure;
     if (Date.now() > limit) throw now.error;

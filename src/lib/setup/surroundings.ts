@@ -10,6 +10,8 @@ import type { OnProgress } from "../progress";
 export interface SetUpSurroundings extends DockerSurroundings {
   paths: Paths;
   onProgress: OnProgress;
+  /** Takes what was changed on the machine, when it is done: "Started Docker Engine". */
+  onChanged?: (change: string) => void;
   signal?: AbortSignal;
   /** Who we are, 0 is root; this process' own user unless told otherwise. */
   uid?: number;

@@ -1,5 +1,6 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { checkDocker } from "../../../src/lib/docker/preflight";
 import { canSetUp, setUpMachine } from "../../../src/lib/setup/machine";
 import type { SetUpSurroundings } from "../../../src/lib/setup/surroundings";
@@ -10,28 +11,6 @@ beforeEach(() => {
   machine = new MachineFolder();
 });
 afterEach(() => machine.remove());
-
-/** A dockerd that answers like Docker 20.10 until it is killed; its process id is left in the machine's folder. */
-function engineScript(root: string): string {
-  const program = `
-    const http = require("node:http");
-    const { mkdirSync, writeFileSync } = require("node:fs");
-    mkdirSync(${JSON.stringify(join(root, "var/run"))}, { recursive: true });
-    writeFileSync(${JSON.stringify(join(root, "pid"))}, String(process.pid));
-    writeFileSync(${JSON.stringify(join(root, "environ"))}, JSON.stringify(process.env));
-    const bodies = { "/version": { Version: "20.10.24", ApiVersion: "1.41" }, "/info": { OSType: "linux", NCPU: 2, MemTotal: 1e9, Architecture: "x86_64", OperatingSystem: "Debian", ServerVersion: "20.10.24", SecurityOptions: [] } };
-    http.createServer((request, response) => {
-      response.setHeader("Api-Version", "1.41").setHeader("Ostype", "linux").setHeader("Server", "Docker/20.10.24 (linux)");
-      const path = request.url.replace(/^\\/v[\\d.]+/, "");
-      response.end(path === "/_ping" ? "OK" : JSON.stringify(bodies[path] ?? {}));
-    }).listen(${JSON.stringify(join(root, "var/run/docker.sock"))});
-  `;
-  return `exec "${process.execPath}" -e '${program}'`;
-}
-
-function killEngine(): void {
-  process.kill(Number(readFileSync(join(machine.root, "pid"), "utf8")));
-}
 
 describe("canSetUp", () => {
   async function could(changes: Partial<SetUpSurroundings>): Promise<boolean> {
@@ -72,7 +51,7 @@ describe("setUpMachine", () => {
   it("installs Docker Engine, starts it in a session of its own, and gives it no secret", async () => {
     const bin = join(machine.root, "bin");
     // "Installing" is what brings the commands.
-    machine.command("later-dockerd", engineScript(machine.root));
+    machine.command("later-dockerd", machine.engineScript());
     machine.command(
       "apt-get",
       `case "$*" in *docker.io*) cp "${bin}/later-dockerd" "${bin}/dockerd"; cp "${bin}/later-dockerd" "${bin}/docker";; esac`,
@@ -87,7 +66,7 @@ describe("setUpMachine", () => {
         "apt-get -o DPkg::Lock::Timeout=120 install -y --no-install-recommends docker.io iptables ca-certificates",
         "later-dockerd",
       ]);
-      expect(machine.messages).toContain("Starting Docker Engine");
+      expect(machine.changes).toEqual(["Installed docker.io, iptables, ca-certificates", "Started Docker Engine"]);
       expect(readFileSync(join(machine.root, "environ"), "utf8")).not.toContain("hf_canary");
 
       // A second time there is nothing to do.
@@ -95,25 +74,25 @@ describe("setUpMachine", () => {
       expect((await setUpMachine(machine.surroundings)).state).toBe("ready");
       expect(machine.calls).toHaveLength(before);
     } finally {
-      killEngine();
+      machine.killEngine();
     }
   });
 
   it("only starts an engine that is installed", async () => {
-    machine.command("dockerd", engineScript(machine.root));
+    machine.command("dockerd", machine.engineScript());
     machine.command("docker", "");
     await setUpMachine(machine.surroundings);
-    killEngine();
+    machine.killEngine();
     expect(machine.calls).toEqual(["dockerd"]);
   });
 
   it("leaves starting to systemd where that is the init", async () => {
     machine.write("run/systemd/system/.keep", "");
-    machine.command("dockerd", engineScript(machine.root));
+    machine.command("dockerd", machine.engineScript());
     machine.command("docker", "");
     machine.command("systemctl", "dockerd > /dev/null 2>&1 &");
     await setUpMachine(machine.surroundings);
-    killEngine();
+    machine.killEngine();
     expect(machine.calls).toEqual(["systemctl start docker", "dockerd"]);
   });
 
@@ -130,9 +109,35 @@ describe("setUpMachine", () => {
   it("tells why an engine doesn't stay up", async () => {
     machine.command("dockerd", 'echo "failed to start daemon: Devices cgroup is not mounted" >&2; exit 1');
     machine.command("docker", "");
-    await expect(setUpMachine(machine.surroundings)).rejects.toMatchObject({
+    await expect(setUpMachine(machine.surroundings, { own: 60_000, other: 1_000 })).rejects.toMatchObject({
       code: "setup-failed",
       message: "`dockerd` failed (exit code 1): failed to start daemon: Devices cgroup is not mounted",
+    });
+  });
+
+  describe("with an engine that never answers", () => {
+    beforeEach(() => {
+      machine.command("dockerd", `echo $$ > "${machine.root}/pid"; echo "loading"; exec sleep 600`);
+      machine.command("docker", "");
+    });
+    const isRunning = () => existsSync(`/proc/${readFileSync(join(machine.root, "pid"), "utf8").trim()}`);
+
+    it("ends it at the limit and says so", async () => {
+      await expect(setUpMachine(machine.surroundings, { own: 1_000, other: 1_000 })).rejects.toMatchObject({
+        code: "setup-failed",
+        message: "`dockerd` failed (no answer after 1 s): loading",
+      });
+      expect(isRunning()).toBe(false);
+    });
+
+    it("ends it when a person doesn't want to wait", async () => {
+      const controller = new AbortController();
+      const attempt = setUpMachine({ ...machine.surroundings, signal: controller.signal });
+      void attempt.catch(() => undefined);
+      while (!existsSync(join(machine.root, "pid"))) await sleep(20);
+      controller.abort();
+      await expect(attempt).rejects.toMatchObject({ code: "interrupted" });
+      expect(isRunning()).toBe(false);
     });
   });
 });
