@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { createWriteStream, existsSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
-import { mkdir, readdir, rename, rm, symlink } from "node:fs/promises";
+import { lstat, mkdir, readdir, rename, rm, stat, symlink, utimes } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import { finished } from "node:stream/promises";
@@ -47,10 +47,13 @@ const VENV_LIMIT_MS = 120_000;
 /** torch alone is 200 MB: an hour is for slow networks. pip gives up on a silent one by itself. */
 const PIP_LIMIT_MS = 3_600_000;
 const LAST_LINES = 20;
+/** After so long without use an environment of older locks goes: another version of Torbiz may still use it. */
+const UNUSED_MS = 7 * 24 * 3_600_000;
 
 /**
  * The virtual environment made from these lock files, made now if it isn't there. It appears under its name when it is
- * finished and not before, so a half-made one is never used. The user's own Python is left as it is.
+ * finished and not before, so a half-made one is never used. The user's own Python is left as it is. A new one takes the
+ * place of those of its kind that nobody has used for a week.
  *
  * @throws TorbizError environment-failed, disk-full, interrupted
  *
@@ -63,7 +66,11 @@ export async function ensureEnvironment(options: EnvironmentOptions): Promise<En
   const name = `${kind}-${lockHash}`;
   const environment = { kind, folder: join(paths.envs, name), lockHash };
   const ready = { ...environment, python: join(environment.folder, "bin", "python") };
-  if (isFinished(ready)) return ready;
+  if (isFinished(ready)) {
+    const now = new Date();
+    await utimes(ready.folder, now, now).catch(() => undefined); // it is in use
+    return ready;
+  }
   if (!python.canMakeVenv) {
     throw new TorbizError("environment-failed", `${python.path} can't make virtual environments.`, {
       hint: "On Debian and Ubuntu install its missing part: `apt-get install python3-venv`.",
@@ -85,6 +92,7 @@ export async function ensureEnvironment(options: EnvironmentOptions): Promise<En
     try {
       await job.make();
       await appear(paths.envs, name, attempt);
+      await removeUnused(paths.envs, kind, name);
     } catch (error) {
       await removeAttempts(paths.envs, name);
       throw error;
@@ -123,6 +131,21 @@ async function removeAttempts(envs: string, name: string): Promise<void> {
     if (entry === current && existsSync(join(envs, name, "bin", "python"))) continue;
     await rm(join(envs, entry), { recursive: true, force: true, maxRetries: 3 });
   }
+}
+
+/** Removes what belongs to other environments of the kind, made from other locks, and was not used for long. */
+async function removeUnused(envs: string, kind: string, current: string): Promise<void> {
+  const ours = new RegExp(`^${kind}-[0-9a-f]{16}(\\.|$)`);
+  const others = (await readdir(envs)).filter((entry) => ours.test(entry) && !entry.startsWith(current));
+  // A name is as old as the folder that it stands for, so all are looked at before any goes.
+  const usedAt = await Promise.all(others.map((entry) => lastUse(join(envs, entry))));
+  const unused = others.filter((_entry, index) => Date.now() - (usedAt[index] ?? Infinity) > UNUSED_MS);
+  for (const entry of unused) await rm(join(envs, entry), { recursive: true, force: true }).catch(() => undefined);
+}
+
+async function lastUse(path: string): Promise<number> {
+  const facts = await stat(path).catch(() => lstat(path).catch(() => undefined));
+  return facts?.mtimeMs ?? Infinity;
 }
 
 function linkTarget(path: string): string | undefined {

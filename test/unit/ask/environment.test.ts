@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { homedir, tmpdir } from "node:os";
@@ -93,6 +94,32 @@ it(
     rmSync(made.python);
     expect(existsSync((await ensureEnvironment(options())).python)).toBe(true);
     expect(entries()).toHaveLength(2);
+  },
+  LIMIT_MS,
+);
+
+it(
+  "removes those of its kind that were not used for a week, and no others",
+  async () => {
+    const DAY_MS = 24 * 3_600_000;
+    const make = async (text: string, kind: string, ageDays: number): Promise<string> => {
+      const lock = join(root, "empty.txt");
+      writeFileSync(lock, `# ${text}`);
+      const { folder } = await ensureEnvironment(options({ locks: [lock], kind }));
+      const used = new Date(Date.now() - ageDays * DAY_MS);
+      utimesSync(folder, used, used);
+      return folder;
+    };
+    const old = await make("old", "test", 8);
+    const recent = await make("recent", "test", 6);
+    const other = await make("old", "other", 8);
+    expect(existsSync(old)).toBe(false);
+    expect(entries()).toHaveLength(4);
+    await make("recent", "test", 8);
+    await ensureEnvironment(options({ locks: [join(root, "empty.txt")] })); // its use makes it young again
+    const last = await make("last", "test", 0);
+    for (const folder of [recent, other, last]) expect(existsSync(join(folder, "bin/python"))).toBe(true);
+    expect(entries()).toHaveLength(6);
   },
   LIMIT_MS,
 );
