@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Surroundings } from "../context";
-import { TorbizError } from "../errors";
+import { toTorbizError, TorbizError } from "../errors";
 import type { OnProgress } from "../progress";
 import type { SwarmTarget } from "../sharing/swarm-target";
-import { streamChat, type ChatAnswer } from "./client";
+import { streamChat, type ChatAnswer, type ChatOptions } from "./client";
 import { ensureEnvironment, type Environment } from "./environment";
 import { findPython } from "./python";
 import { ensureAskServer } from "./server";
@@ -13,7 +13,6 @@ export interface AskOptions {
   surroundings: Surroundings;
   target: Pick<SwarmTarget, "model" | "initialPeers">;
   prompt: string;
-  maxTokens?: number;
   /** Stages: preparing-python, connecting-client, asking. */
   onProgress?: OnProgress;
   /** Everything is ready, and the question goes out. */
@@ -33,7 +32,7 @@ export type Answer = ChatAnswer;
  * swarm-unreachable, prompt-too-long, ask-timeout, ask-failed, interrupted, ...
  */
 export async function ask(options: AskOptions): Promise<Answer> {
-  const { surroundings, target, prompt, maxTokens, onProgress, onStart, onDelta, signal } = options;
+  const { surroundings, target, prompt, onProgress, onStart, onDelta, signal } = options;
   const { model, initialPeers } = target;
   const modelPath = join(surroundings.paths.models, model.id, "petals");
   if (!existsSync(join(modelPath, "config.json"))) {
@@ -41,19 +40,25 @@ export async function ask(options: AskOptions): Promise<Answer> {
   }
   const environment = await ensureSwarmEnvironment(surroundings, onProgress, signal);
   onProgress?.({ stage: "connecting-client", message: "Starting the swarm's client", progress: null });
-  const { socketPath } = await ensureAskServer({ surroundings, environment, signal });
+  const findServer = () => ensureAskServer({ surroundings, environment, signal });
+  const socketPath = await findServer();
   onProgress?.({ stage: "asking", message: `Asking ${model.title}`, progress: null });
   onStart?.();
-  return streamChat({
-    socketPath,
+  const question: Omit<ChatOptions, "socketPath"> = {
     model: model.id,
     messages: [{ role: "user", content: prompt }],
     torbiz: { modelPath, dhtPrefix: model.dhtPrefix, initialPeers },
-    maxTokens,
     temperature: 0,
     onDelta,
     signal,
-  });
+  };
+  try {
+    return await streamChat({ ...question, socketPath });
+  } catch (error) {
+    // It may have left, idle for long, just before it was asked.
+    if (toTorbizError(error).code !== "ask-server-failed") throw error;
+    return streamChat({ ...question, socketPath: await findServer() });
+  }
 }
 
 /** The environment with Petals' client. */

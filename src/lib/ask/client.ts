@@ -23,16 +23,16 @@ export interface ChatOptions {
   model: string;
   messages: readonly ChatMessage[];
   torbiz: SwarmAddress;
-  maxTokens?: number;
   /** 0 is greedy: the same answer each time. */
   temperature?: number;
   /** Takes the answer's text piece by piece. */
   onDelta?: (text: string) => void;
   /** Ends the generation at once. */
   signal?: AbortSignal;
-  connectMs?: number;
-  /** Longest silence, before the first token and between tokens, milliseconds. */
+  /** Longest silence, milliseconds. While a question waits, the server sends comments: they are no silence. */
   stallMs?: number;
+  /** Longest wait for the first token, milliseconds, whatever the server sends meanwhile. */
+  beginMs?: number;
 }
 
 export interface ChatAnswer {
@@ -49,18 +49,20 @@ export interface ChatAnswer {
 const CONNECT_MS = 5_000;
 /** Longer than the server's own limit, which tells a better reason. */
 const STALL_MS = 120_000;
+/** Others may be before us. */
+const BEGIN_MS = 900_000;
 
 /**
  * Asks an ask server, and hears its answer as it comes. Whatever ends this call early also ends the generation.
  *
- * @throws TorbizError with the server's code, ask-server-failed when it can't be reached, ask-timeout, ask-failed when the
- * answer breaks off (`details.characters` tells how much had come), interrupted
+ * @throws TorbizError with the server's code, ask-server-failed when it can't be reached or leaves before the answer
+ * begins, ask-timeout, ask-failed when the answer breaks off (`details.characters` tells how much had come), interrupted
  */
 export async function streamChat(options: ChatOptions): Promise<ChatAnswer> {
-  const { signal, stallMs = STALL_MS } = options;
+  const { signal, stallMs = STALL_MS, beginMs = BEGIN_MS } = options;
   const started = performance.now();
   const answer = new Answer(options.onDelta);
-  const watch = new StallWatch(stallMs, signal);
+  const watch = new StallWatch(stallMs, beginMs, signal);
   try {
     const response = await send(options, watch);
     watch.touch();
@@ -69,6 +71,7 @@ export async function streamChat(options: ChatOptions): Promise<ChatAnswer> {
     for await (const chunk of response as AsyncIterable<Buffer>) {
       watch.touch();
       answer.feed(decoder.decode(chunk, { stream: true }));
+      if (answer.begun) watch.begin();
       if (answer.done) break;
     }
     return answer.finish(started);
@@ -76,8 +79,12 @@ export async function streamChat(options: ChatOptions): Promise<ChatAnswer> {
     if (error instanceof TorbizError) throw error;
     const details = { characters: answer.text.length };
     if (signal?.aborted) throw new TorbizError("interrupted", "The question was stopped.", { details });
-    if (watch.stalled) {
-      throw new TorbizError("ask-timeout", `Nothing came for ${stallMs / 1000} seconds.`, { details, cause: error });
+    if (watch.exceededMs !== undefined) {
+      const message = `Nothing came for ${watch.exceededMs / 1000} seconds.`;
+      throw new TorbizError("ask-timeout", message, { details, cause: error });
+    }
+    if (!answer.begun) {
+      throw new TorbizError("ask-server-failed", "The ask server left before it answered.", { cause: error });
     }
     throw new TorbizError("ask-failed", "The connection to the ask server broke.", { details, cause: error });
   } finally {
@@ -87,19 +94,25 @@ export async function streamChat(options: ChatOptions): Promise<ChatAnswer> {
 
 /** Aborts when nothing has come for a while, or when the user says so. */
 class StallWatch {
-  stalled = false;
+  /** The limit that was passed, if one was. */
+  exceededMs?: number;
   private readonly abort = new AbortController();
-  private readonly timer: NodeJS.Timeout;
+  private readonly silence: NodeJS.Timeout;
+  private readonly beginning: NodeJS.Timeout;
   private readonly stop = () => this.abort.abort();
 
   constructor(
-    limitMs: number,
+    silenceMs: number,
+    beginMs: number,
     private readonly user?: AbortSignal,
   ) {
-    this.timer = setTimeout(() => {
-      this.stalled = true;
-      this.abort.abort();
-    }, limitMs);
+    const limit = (limitMs: number) =>
+      setTimeout(() => {
+        this.exceededMs = limitMs;
+        this.abort.abort();
+      }, limitMs);
+    this.silence = limit(silenceMs);
+    this.beginning = limit(beginMs);
     if (user?.aborted) this.abort.abort();
     user?.addEventListener("abort", this.stop);
   }
@@ -108,26 +121,32 @@ class StallWatch {
     return this.abort.signal;
   }
 
+  /** Something came. */
   touch(): void {
-    this.timer.refresh();
+    this.silence.refresh();
+  }
+
+  /** The answer has begun. */
+  begin(): void {
+    clearTimeout(this.beginning);
   }
 
   /** Also closes the connection, by which the server knows that nobody listens any more. */
   end(): void {
-    clearTimeout(this.timer);
+    clearTimeout(this.silence);
+    clearTimeout(this.beginning);
     this.user?.removeEventListener("abort", this.stop);
     this.abort.abort();
   }
 }
 
 async function send(options: ChatOptions, watch: StallWatch): Promise<IncomingMessage> {
-  const { socketPath, model, messages, torbiz, maxTokens, temperature, connectMs = CONNECT_MS } = options;
+  const { socketPath, model, messages, torbiz, temperature } = options;
   const body = JSON.stringify({
     model,
     messages,
     torbiz,
     temperature,
-    max_tokens: maxTokens,
     stream: true,
     stream_options: { include_usage: true },
   });
@@ -141,7 +160,7 @@ async function send(options: ChatOptions, watch: StallWatch): Promise<IncomingMe
       signal: watch.signal,
     });
     let connected = false;
-    const timer = setTimeout(() => outgoing.destroy(new Error("no connection in time")), connectMs);
+    const timer = setTimeout(() => outgoing.destroy(new Error("no connection in time")), CONNECT_MS);
     outgoing.on("socket", (socket) =>
       socket.once("connect", () => {
         connected = true;
@@ -191,6 +210,11 @@ class Answer {
   private readonly parser = createParser({ onEvent: ({ data }) => this.take(data) });
 
   constructor(private readonly onDelta?: (text: string) => void) {}
+
+  /** Whether any event has come. */
+  get begun(): boolean {
+    return this.lastAt > 0;
+  }
 
   feed(text: string): void {
     this.parser.feed(text);

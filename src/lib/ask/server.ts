@@ -19,27 +19,24 @@ export interface AskServerOptions {
   limitMs?: number;
   /** How long one request may go unanswered before the server counts as hung, milliseconds. */
   answerMs?: number;
-}
-
-/** A server that answers. */
-export interface AskServer {
-  socketPath: string;
-  pid: number;
-  log: string;
+  /** How long a server of another version may go on with somebody's answer before it is sent away, milliseconds. */
+  busyMs?: number;
 }
 
 const LIMIT_MS = 60_000;
 const ANSWER_MS = 5_000;
+const BUSY_MS = 60_000;
 const LAST_LINES = 20;
 
 /**
  * The resident ask server of an environment: the one that runs, or a new one. One of another version is sent away first,
  * one that hangs is ended. It goes on when we end, and leaves by itself when nobody asks for a while.
  *
+ * @returns the path of its socket
  * @throws TorbizError ask-server-failed with the last lines of its log, interrupted
  */
-export async function ensureAskServer(options: AskServerOptions): Promise<AskServer> {
-  const { surroundings, environment, signal, limitMs = LIMIT_MS, answerMs = ANSWER_MS } = options;
+export async function ensureAskServer(options: AskServerOptions): Promise<string> {
+  const { surroundings, environment, signal, limitMs = LIMIT_MS, answerMs = ANSWER_MS, busyMs = BUSY_MS } = options;
   const { paths, runtimeFiles } = surroundings;
   const name = `ask-${environment.kind}`;
   const files = {
@@ -48,7 +45,8 @@ export async function ensureAskServer(options: AskServerOptions): Promise<AskSer
     log: join(paths.logs, `${name}.log`),
   };
   const build = buildId(environment, runtimeFiles);
-  const deadline = Date.now() + limitMs;
+  const patientUntil = Date.now() + busyMs;
+  let deadline = Date.now() + limitMs;
   while (Date.now() < deadline) {
     if (signal?.aborted) throw new TorbizError("interrupted", "Starting the ask server was stopped.");
     const health = await getHealth(files.socket, answerMs);
@@ -58,7 +56,9 @@ export async function ensureAskServer(options: AskServerOptions): Promise<AskSer
       // Returns at once with success when another one is just starting or ending: then it is looked at again.
       await start(options, files, build, deadline - Date.now());
     } else if (health.build === build) {
-      return { socketPath: files.socket, pid: health.pid, log: files.log };
+      return files.socket;
+    } else if (health.busy && Date.now() < patientUntil) {
+      deadline = Date.now() + limitMs;
     } else {
       await send(files.socket, "POST", "/torbiz/shutdown", answerMs);
     }
@@ -137,18 +137,18 @@ function kill(lockFile: string): void {
   }
 }
 
-type Health = { build: string; pid: number };
+type Health = { build: string; busy: boolean };
 
 async function getHealth(socketPath: string, answerMs: number): Promise<Health | "absent" | "hung"> {
   const answer = await send(socketPath, "GET", "/health", answerMs);
   if (typeof answer === "string") return answer;
   try {
-    const { build, pid } = JSON.parse(answer.body) as Record<string, unknown>;
-    if (typeof build === "string" && typeof pid === "number") return { build, pid };
+    const { build, busy } = JSON.parse(answer.body) as Record<string, unknown>;
+    if (typeof build === "string") return { build, busy: busy === true };
   } catch {
     // Not JSON.
   }
-  return { build: "", pid: 0 };
+  return { build: "", busy: false };
 }
 
 /** One small request. `absent`: nobody listens. */

@@ -71,7 +71,7 @@ it("asks in OpenAI's words", async () => {
       stream(response).end(WHOLE);
     });
   });
-  await streamChat({ ...options, maxTokens: 9 });
+  await streamChat(options);
   expect(asked).toEqual({
     method: "POST",
     url: "/v1/chat/completions",
@@ -80,7 +80,6 @@ it("asks in OpenAI's words", async () => {
       messages: [{ role: "user", content: "a secret question" }],
       torbiz: options.torbiz,
       temperature: 0,
-      max_tokens: 9,
       stream: true,
       stream_options: { include_usage: true },
     },
@@ -166,6 +165,43 @@ it("doesn't mind a slow server that goes on", async () => {
     }, 150);
   });
   expect((await streamChat({ ...options, stallMs: 1_000 })).text).toBe(WORDS.join(""));
+});
+
+it("doesn't take a question that waits in line for a silent server, but waits for a beginning only so long", async () => {
+  const options = await serving((_request, response) => {
+    stream(response);
+    const timer = setInterval(() => response.write(": waiting\n\n"), 50);
+    response.once("close", () => clearInterval(timer));
+    if (waits) return;
+    setTimeout(() => response.end(WHOLE), 1_500);
+  });
+  let waits = false;
+  const limits = { stallMs: 500, beginMs: 2_500 };
+  expect((await streamChat({ ...options, ...limits })).text).toBe(WORDS.join(""));
+  waits = true;
+  await expect(streamChat({ ...options, ...limits })).rejects.toMatchObject({
+    code: "ask-timeout",
+    message: "Nothing came for 2.5 seconds.",
+  });
+});
+
+it("has no limit for a whole answer that goes on", async () => {
+  const options = await serving((_request, response) => {
+    stream(response).write(piece("Half"));
+    setTimeout(() => response.end(WHOLE), 600);
+  });
+  await expect(streamChat({ ...options, beginMs: 300 })).resolves.toMatchObject({ finishReason: "stop" });
+});
+
+it.each([
+  ["at once", ""],
+  ["while the question waits", ": waiting\n\n"],
+])("tells that the server left before it answered: %s", async (_moment, sent) => {
+  const options = await serving((_request, response) => {
+    if (sent) stream(response).write(sent);
+    setTimeout(() => response.destroy(), 50);
+  });
+  await expect(streamChat(options)).rejects.toMatchObject({ code: "ask-server-failed" });
 });
 
 it("says that nobody is there", async () => {
