@@ -1,25 +1,19 @@
-import { execFile } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import type { EngineContext } from "../../src/lib/context";
-import { findDockerCli } from "../../src/lib/docker/cli";
-import { openTestEngine, torbiz, type Ended } from "./torbiz";
+import { type Ended, exec, openTestBed, openTestEngine, torbiz } from "./torbiz";
 
 /** What goes wrong at people's desks: each time one sentence, a next step, and nothing lost. */
 
-const exec = promisify(execFile);
 let context: EngineContext;
 let docker: string;
 let folder: string;
 const servers: Server[] = [];
 
 beforeAll(async () => {
-  context = await openTestEngine();
-  docker = await findDockerCli(context);
-  await torbiz(["stop"]);
+  ({ context, docker } = await openTestBed());
   expect((await torbiz(["build"])).code).toBe(0);
 });
 

@@ -1,20 +1,16 @@
-import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import type { ContainerInspectInfo } from "dockerode";
 import type { EngineContext } from "../../src/lib/context";
-import { findDockerCli } from "../../src/lib/docker/cli";
 import { LABELS } from "../../src/lib/names";
 import { readStatus } from "../../src/lib/sharing/status";
-import { ROOT, openTestEngine, start, torbiz, type Event } from "./torbiz";
+import { type Event, exec, openTestBed, ROOT, start, torbiz } from "./torbiz";
 
 /**
  * The whole chain with the real engine, the real Petals and the real model, through the real command, in the order in which
  * a person meets it.
  */
 
-const exec = promisify(execFile);
 const QUESTION = "What is the capital of France?";
 const ANSWER = "The capital of France is Paris.";
 /** A token that no hub knows; where it is found, it leaked. */
@@ -24,9 +20,7 @@ let context: EngineContext;
 let docker: string;
 
 beforeAll(async () => {
-  context = await openTestEngine();
-  docker = await findDockerCli(context);
-  await torbiz(["stop"]);
+  ({ context, docker } = await openTestBed());
 });
 
 afterAll(async () => {

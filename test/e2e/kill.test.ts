@@ -1,20 +1,14 @@
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
 import type { EngineContext } from "../../src/lib/context";
-import { findDockerCli } from "../../src/lib/docker/cli";
 import { LABELS } from "../../src/lib/names";
-import { openTestEngine, start, torbiz } from "./torbiz";
+import { exec, openTestBed, openTestEngine, start, torbiz } from "./torbiz";
 
 /** `kill -9` of the command at any moment leaves nothing broken: the next command adopts or cleans up, and says which. */
 
-const exec = promisify(execFile);
 let context: EngineContext;
 let docker: string;
 
 beforeAll(async () => {
-  context = await openTestEngine();
-  docker = await findDockerCli(context);
-  await torbiz(["stop"]);
+  ({ context, docker } = await openTestBed());
 });
 
 afterAll(async () => {

@@ -1,8 +1,10 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { resolve } from "node:path";
+import { promisify } from "node:util";
 import { openEngine, openSurroundings, type EngineContext } from "../../src/lib/context";
+import { findDockerCli } from "../../src/lib/docker/cli";
 
 /** The checkout's root: what a user has. */
 export const ROOT = resolve(import.meta.dirname, "../..");
@@ -88,9 +90,19 @@ export function torbiz(args: readonly string[], options?: RunOptions): Promise<E
   return start(args, options).ended;
 }
 
+/** Runs a program to its end. */
+export const exec = promisify(execFile);
+
 /** The engine as the tests see it beside the command: same instance, same home folder. */
 export function openTestEngine(env: NodeJS.ProcessEnv = {}): Promise<EngineContext> {
   const all = { ...process.env, ...env };
   if (all.TORBIZ_HOME) mkdirSync(all.TORBIZ_HOME, { recursive: true, mode: 0o700 });
   return openEngine(openSurroundings({ runtimeFiles: ROOT, env: all }));
+}
+
+/** The engine, and the docker command for what a person would do by hand; nothing is shared. */
+export async function openTestBed(): Promise<{ context: EngineContext; docker: string }> {
+  const context = await openTestEngine();
+  await torbiz(["stop"]);
+  return { context, docker: await findDockerCli(context) };
 }
