@@ -2,10 +2,10 @@ import { ask, type Answer } from "../lib/ask/ask";
 import { findPython } from "../lib/ask/python";
 import { openEngine, type EngineContext } from "../lib/context";
 import { TorbizError } from "../lib/errors";
-import { checkDocker } from "../lib/docker/preflight";
 import type { OnProgress, Progress } from "../lib/progress";
 import { ensureBaseImage } from "../lib/setup/base-image";
-import { canSetUp, setUpMachine } from "../lib/setup/machine";
+import { setUpMachine } from "../lib/setup/machine";
+import { planSetUp } from "../lib/setup/plan";
 import { ensurePythonVenv } from "../lib/setup/python-venv";
 import { share, type ShareResult } from "../lib/sharing/share";
 import { stopSharing, type StopResult } from "../lib/sharing/stop";
@@ -92,13 +92,17 @@ async function connect(
 ): Promise<EngineContext> {
   onProgress({ stage: "preflight", message: "Looking for Docker", progress: null });
   if (!setUp) return openEngine(surroundings);
-  const machine = { ...surroundings, onProgress, signal };
-  const preflight = await checkDocker(surroundings);
-  if (preflight.state !== "ready" && (await canSetUp(machine, preflight))) {
-    const question = `${preflight.error.title}. Install it (Debian's docker.io) and start it now?`;
-    if (process.stdin.isTTY && process.stderr.isTTY && !(await confirm(question, signal))) throw preflight.error;
+  const onChanged = (change: string) => output.done("setting-up", change);
+  const machine = { ...surroundings, onProgress, onChanged, signal };
+  const plan = await planSetUp(machine);
+  if (plan.length > 0) {
+    output.note(`To get this computer ready, Torbiz will ${plan.join("; ")}.`);
+    if (process.stdin.isTTY && process.stderr.isTTY && !(await confirm("Do that now?", signal))) {
+      throw new TorbizError("interrupted", "Nothing was installed or started.", {
+        hint: "Do it yourself, or run the same command again and say yes.",
+      });
+    }
     await setUpMachine(machine);
-    output.done("setting-up", "Docker Engine was installed and started");
   }
   // Asking comes last, but what it needs is brought now: nobody should wait for a build and fail after it.
   await ensurePythonVenv(machine, await findPython(surroundings));
