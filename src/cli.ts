@@ -74,7 +74,11 @@ function program(): Command {
   common(torbiz.command("quickstart"))
     .description("try everything on this computer: build, share, ask through the swarm, stop")
     .option("--prompt <text>", "the question to ask", "What is the capital of France?")
-    .option("--set-up", "on a Debian-like system as root, install and start Docker where it is missing", false)
+    .option(
+      "--set-up",
+      "on a Debian-like system as root, install what is missing: Docker, a base image, Python's venv",
+      false,
+    )
     .action((flags) => run(flags, (session) => runQuickstart(session, flags)));
 
   common(torbiz.command("share"))

@@ -37,7 +37,8 @@ export function jsonOutput(stdout: Stream = process.stdout): Output {
 
 /** Answers, logs and results on `stdout`, everything else on `stderr`, with a spinner where that is a terminal. */
 export function textOutput(stdout: Stream = process.stdout, stderr: NodeJS.WriteStream = process.stderr): Output {
-  const steps = stderr.isTTY ? spinningSteps(stderr) : plainSteps(stderr);
+  // A terminal that doesn't know its width says 0, by which ora divides.
+  const steps = stderr.isTTY && stderr.columns > 0 ? spinningSteps(stderr) : plainSteps(stderr);
   let answering = false;
   /** An answer has no newline of its own at its end: other lines must not be glued to it. */
   const endAnswer = () => {
