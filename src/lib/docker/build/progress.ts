@@ -185,8 +185,8 @@ export class BuildProgressParser {
         line,
       );
     if (file) this.detail = `${file[1]} ${file[2]}${file[3] ? ` (${file[3]})` : ""}`;
-    const packages = /^\s*Installing collected packages: (.*)$/.exec(line)?.[1];
-    if (packages) this.detail = `${packages.split(",").length} packages`;
+    const packages = /^\s*Installing collected packages: (.*)$/.exec(line)?.[1]?.split(",").length;
+    if (packages) this.detail = packages === 1 ? "1 package" : `${packages} packages`;
   }
 }
 
