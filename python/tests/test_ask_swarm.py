@@ -14,14 +14,16 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from hivemind.moe.client.remote_expert_worker import RemoteExpertWorker
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from tests import test_seeder
-from tests.ask_process import AskServer, gone, wait_for
+from tests.ask_process import LIMIT_SECONDS, AskServer, gone, wait_for
 from tests.test_ask_server import closed_port
 from tests.test_seeder import PREFIX, Seeder, online
-from torbiz.engines.base import AskError, Cancelled, Delta, Finished, Message, Sampling
+from torbiz.engines.base import AskError, Cancelled, Delta, Finished, Message, Sampling, Stuck
 from torbiz.engines.swarm import Swarm, SwarmClient, SwarmEngine, TokenChooser, ranges
+from torbiz.processes import run_bounded
 
 PROMPTS = [
     "What is the capital of France?",
@@ -166,6 +168,51 @@ def test_a_swarm_that_is_not_there_is_told_and_leaves_no_process(model: Path) ->
         SwarmClient().connect(Swarm(model / "petals", PREFIX, (peer,)))
     assert failure.value.code == "swarm-unreachable"
     wait_for(lambda: p2pd_processes() <= before)
+
+
+@pytest.fixture
+def hung_loop() -> Iterator[None]:
+    """The event loop that all engines of a process share, in a coroutine that doesn't let go."""
+    release = threading.Event()
+
+    async def hang() -> None:
+        release.wait()
+
+    hanging = RemoteExpertWorker.run_coroutine(hang(), return_future=True)
+    yield
+    release.set()
+    hanging.result(LIMIT_SECONDS)
+
+
+@pytest.mark.usefixtures("hung_loop")
+def test_a_hung_loop_is_noticed_at_once(swarm: Swarm) -> None:
+    with pytest.raises(Stuck):
+        SwarmClient().connect(swarm)
+
+
+def test_closing_tells_of_a_hung_loop(swarm: Swarm, request: pytest.FixtureRequest) -> None:
+    before = p2pd_processes()
+    client = SwarmClient()
+    client.connect(swarm)
+    assert p2pd_processes() > before
+    request.getfixturevalue("hung_loop")
+    with pytest.raises(Stuck):
+        client.discard()
+    wait_for(lambda: p2pd_processes() <= before)
+
+
+def test_closing_ends_though_an_update_of_the_route_hangs(swarm: Swarm) -> None:
+    before = p2pd_processes()
+    engine = SwarmEngine(swarm)
+    updates = engine._blocks._thread
+    updates.start()  # as the first step does
+    assert updates.ready.wait(LIMIT_SECONDS)
+    process = psutil.Process(engine._blocks.dht.pid)
+    process.suspend()
+    updates.trigger.set()
+    wait_for(lambda: not updates.trigger.is_set())
+    run_bounded(engine.close, LIMIT_SECONDS)
+    wait_for(lambda: gone(process) and p2pd_processes() <= before)
 
 
 def p2pd_processes() -> set[int]:

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -25,6 +25,11 @@ from torbiz.ask_jobs import Busy, Generations, Question
 from torbiz.engines.base import AskError, Delta, Finished, Message, Sampling
 
 MAX_BODY_BYTES = 4 << 20
+WAITING_SECONDS = 10.0
+"""A streamed answer that has not begun after this sends a comment, and one more each time it passes again."""
+
+Begun = tuple[Delta | Finished, AsyncIterator[Delta | Finished]]
+"""An answer's first piece, and the others."""
 
 STATUS_OF_CODE = {
     "prompt-empty": 400,
@@ -181,13 +186,22 @@ class AskApi:
             "model": chat.model,
         }
         async with AsyncExitStack() as stack:
-            pieces = await until_gone(request, stack.enter_async_context(self._generations.open(question)))
+            turn = await stack.enter_async_context(AsyncExitStack())
+
+            async def begin() -> Begun:
+                pieces = await turn.enter_async_context(self._generations.open(question))
+                return await anext(pieces), pieces
+
+            beginning = asyncio.ensure_future(begin())
+            stack.push_async_callback(cancel, beginning)
             if not chat.stream:
-                return JSONResponse(await until_gone(request, collect(head, pieces)))
-            # The first piece decides: a failure before it is a plain HTTP error.
-            first = await until_gone(request, anext(pieces))
+                return JSONResponse(await until_gone(request, collect(head, beginning)))
+            # What fails soon is a plain HTTP error.
+            await until_gone(request, asyncio.wait((beginning,), timeout=WAITING_SECONDS))
+            if beginning.done():
+                beginning.result()
             with_usage = chat.stream_options is not None and chat.stream_options.include_usage
-            return OwningStream(events(head, first, pieces, with_usage), stack.pop_all())
+            return OwningStream(events(head, beginning, with_usage), stack.pop_all())
         raise AssertionError("unreachable")
 
 
@@ -230,15 +244,28 @@ async def until_gone(request: Request, work: Any) -> Any:
         raise ClientDisconnect
     finally:
         for unfinished in (task, watch):
-            unfinished.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await unfinished
+            await cancel(unfinished)
 
 
-async def collect(head: dict[str, Any], pieces: AsyncIterator[Delta | Finished]) -> dict[str, Any]:
+async def cancel(task: asyncio.Future[Any]) -> None:
+    """Ends a task, and waits until it has ended. Nothing happens to one that is done."""
+    task.cancel()
+    with suppress(asyncio.CancelledError, Exception):
+        await task
+
+
+async def whole(beginning: Awaitable[Begun]) -> AsyncIterator[Delta | Finished]:
+    """All pieces of an answer that begins some time."""
+    first, rest = await beginning
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+async def collect(head: dict[str, Any], beginning: Awaitable[Begun]) -> dict[str, Any]:
     """The whole answer as one chat.completion."""
     text = ""
-    async for piece in pieces:
+    async for piece in whole(beginning):
         text += piece.text
         if isinstance(piece, Finished):
             message = {"role": "assistant", "content": text}
@@ -247,23 +274,20 @@ async def collect(head: dict[str, Any], pieces: AsyncIterator[Delta | Finished])
     raise AskError("ask-failed", "The engine ended without an answer.")
 
 
-async def events(
-    head: dict[str, Any], first: Delta | Finished, rest: AsyncIterator[Delta | Finished], with_usage: bool
-) -> AsyncIterator[bytes]:
-    """The answer as server-sent events. A failure on the way is an event of its own, the last one."""
+async def events(head: dict[str, Any], beginning: asyncio.Future[Begun], with_usage: bool) -> AsyncIterator[bytes]:
+    """The answer as server-sent events: comments until it begins. A failure is an event of its own, the last one."""
 
     def chunk(delta: dict[str, str], reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
         return event({**head, "object": "chat.completion.chunk", "choices": [choice]})
 
-    async def pieces() -> AsyncIterator[Delta | Finished]:
-        yield first
-        async for piece in rest:
-            yield piece
-
-    yield chunk({"role": "assistant", "content": ""})
+    while not beginning.done():
+        yield b": waiting\n\n"
+        await asyncio.wait((beginning,), timeout=WAITING_SECONDS)
     try:
-        async for piece in pieces():
+        await beginning
+        yield chunk({"role": "assistant", "content": ""})
+        async for piece in whole(beginning):
             if piece.text:
                 yield chunk({"content": piece.text})
             if isinstance(piece, Finished):

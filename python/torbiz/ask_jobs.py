@@ -7,12 +7,13 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from torbiz.engines.base import AskError, Cancelled, Delta, Finished, Message, Sampling
+from torbiz.engines.base import AskError, Cancelled, Delta, Finished, Message, Sampling, Stuck
+from torbiz.processes import run_bounded
 
 logger = logging.getLogger("torbiz.ask_jobs")
 
@@ -22,6 +23,8 @@ STALL_SECONDS = 110.0
 """Longest wait for the next token, whatever an engine does. A client waits longer, so that it learns the reason."""
 CANCEL_SECONDS = 2.0
 """How long a cancelled generation may take to notice. One that hangs in a peer's hands is given up with its engine."""
+DISCARD_SECONDS = 20.0
+"""How long giving up an engine may take."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,10 @@ class Backend(Protocol):
     def answer(self, question: Question, cancelled: threading.Event) -> Iterator[Delta | Finished]: ...
 
     def discard(self) -> None:
-        """Gives up what is loaded, even while ``answer`` hangs in it."""
+        """Gives up what is loaded, even while ``answer`` hangs in it.
+
+        :raises Stuck: when no later answer can be expected of this process
+        """
         ...
 
 
@@ -54,10 +60,14 @@ class Busy(AskError):
 
 
 class Generations:
-    """One generation at a time; others wait in line."""
+    """One generation at a time; others wait in line.
 
-    def __init__(self, backend: Backend) -> None:
+    :param on_stuck: called when the engine is stuck or can't be given up: it would hold every later question
+    """
+
+    def __init__(self, backend: Backend, on_stuck: Callable[[], None]) -> None:
         self._backend = backend
+        self._on_stuck = on_stuck
         self._turn = asyncio.Lock()
         self._present = 0
         self._idle_since = time.monotonic()
@@ -82,7 +92,7 @@ class Generations:
         self._present += 1
         try:
             async with self._turn:
-                running = _Running(self._backend, question)
+                running = _Running(self._backend, question, self._on_stuck)
                 try:
                     yield running.pieces()
                 finally:
@@ -96,9 +106,10 @@ class Generations:
 class _Running:
     """A generation in its thread."""
 
-    def __init__(self, backend: Backend, question: Question) -> None:
+    def __init__(self, backend: Backend, question: Question, on_stuck: Callable[[], None]) -> None:
         self._backend = backend
         self._question = question
+        self._on_stuck = on_stuck
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[Delta | Finished | AskError | None] = asyncio.Queue()
         self._cancelled = threading.Event()
@@ -115,6 +126,8 @@ class _Running:
         except AskError as error:
             logger.warning("[%s] %s", error.code, error)
             last = error
+            if isinstance(error, Stuck):
+                self._call(self._on_stuck)
         except Exception as error:
             # Only where it happened: the text of an unforeseen error could quote the question.
             frames = "".join(traceback.format_tb(error.__traceback__))
@@ -149,6 +162,10 @@ class _Running:
         self._cancelled.set()
         try:
             await asyncio.wait_for(self._ended.wait(), CANCEL_SECONDS)
+            return
         except TimeoutError:
             logger.warning("A cancelled generation hangs: its engine is given up")
-            await asyncio.to_thread(self._backend.discard)
+        try:
+            await asyncio.to_thread(run_bounded, self._backend.discard, DISCARD_SECONDS)
+        except (Stuck, TimeoutError):
+            self._on_stuck()

@@ -3,8 +3,9 @@
     python -m torbiz.ask_server --socket FILE --lock FILE --log FILE --build ID [--idle-seconds 300] [--detach]
 
 One server runs for each lock file; another that finds the lock taken exits with code 0, and its client uses the first.
-It leaves after some idle minutes, on SIGTERM or SIGINT, and on POST /torbiz/shutdown. With ``--detach`` the server goes
-on in a session of its own, and the command ends when the server answers (0) or could not start (1).
+It leaves after some idle minutes, on SIGTERM or SIGINT, on POST /torbiz/shutdown, and when its swarm client hangs. With
+``--detach`` the server goes on in a session of its own, and the command ends when the server answers (0) or could not
+start (1).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -30,7 +32,10 @@ from torbiz.ask_api import AskApi, Identity
 from torbiz.ask_jobs import Generations, Question
 from torbiz.engines.base import Delta, Finished
 from torbiz.logs import configure_logging
-from torbiz.processes import ForkGuard, descendants, kill
+from torbiz.processes import ForkGuard, descendants, kill, run_bounded
+
+if TYPE_CHECKING:
+    from torbiz.engines.swarm import SwarmClient
 
 logger = logging.getLogger("torbiz.ask_server")
 
@@ -70,23 +75,24 @@ class SwarmBackend:
     """Answers through the swarm that a question names. Petals is loaded with the first: its import takes seconds."""
 
     def __init__(self) -> None:
-        self._client: object | None = None
+        self._client: SwarmClient | None = None
 
     def answer(self, question: Question, cancelled: threading.Event) -> Iterator[Delta | Finished]:
         from torbiz.engines.swarm import Swarm, SwarmClient
 
         # The imports bring handlers and levels of their own.
         configure_logging()
-        if not isinstance(self._client, SwarmClient):
-            self._client = SwarmClient()
+        client = self._client = self._client or SwarmClient()
         swarm = Swarm(Path(question.model_path), question.dht_prefix, question.initial_peers)
-        yield from self._client.generate(swarm, question.messages, question.sampling, cancelled.is_set)
+        try:
+            yield from client.generate(swarm, question.messages, question.sampling, cancelled.is_set)
+        finally:
+            if self._client is not client:
+                client.discard()  # it was given up, perhaps before its engine was there
 
     def discard(self) -> None:
-        from torbiz.engines.swarm import SwarmClient
-
         client, self._client = self._client, None
-        if isinstance(client, SwarmClient):
+        if client is not None:
             client.discard()
 
 
@@ -139,12 +145,16 @@ async def serve(options: Options, listener: socket.socket, ready: int | None) ->
     :param ready: a descriptor to write one byte to when the server answers
     """
     backend = SwarmBackend()
-    generations = Generations(backend)
     server: uvicorn.Server
 
     def stop() -> None:
         server.should_exit = True
 
+    def leave_stuck() -> None:
+        logger.error("Leaving: the swarm's client hangs")
+        stop()
+
+    generations = Generations(backend, leave_stuck)
     api = AskApi(generations, Identity(options.build), stop)
     config = uvicorn.Config(
         api.app(),
@@ -177,8 +187,8 @@ async def serve(options: Options, listener: socket.socket, ready: int | None) ->
             task.cancel()
         # From here on a client must not find us any more: it starts the next server, which waits for our lock.
         options.socket.unlink(missing_ok=True)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.to_thread(backend.discard), END_SECONDS)
+        with suppress(Exception):
+            await asyncio.to_thread(run_bounded, backend.discard, END_SECONDS)
 
 
 def tell(ready: int | None) -> None:

@@ -58,5 +58,12 @@ class AskError(Exception):
         self.code = code
 
 
+class Stuck(AskError):
+    """The engine is in a state that it can't leave in this process."""
+
+    def __init__(self) -> None:
+        super().__init__("ask-failed", "The swarm's client hangs. It ends now, and the next question starts a new one.")
+
+
 class Cancelled(Exception):
     """The one who asked has gone."""

@@ -27,7 +27,7 @@ from petals.constants import PUBLIC_INITIAL_PEERS
 from transformers import AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from torbiz.engines.base import AskError, Cancelled, Delta, Finished, Message, Sampling
+from torbiz.engines.base import AskError, Cancelled, Delta, Finished, Message, Sampling, Stuck
 from torbiz.engines.text import StopFilter, TokenDecoder
 from torbiz.processes import descendants, kill, run_bounded
 
@@ -51,6 +51,7 @@ MAX_ATTEMPTS = 2
 CONNECT_TIMEOUT = 15
 ROUTE_TIMEOUT = 10.0
 CLOSE_TIMEOUT = 3.0
+LOOP_TIMEOUT = 5.0
 DEFAULT_MAX_TOKENS = 1024
 """For a request that names none: peers reserve memory for the whole length beforehand, so it can't be all there is."""
 
@@ -214,12 +215,14 @@ class SwarmEngine:
 
     def close(self) -> None:
         """Leaves the swarm and ends the processes. A step that still runs in another thread fails."""
-        self._blocks.shutdown()
+        with suppress(Exception):
+            run_bounded(self._blocks.shutdown, CLOSE_TIMEOUT)
         processes = descendants(self._blocks.dht.pid)
         with suppress(Exception):
             run_bounded(lambda: RemoteExpertWorker.run_coroutine(self._blocks.state.p2p.shutdown()), CLOSE_TIMEOUT)
         with suppress(Exception):
             run_bounded(self._blocks.dht.shutdown, 2 * CLOSE_TIMEOUT)
+            self._blocks.dht.kill()
         kill(processes)
         logger.info("Closed the client of %s", self.swarm.dht_prefix)
 
@@ -279,8 +282,10 @@ class SwarmClient:
         """An engine for ``swarm`` whose blocks are all served.
 
         :raises AskError: as ``SwarmEngine`` and ``check_route``
+        :raises Stuck: when the event loop that all engines of this process share doesn't answer
         """
         engine = self.engine
+        check_loop()
         if engine is not None and engine.swarm == swarm:
             # A client doesn't look again for a peer that was away: only a new one finds it.
             with suppress(AskError):
@@ -295,10 +300,22 @@ class SwarmClient:
         return engine
 
     def discard(self) -> None:
-        """Closes what is kept."""
+        """Closes what is kept.
+
+        :raises Stuck: as ``connect``
+        """
         engine, self.engine = self.engine, None
         if engine is not None:
             engine.close()
+        check_loop()
+
+
+def check_loop() -> None:
+    """:raises Stuck: when hivemind's event loop hangs"""
+    try:
+        run_bounded(lambda: RemoteExpertWorker.run_coroutine(asyncio.sleep(0)), LOOP_TIMEOUT)
+    except TimeoutError:
+        raise Stuck from None
 
 
 def check_address(peer: str) -> None:
