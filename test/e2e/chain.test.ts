@@ -223,6 +223,11 @@ test("shares again at once: the same peer, and a bare `docker stop` is as gracef
   const { last } = await torbiz(["share", "--blocks", "12"]);
   expect(last).toMatchObject({ ok: true, state: "online", peerId, blocks: { total: 12 } });
 
+  // What the volume keeps is used: the speed isn't measured again.
+  const log = (await torbiz(["logs", "-n", "500"])).events.map(({ text }) => String(text)).join("\n");
+  expect(log).toContain("Loading throughput info");
+  expect(log).not.toContain("Measuring network and compute throughput");
+
   const missing = await torbiz(["ask", QUESTION]);
   expect(missing.last).toMatchObject({ ok: false, code: "missing-blocks" });
 
