@@ -91,7 +91,11 @@ async function connect(
   onProgress: OnProgress,
 ): Promise<EngineContext> {
   onProgress({ stage: "preflight", message: "Looking for Docker", progress: null });
-  if (!setUp) return openEngine(surroundings);
+  if (!setUp) {
+    const context = await openEngine(surroundings);
+    await findPython(surroundings); // as below
+    return context;
+  }
   const onChanged = (change: string) => output.done("setting-up", change);
   const machine = { ...surroundings, onProgress, onChanged, signal };
   const plan = await planSetUp(machine);
@@ -104,7 +108,7 @@ async function connect(
     }
     await setUpMachine(machine);
   }
-  // Asking comes last, but what it needs is brought now: nobody should wait for a build and fail after it.
+  // Asking comes last, but what it needs is looked for now: nobody should wait for a build and fail after it.
   await ensurePythonVenv(machine, await findPython(surroundings));
   const context = await openEngine(surroundings);
   if (!(await context.engine.image(surroundings.names.image))) {
