@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { ContainerInspectInfo } from "dockerode";
 import type { EngineContext } from "../../src/lib/context";
 import { LABELS } from "../../src/lib/names";
+import { lastSwarm } from "../../src/lib/sharing/last-swarm";
 import { readStatus } from "../../src/lib/sharing/status";
 import { type Event, exec, openTestBed, ROOT, start, torbiz } from "./torbiz";
 
@@ -263,6 +264,14 @@ test("Ctrl-C while it starts stops what was started and exits with 130", async (
   expect(code).toBe(130);
   expect(last).toMatchObject({ event: "error", ok: false, code: "interrupted" });
   expect(await context.engine.inspect(context.names.container)).toBeUndefined();
+});
+
+test("an adopted share is remembered by its own swarm, not by the default one", async () => {
+  const nobody = "/ip4/127.0.0.1/tcp/9/p2p/QmfC7rrLzQFLoDbAwXNPJurRAA1PgTKzkwv38Xx3S7ScR2";
+  await torbiz(["share", "--swarm", nobody, "--no-wait"]);
+  expect((await torbiz(["share", "--no-wait"])).last).toMatchObject({ ok: true, adopted: true, swarm: nobody });
+  expect(lastSwarm(context)).toMatchObject({ swarm: nobody });
+  await torbiz(["stop"]);
 });
 
 test("two commands that share at once end with one container; two that stop at once both end well", async () => {

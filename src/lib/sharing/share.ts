@@ -64,7 +64,7 @@ export async function share(context: EngineContext, options: ShareOptions = {}):
   checkNumbers(options);
 
   const running = await inTurn(context, options, () => adoptOrStart(context, options, { model, swarm }));
-  rememberSwarm(context, { model: model.id, swarm: swarmText(swarm) });
+  rememberSwarm(context, { model: model.id, swarm: running.swarm });
   try {
     const status =
       options.wait === false
@@ -89,6 +89,8 @@ export async function share(context: EngineContext, options: ShareOptions = {}):
 /** A container that runs, and who started it. */
 interface RunningContainer {
   containerId: string;
+  /** The swarm it is in, as its label tells: an adopted one may be in another than the default. */
+  swarm: string;
   adopted: boolean;
   startedBy: StartedBy;
 }
@@ -146,7 +148,7 @@ async function adoptOrStart(
     await engine.remove(containerId, { force: true });
     throw error;
   }
-  return { containerId, adopted: false, startedBy: plan.startedBy };
+  return { containerId, swarm: swarmText(swarm), adopted: false, startedBy: plan.startedBy };
 }
 
 function checkNumbers({ blocks, port }: ShareOptions): void {
@@ -187,7 +189,7 @@ async function adoptOrCleanUp(
   }
   options.onNote?.("A share that was started earlier is running: it is used as it is.");
   const startedBy = container.Config.Labels[LABELS.startedBy] === "quickstart" ? "quickstart" : "share";
-  return { containerId: container.Id, adopted: true, startedBy };
+  return { containerId: container.Id, swarm: status.swarm ?? swarmText(wanted.swarm), adopted: true, startedBy };
 }
 
 /** In what a running share differs from what is wanted, as the end of a sentence; undefined when it will do. */
