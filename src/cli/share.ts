@@ -30,7 +30,7 @@ export async function runShare({ output, surroundings, signal }: Session, flags:
 }
 
 /** A running share in a few lines for people. */
-export function describeShare(status: SharingStatus): string {
+function describeShare(status: SharingStatus): string {
   if (status.state !== "online") {
     return `Sharing ${status.model} is starting. See \`torbiz status\` and \`torbiz logs -f\`.`;
   }

@@ -5,7 +5,7 @@ import { delimiter, join } from "node:path";
  * Folders where the docker CLI, its credential helpers and Python are found on people's machines. A launcher's PATH has
  * only `/usr/bin:/bin:/usr/sbin:/sbin`, and misses all of them.
  */
-export function toolFolders(home: string = homedir()): string[] {
+function toolFolders(home: string = homedir()): string[] {
   return [
     join(home, ".docker", "bin"),
     "/usr/local/bin",

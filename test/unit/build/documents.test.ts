@@ -39,6 +39,8 @@ describe("the guide", () => {
 
 describe("the image's files", () => {
   it("say the same version as the code", () => {
+    expect(JSON.parse(read("../package.json"))).toMatchObject({ version: VERSION });
+    expect(read("../python/torbiz/__init__.py")).toContain(`__version__ = "${VERSION}"`);
     expect(read("Dockerfile.macos")).toContain(`${LABELS.version}="${VERSION}"`);
     expect(read("Dockerfile.macos")).toContain(`org.opencontainers.image.version="${VERSION}"`);
     expect(read("docker-compose.macos.yml")).toContain(`${LABELS.version}: "${VERSION}"`);

@@ -14,7 +14,7 @@ export interface PlannedStep {
 export type StepSeconds = Readonly<Record<string, number>>;
 
 /** Steps without an instruction of their own: what BuildKit does at the end, and what the script does after it. */
-export const SAVE_STEP = "exporting to image";
+const SAVE_STEP = "exporting to image";
 export const CHECK_STEP = "check";
 
 /** The instructions that take long, by a word that only they have. All others take a moment. */
