@@ -6,17 +6,34 @@ interface Look {
   icon: Image.ImageLike;
 }
 
-const look = (word: string, source: Icon, tintColor: Color): Look => ({ word, icon: { source, tintColor } });
+/** What a color means. Never without a word beside it. */
+export const PALETTE = {
+  good: Color.Green,
+  busy: Color.Yellow,
+  warning: Color.Orange,
+  bad: Color.Red,
+  quiet: Color.SecondaryText,
+} as const;
 
-/** The word and the icon for each state of sharing. The only place where states meet colors. */
+/** An icon in the color of what it means. */
+export function tinted(source: Icon, meaning: keyof typeof PALETTE): Image {
+  return { source, tintColor: PALETTE[meaning] };
+}
+
+const look = (word: string, source: Icon, meaning: keyof typeof PALETTE): Look => ({
+  word,
+  icon: tinted(source, meaning),
+});
+
+/** The word and the icon for each state of sharing. */
 export const STATUS_LOOK: Record<SharingStatus["state"], Look> = {
-  absent: look("Not Sharing", Icon.Circle, Color.SecondaryText),
-  building: look("Building Image", Icon.Hammer, Color.Yellow),
-  starting: look("Starting", Icon.CircleProgress50, Color.Yellow),
-  online: look("Sharing", Icon.CircleFilled, Color.Green),
-  finishing: look("Finishing", Icon.CircleProgress75, Color.Yellow),
-  stopping: look("Stopping", Icon.CircleProgress25, Color.Yellow),
-  exited: look("Ended", Icon.XMarkCircle, Color.Red),
-  foreign: look("Name Taken", Icon.Warning, Color.Orange),
-  unknown: look("Unknown", Icon.QuestionMarkCircle, Color.SecondaryText),
+  absent: look("Not Sharing", Icon.Circle, "quiet"),
+  building: look("Building Image", Icon.Hammer, "busy"),
+  starting: look("Starting", Icon.CircleProgress50, "busy"),
+  online: look("Sharing", Icon.CircleFilled, "good"),
+  finishing: look("Finishing", Icon.CircleProgress75, "busy"),
+  stopping: look("Stopping", Icon.CircleProgress25, "busy"),
+  exited: look("Ended", Icon.XMarkCircle, "bad"),
+  foreign: look("Name Taken", Icon.Warning, "warning"),
+  unknown: look("Unknown", Icon.QuestionMarkCircle, "quiet"),
 };
