@@ -1,3 +1,9 @@
+/** A program and its arguments, for no shell. */
+export interface ProgramStart {
+  file: string;
+  args: readonly string[];
+}
+
 /** What a person can do about a failure, besides reading the hint: views make an action of it. */
 export interface ErrorAction {
   title: string;
@@ -5,6 +11,8 @@ export interface ErrorAction {
   url?: string;
   /** A command to run in a terminal. */
   command?: string;
+  /** The same as a program that we can start ourselves; absent where it needs a terminal, such as for sudo's question. */
+  start?: ProgramStart;
 }
 
 interface CatalogueEntry {
