@@ -20,6 +20,8 @@ export const LABELS = {
   version: "com.torbiz.version",
   /** Hash of the image's inputs: on the image, and on the container the hash it was made from. */
   inputs: "com.torbiz.inputs",
+  /** On the image: the version of what its programs and we agree on. */
+  contract: "com.torbiz.contract",
   /** On the image: the base image it was built on. */
   base: "com.torbiz.base",
   instance: "com.torbiz.instance",

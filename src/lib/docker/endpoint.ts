@@ -59,6 +59,16 @@ export async function resolveEndpoints(surroundings: DockerSurroundings): Promis
   return sockets.map((socketPath) => ({ ...local(socketPath), source: "socket" }));
 }
 
+/** Where engines usually listen on this platform and where the Docker contexts point; nothing need be there. */
+export async function knownEndpoints(surroundings: DockerSurroundings): Promise<Endpoint[]> {
+  const sockets = await knownSockets(surroundings);
+  const names = await contextNames(join(configFolder(surroundings), "contexts"));
+  const contexts = await Promise.all(names.map((name) => contextEndpoint(name, surroundings).catch(() => undefined)));
+  // One with certificates can only be chosen as a context: an address alone would not bring them.
+  const plain = contexts.filter((found) => found !== undefined).filter(({ tcp }) => tcp?.protocol !== "https");
+  return [...sockets.map((socketPath): Endpoint => ({ ...local(socketPath), source: "socket" })), ...plain];
+}
+
 /** The endpoint for people: its address, and who chose it. */
 export function describeEndpoint(endpoint: Endpoint): string {
   switch (endpoint.source) {

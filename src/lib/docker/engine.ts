@@ -9,7 +9,9 @@ import { demultiplex, type LogLine } from "./demux";
 import { interrupted, toDockerError } from "./docker-error";
 import { describeEndpoint, type Endpoint } from "./endpoint";
 import { getJson, inspectContainer } from "./http";
+import { EVENTS, readEvents, type ContainerEvent } from "./events";
 import { withLimits } from "./limits";
+import { toStats, type ContainerStats } from "./stats";
 
 export interface ImageFacts {
   /** "sha256:..." */
@@ -24,6 +26,13 @@ export interface LogOptions {
   /** Only this many of the last lines; all when absent. */
   tail?: number;
   /** Only lines stamped at or after this `LogLine.time`: the line it comes from is repeated. */
+  since?: string;
+  /** Ends the iteration quietly. */
+  signal?: AbortSignal;
+}
+
+export interface EventOptions {
+  /** Also what happened since then, ISO 8601. */
   since?: string;
   /** Ends the iteration quietly. */
   signal?: AbortSignal;
@@ -251,6 +260,51 @@ export class Engine {
       if (statusOf(error) !== 404) throw error;
       // The container was removed and its log with it.
       yield* unfinished;
+    }
+  }
+
+  /**
+   * What a container uses, measured by the engine over a second or two; undefined when it doesn't run or is gone.
+   * The engine takes both samples of the one call: nothing is kept here between two of them.
+   */
+  async stats(id: string): Promise<ContainerStats | undefined> {
+    const path = `/containers/${encodeURIComponent(id)}/stats?stream=false`;
+    const answer = await this.unlessStatus([404, 409], () => this.ask(path));
+    return answer === undefined ? undefined : toStats(answer);
+  }
+
+  /**
+   * What happens to a container, from `since` on (the engine keeps its last few hundred events) and then as it happens.
+   * Ends by `signal`, quietly, or by leaving the loop; not with the container, which may be started again.
+   *
+   * @param id the container's id or name
+   * @param since a time by the engine's clock; only what happens from now on when absent
+   * @throws TorbizError docker-not-answering when the connection is cut: go on with the last event's time as `since`
+   */
+  async *events(id: string, { since, signal }: EventOptions = {}): AsyncGenerator<ContainerEvent> {
+    if (signal?.aborted) return;
+    const end = new AbortController();
+    const onAbort = () => end.abort();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const filters = { type: ["container" as const], container: [id], event: [...EVENTS] };
+    const options: Dockerode.GetEventsOptions = {
+      filters,
+      ...(since && { since: Number(toSince(since)) }),
+      abortSignal: end.signal,
+    };
+    try {
+      const stream = await withLimits(this.endpoint, { timeoutMs: this.limits.slow, signal }, () =>
+        this.docker.getEvents(options),
+      );
+      yield* readEvents(stream);
+      if (signal?.aborted) return;
+      throw new TorbizError("docker-not-answering", `Docker at ${describeEndpoint(this.endpoint)} closed its events.`);
+    } catch (error) {
+      if (signal?.aborted) return;
+      throw toDockerError(error, this.endpoint);
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+      end.abort();
     }
   }
 

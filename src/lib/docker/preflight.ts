@@ -130,7 +130,8 @@ export async function requireDocker(
   return { endpoint: docker.endpoint, engine: docker.engine };
 }
 
-async function probe(endpoint: Endpoint, signal: AbortSignal): Promise<Probe> {
+/** Whether an engine that we can work with answers at an endpoint, in at most 2 s. Never throws. */
+export async function probe(endpoint: Endpoint, signal?: AbortSignal): Promise<Probe> {
   const timeoutMs = endpoint.source === "socket" ? PING_CANDIDATE_MS : PING_CHOSEN_MS;
   try {
     const { apiVersion, osType } = await ping(endpoint, { timeoutMs, signal });
@@ -259,7 +260,7 @@ function elsewhere({ source, socketPath }: Endpoint): string {
 }
 
 /** ENOENT: not even the socket file is there. */
-function isAbsent({ cause }: TorbizError): boolean {
+export function isAbsent({ cause }: TorbizError): boolean {
   return (cause as NodeJS.ErrnoException | undefined)?.code === "ENOENT";
 }
 

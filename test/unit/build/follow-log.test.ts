@@ -12,8 +12,7 @@ beforeEach(() => rmSync(log, { force: true }));
 function follow(isRunning: () => boolean, limits?: SilenceLimits) {
   const lines: BuildLine[] = [];
   const end = (async () => {
-    for await (const line of followBuildLog({ log, pid: 7, isRunning, onLook: () => undefined, limits }))
-      lines.push(line);
+    for await (const news of followBuildLog({ log, pid: 7, isRunning, limits })) lines.push(...news);
   })();
   return { lines, end };
 }

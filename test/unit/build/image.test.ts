@@ -113,12 +113,10 @@ describe("the check", () => {
 describe("a build that another command started", () => {
   it("goes on when the one who waits for it is interrupted", async () => {
     const { end } = await begin();
-    const pid = (await findBuild(options.paths, options.names))?.pid;
     const waiting = ensureImage({ ...options, signal: AbortSignal.timeout(500) });
     await expect(waiting).rejects.toMatchObject({
       code: "interrupted",
       message: expect.stringContaining("goes on"),
-      hint: expect.stringContaining(`kill ${pid}`),
     });
     release();
     expect(await end).toMatchObject({ built: true });

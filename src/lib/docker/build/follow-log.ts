@@ -2,6 +2,7 @@ import { open, type FileHandle } from "node:fs/promises";
 import { StringDecoder } from "node:string_decoder";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TorbizError } from "../../errors";
+import { LAST_LINE } from "./build-end";
 import { SILENT_MS } from "./lock";
 
 /** A line of a build's log. */
@@ -17,8 +18,6 @@ export interface FollowOptions {
   pid: number;
   /** Whether that build still runs; what it wrote before its end is still read. */
   isRunning: () => boolean;
-  /** Called after each look at the file, about five times a second. */
-  onLook: () => void;
   /** Ends it quietly. */
   signal?: AbortSignal;
   limits?: SilenceLimits;
@@ -32,23 +31,24 @@ export interface SilenceLimits {
   later: number;
 }
 
+/** Unless told otherwise. */
+export const PATIENCE: SilenceLimits = { first: 60_000, later: SILENT_MS };
+
 const LOOK_MS = 200;
 const CHUNK_BYTES = 65_536;
-/** The script's last line says how it ended. */
-const LAST_LINE = /^torbiz: (?:done|failed|cancelled)\b/;
 
 /**
- * The lines of a build's log as they are written, until the last one or until the build is gone.
+ * The lines of a build's log as they are written, until the last one or until the build is gone. Looks about five times
+ * a second and gives the new lines of each look: none is news too, as time passes.
  * @throws TorbizError docker-not-answering when the build says nothing for too long
  */
 export async function* followBuildLog({
   log,
   pid,
   isRunning,
-  onLook,
   signal,
-  limits = { first: 60_000, later: SILENT_MS },
-}: FollowOptions): AsyncGenerator<BuildLine> {
+  limits = PATIENCE,
+}: FollowOptions): AsyncGenerator<BuildLine[]> {
   const decoder = new StringDecoder("utf8");
   let handle: FileHandle | undefined;
   let position = 0;
@@ -63,13 +63,11 @@ export async function* followBuildLog({
       handle ??= await openLogOf(pid, log);
       const chunk = handle ? await readFrom(handle, position) : Buffer.alloc(0);
       position += chunk.length;
-      const lines = (rest + decoder.write(chunk)).split("\n");
-      rest = lines.pop() ?? "";
-      for (const text of lines) {
-        yield { text, live };
-        if (LAST_LINE.test(text)) return;
-      }
-      onLook();
+      const texts = (rest + decoder.write(chunk)).split("\n");
+      rest = texts.pop() ?? "";
+      const last = texts.findIndex((text) => LAST_LINE.test(text));
+      yield (last < 0 ? texts : texts.slice(0, last + 1)).map((text) => ({ text, live }));
+      if (last >= 0) return;
       if (chunk.length === CHUNK_BYTES) continue;
       if (!running) return;
       silentMs = chunk.length > 0 ? 0 : silentMs + LOOK_MS;

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Paths } from "../../paths";
 import type { StepSeconds } from "./plan";
@@ -9,9 +9,9 @@ function historyFile(paths: Paths): string {
 }
 
 /** What the steps took on this computer; nothing where the file is missing or broken: it only makes estimates better. */
-export async function readHistory(paths: Paths): Promise<StepSeconds> {
+export function readHistory(paths: Paths): StepSeconds {
   try {
-    const value: unknown = JSON.parse(await readFile(historyFile(paths), "utf8"));
+    const value: unknown = JSON.parse(readFileSync(historyFile(paths), "utf8"));
     const entries = Object.entries(typeof value === "object" && value !== null ? value : {});
     return Object.fromEntries(entries.filter((entry): entry is [string, number] => Number.isFinite(entry[1])));
   } catch {
@@ -20,10 +20,10 @@ export async function readHistory(paths: Paths): Promise<StepSeconds> {
 }
 
 /** Keeps what steps took this time, beside what is known of the others. */
-export async function addToHistory(paths: Paths, seconds: StepSeconds): Promise<void> {
+export function addToHistory(paths: Paths, seconds: StepSeconds): void {
   const file = historyFile(paths);
-  const history = { ...(await readHistory(paths)), ...seconds };
+  const history = { ...readHistory(paths), ...seconds };
   const draft = `${file}.${randomUUID()}`;
-  await writeFile(draft, JSON.stringify(history), { mode: 0o600 });
-  await rename(draft, file);
+  writeFileSync(draft, JSON.stringify(history), { mode: 0o600 });
+  renameSync(draft, file);
 }

@@ -23,6 +23,11 @@ export interface BuildProgressOptions {
   history?: StepSeconds;
   /** Monotonic, in milliseconds. */
   now?: () => number;
+  /**
+   * For how long the build had run when the parser was made, in milliseconds: how far the step is whose beginning
+   * nobody saw is then estimated.
+   */
+  ranForMs?: number;
 }
 
 /** A planned step and how it went. */
@@ -32,6 +37,8 @@ interface Step extends PlannedStep {
   since?: number;
   /** Seconds it took, where it really ran and both ends were seen. */
   took?: number;
+  /** The builder had it already. */
+  cached?: boolean;
 }
 
 /** A running step never counts as more than this, as its end was not seen. */
@@ -52,6 +59,8 @@ export class BuildProgressParser {
   private readonly plan: Step[];
   private readonly now: () => number;
   private readonly hasHistory: boolean;
+  /** When the build began, by the parser's clock; undefined where nobody said. */
+  private readonly begun?: number;
   /** BuildKit's number of a step -> the step. */
   private readonly vertices = new Map<string, Step>();
   private current: Step;
@@ -59,10 +68,11 @@ export class BuildProgressParser {
   private percent = 0;
 
   /** @throws Error when the Dockerfile is empty */
-  constructor({ dockerfile, history = {}, now = () => performance.now() }: BuildProgressOptions) {
+  constructor({ dockerfile, history = {}, now = () => performance.now(), ranForMs }: BuildProgressOptions) {
     this.plan = planBuild(dockerfile, history).map((step) => ({ ...step, state: "waiting" }));
     this.hasHistory = Object.keys(history).length > 0;
     this.now = now;
+    this.begun = ranForMs === undefined ? undefined : now() - ranForMs;
     const first = this.plan[0];
     if (!first) throw new Error("The Dockerfile is empty.");
     this.current = first;
@@ -72,7 +82,7 @@ export class BuildProgressParser {
   read(line: string, live = true): void {
     const classic = /^Step (\d+)\/\d+ : /.exec(line);
     if (classic) return this.goTo(this.plan[Number(classic[1]) - 1], live);
-    if (line === " ---> Using cache") return end(this.current);
+    if (line === " ---> Using cache") return endCached(this.current);
     const buildKit = /^#(\d+) (.*)$/.exec(line);
     if (buildKit) return this.readVertex(buildKit[1] ?? "", buildKit[2] ?? "", live);
     if (line === "torbiz: step check") {
@@ -132,7 +142,7 @@ export class BuildProgressParser {
     }
     const done = /^DONE (\d+\.\d+)s$/.exec(text);
     if (done) return end(step, Number(done[1]));
-    if (text === "CACHED") return end(step);
+    if (text === "CACHED") return endCached(step);
     const output = /^\d+\.\d+ (.*)$/.exec(text)?.[1];
     if (output === undefined) return;
     this.current = step;
@@ -158,7 +168,15 @@ export class BuildProgressParser {
   /** How much of a step is done, 0..1. */
   private share(step: Step): number {
     if (step.state !== "running") return step.state === "done" ? 1 : 0;
-    return Math.min((this.elapsed(step) ?? 0) / (step.seconds * this.pace()), ALMOST);
+    return Math.min((this.elapsed(step) ?? this.sinceOthers()) / (step.seconds * this.pace()), ALMOST);
+  }
+
+  /** Seconds of the build that its finished steps don't account for: the running one has them. */
+  private sinceOthers(): number {
+    if (this.begun === undefined) return 0;
+    const ran = this.plan.filter(({ state, cached }) => state === "done" && !cached);
+    const others = sum(ran.map(({ took, seconds }) => took ?? seconds * this.pace()));
+    return Math.max(0, (this.now() - this.begun) / 1000 - others);
   }
 
   private measured(): Array<Step & { took: number }> {
@@ -194,6 +212,11 @@ export class BuildProgressParser {
 function end(step: Step, took?: number): void {
   step.state = "done";
   step.took ??= took;
+}
+
+function endCached(step: Step): void {
+  step.cached = true;
+  end(step);
 }
 
 function sum(numbers: readonly number[]): number {

@@ -3,7 +3,10 @@ import { delimiter, dirname, join } from "node:path";
 import { execa } from "execa";
 import { TorbizError } from "../../errors";
 import { searchPath } from "../../exec";
+import type { Names } from "../../names";
+import type { Paths } from "../../paths";
 import type { Endpoint } from "../endpoint";
+import { buildFiles } from "./lock";
 
 /** What the build script needs to know of its surroundings. */
 export interface ScriptSurroundings {
@@ -34,9 +37,20 @@ export function scriptEnv({ env, endpoint }: ScriptSurroundings, cliPath?: strin
     ...Object.fromEntries(passedOn),
     HOME: home,
     PATH: cliPath ? [dirname(cliPath), path].join(delimiter) : path,
-    // A context may hold certificates that an address alone doesn't.
-    ...(endpoint.context ? { DOCKER_CONTEXT: endpoint.context } : { DOCKER_HOST: endpoint.url }),
+    ...engineVariable(endpoint),
   };
+}
+
+/** What tells the docker command which engine is meant. */
+export function engineVariable(endpoint: Endpoint): Record<string, string> {
+  // A context may hold certificates that an address alone doesn't.
+  return endpoint.context ? { DOCKER_CONTEXT: endpoint.context } : { DOCKER_HOST: endpoint.url };
+}
+
+/** The script's arguments for the image of these names. */
+export function scriptArgs({ paths, names, force }: { paths: Paths; names: Names; force?: boolean }): string[] {
+  const { lock, log } = buildFiles(paths, names);
+  return ["--tag", names.image, "--log", log, "--lock", lock, ...(force ? ["--no-cache"] : [])];
 }
 
 /** The hash of what the image is made from; the script alone knows what that is. */
@@ -54,7 +68,10 @@ export async function inputsHash(surroundings: ScriptSurroundings): Promise<stri
 
 /** The script refused to start: what it said on stderr, as a sentence. */
 export function scriptFailure(said: string): TorbizError {
-  const words = said.replace(/^build-docker-macos\.sh: /, "").trim();
+  const words = said
+    .replace(/^build-docker-macos\.sh: /, "")
+    .replace(/ See --help\.\n/, "")
+    .trim();
   return new TorbizError("build-failed", `The build couldn't start: ${words || "the script said nothing."}`, {
     hint: "Fix that and try again.",
   });
