@@ -16,7 +16,14 @@ import { VERSION } from "./lib/version";
 
 const EXIT = { ok: 0, error: 1, usage: 2, interrupted: 130 } as const;
 /** Failures of what was typed, wherever it was found out. */
-const USAGE_CODES: readonly ErrorCode[] = ["usage", "port-invalid", "blocks-invalid", "swarm-invalid", "prompt-empty"];
+const USAGE_CODES: readonly ErrorCode[] = [
+  "usage",
+  "port-invalid",
+  "blocks-invalid",
+  "limit-invalid",
+  "swarm-invalid",
+  "prompt-empty",
+];
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
 interface CommonFlags {
@@ -87,6 +94,9 @@ function program(): Command {
     .addOption(swarmOption("the swarm to share in"))
     .option("--blocks <n>", "number of blocks to serve (default: as many as fit)", wholeNumber)
     .option("--port <port>", "TCP port for peers (default: 31330)", wholeNumber)
+    .option("--cpus <amount>", "processors it may use: 2 or 50% (default: 75%)")
+    .option("--memory <amount>", "memory it may use: 6g or 50% (default: 75%)")
+    .option("--disk <amount>", "disk for blocks that are fetched and kept: 20g (default: no limit)")
     .option("--no-wait", "return as soon as the container runs")
     .action((flags) => run(flags, (session) => runShare(session, flags)));
 

@@ -72,6 +72,8 @@ class Options:
     announce: list[str]
     """Multiaddrs that peers are told; empty for those that Petals finds itself."""
     blocks: int | None
+    max_disk_space: int | None
+    """Bytes that blocks fetched from the hub may take in the cache; older ones make room. None is all the disk has."""
     cache_dir: Path
     status_file: Path
     token_from_stdin: bool
@@ -89,6 +91,7 @@ def parse_options(arguments: list[str]) -> Options:
     parser.add_argument("--port", type=int, required=True, help="TCP port to listen on")
     parser.add_argument("--announce", action="append", default=[], metavar="ADDR", help="multiaddr to tell peers")
     parser.add_argument("--blocks", type=int, help="number of blocks to serve (default: what fits)")
+    parser.add_argument("--max-disk-space", type=int, metavar="BYTES", help="disk for fetched blocks (default: all)")
     parser.add_argument("--cache-dir", type=Path, default=Path("/cache"))
     parser.add_argument("--status-file", type=Path, default=Path("/tmp/torbiz/status.json"))
     parser.add_argument("--token-stdin", action="store_true", help="read a Hugging Face token from stdin's first line")
@@ -101,6 +104,7 @@ def parse_options(arguments: list[str]) -> Options:
         port=args.port,
         announce=args.announce,
         blocks=args.blocks,
+        max_disk_space=args.max_disk_space,
         cache_dir=args.cache_dir,
         status_file=args.status_file,
         token_from_stdin=args.token_stdin,
@@ -288,6 +292,7 @@ def serve(options: Options, token: str | None, status: StatusFile, signals: Stop
                 torch_dtype="float32",
                 device="cpu",
                 cache_dir=str(options.cache_dir / "petals"),
+                max_disk_space=options.max_disk_space,
                 token=token,
                 host_maddrs=[f"/ip4/0.0.0.0/tcp/{options.port}"],
                 announce_maddrs=options.announce or None,
@@ -550,6 +555,8 @@ def explain(error: Exception) -> tuple[str, str]:
         return "port-in-use", "The port is in use inside the container."
     if isinstance(error, MemoryError) or "allocate memory" in text:
         return "not-enough-memory", "The container ran out of memory while it loaded the model."
+    if "Insufficient disk space to load a block" in text:
+        return "disk-full", "The disk that sharing may use is too small for the model's blocks."
     if isinstance(error, OSError) and error.errno == 28:
         return "disk-full", "No space is left on the cache volume."
     return "unexpected", first_line(error)

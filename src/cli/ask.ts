@@ -3,7 +3,7 @@ import { text as readAll } from "node:stream/consumers";
 import { ask } from "../lib/ask/ask";
 import { TorbizError } from "../lib/errors";
 import { findSwarmTarget } from "../lib/sharing/swarm-target";
-import { rememberSwarm } from "../lib/sharing/last-swarm";
+import { rememberAsked } from "../lib/sharing/last-choice";
 import { parseSwarm, swarmText } from "../lib/sharing/swarm";
 import type { Session } from "./session";
 
@@ -24,7 +24,7 @@ export async function runAsk({ output, surroundings, signal }: Session, given: s
     onDelta: output.delta,
     signal,
   });
-  rememberSwarm(surroundings, { model: target.model.id, swarm: swarmText(target.swarm) });
+  rememberAsked(surroundings, { model: target.model.id, swarm: swarmText(target.swarm) });
   const { completionTokens, promptTokens } = answer.usage;
   output.done(
     "answered",

@@ -30,8 +30,10 @@ export function jsonOutput(stdout: Stream = process.stdout): Output {
     delta: (text) => write({ event: "delta", text }),
     log: ({ time, stream, text }) => write({ event: "log", time, stream, text }),
     result: (fields) => write({ event: "result", ok: true, ...fields }),
-    error: ({ code, title, message, hint, details }) =>
-      write({ event: "error", ok: false, code, title, message, hint, ...(details && { details }) }),
+    error: (error) => {
+      const { code, title, message, details } = error;
+      write({ event: "error", ok: false, code, title, message, hint: fullHint(error), ...(details && { details }) });
+    },
   };
 }
 
@@ -70,13 +72,20 @@ export function textOutput(stdout: Stream = process.stdout, stderr: NodeJS.Write
       steps.clear();
       if (text) stdout.write(`${text}\n`);
     },
-    error: ({ title, message, hint, details }) => {
+    error: (error) => {
+      const { title, message, details } = error;
       endAnswer();
       steps.clear();
       const lines = Array.isArray(details?.lines) ? details.lines : [];
-      stderr.write([title, `  ${message}`, ...lines.map((line) => `  | ${line}`), `  ${hint}`, ""].join("\n"));
+      stderr.write(
+        [title, `  ${message}`, ...lines.map((line) => `  | ${line}`), `  ${fullHint(error)}`, ""].join("\n"),
+      );
     },
   };
+}
+
+function fullHint({ hint, cliHint }: TorbizError): string {
+  return cliHint ? `${hint} ${cliHint}` : hint;
 }
 
 interface Steps {

@@ -42,6 +42,7 @@ export async function runQuickstart(session: Session, flags: QuickstartFlags): P
   const shared = await share(context, {
     swarm: { kind: "private" },
     startedBy: "quickstart",
+    outdatedImage: "build",
     onProgress: clock.onProgress,
     onNote: output.note,
     signal,

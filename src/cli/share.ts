@@ -1,4 +1,5 @@
 import { openEngine } from "../lib/context";
+import { parseAmount, parseBytes, type LimitRequest } from "../lib/sharing/limits";
 import { share } from "../lib/sharing/share";
 import type { SharingStatus } from "../lib/sharing/status";
 import { parseSwarm } from "../lib/sharing/swarm";
@@ -9,24 +10,41 @@ export interface ShareFlags {
   swarm?: string[];
   blocks?: number;
   port?: number;
+  cpus?: string;
+  memory?: string;
+  disk?: string;
   wait: boolean;
 }
 
 /** `torbiz share`: returns when the server is ONLINE; the container goes on. */
 export async function runShare({ output, surroundings, signal }: Session, flags: ShareFlags): Promise<void> {
   const context = await openEngine(surroundings);
-  const { status, adopted } = await share(context, {
+  const { status, adopted, outdatedImage } = await share(context, {
     model: flags.model,
     swarm: flags.swarm && parseSwarm(flags.swarm),
     blocks: flags.blocks,
     port: flags.port,
+    limits: limitsOf(flags),
     wait: flags.wait,
     token: surroundings.env.HF_TOKEN || undefined,
     onProgress: output.progress,
     onNote: output.note,
     signal,
   });
-  output.result({ adopted, ...status }, describeShare(status));
+  if (outdatedImage) {
+    output.note("The image is of an older Torbiz. It still serves; `torbiz build` brings it up to date.");
+  }
+  output.result({ adopted, outdatedImage, ...status }, describeShare(status));
+}
+
+/** @throws TorbizError limit-invalid */
+function limitsOf({ cpus, memory, disk }: ShareFlags): LimitRequest | undefined {
+  if (cpus === undefined && memory === undefined && disk === undefined) return undefined;
+  return {
+    cpus: cpus === undefined ? undefined : parseAmount(cpus, "processors"),
+    memory: memory === undefined ? undefined : parseAmount(memory, "bytes"),
+    diskBytes: disk === undefined ? undefined : parseBytes(disk),
+  };
 }
 
 /** A running share in a few lines for people. */

@@ -6,8 +6,8 @@ import type { Session } from "./session";
 
 /** `torbiz status`: one inspect call, and the build's lock. */
 export async function runStatus({ output, surroundings }: Session): Promise<void> {
-  const { engine, names, paths } = await openEngine(surroundings);
-  const status = orBuilding(readStatus(await engine.inspect(names.container)), paths, names);
+  const { engine, names } = await openEngine(surroundings);
+  const status = orBuilding(readStatus(await engine.inspect(names.container)), surroundings);
   output.result({ ...status }, describe(status));
 }
 

@@ -58,6 +58,13 @@ export function openSurroundings({
  * @throws TorbizError with the engine's state (docker-not-installed, docker-not-running, ...)
  */
 export async function openEngine(surroundings: Surroundings): Promise<EngineContext> {
-  const { endpoint, engine: facts } = await requireDocker(surroundings);
+  return connectEngine(surroundings, await requireDocker(surroundings));
+}
+
+/** Connects to an engine that was found. */
+export function connectEngine(
+  surroundings: Surroundings,
+  { endpoint, engine: facts }: { endpoint: Endpoint; engine: EngineFacts },
+): EngineContext {
   return { ...surroundings, endpoint, facts, engine: new Engine(endpoint, facts.apiVersion) };
 }

@@ -17,7 +17,10 @@ export interface ErrorAction {
 
 interface CatalogueEntry {
   title: string;
+  /** True in a launcher and in a terminal. */
   hint: string;
+  /** What to type, for those who are in a terminal. */
+  cliHint?: string;
   action?: ErrorAction;
 }
 
@@ -53,11 +56,13 @@ const CATALOGUE = {
   },
   "docker-unexpected-answer": {
     title: "Something other than Docker answered",
-    hint: "Check which program owns the socket, or choose another one with --docker-host.",
+    hint: "Check which program owns the socket, or choose another one.",
+    cliHint: "Choose one with --docker-host.",
   },
   "docker-context-missing": {
     title: "The selected Docker context doesn't exist",
-    hint: "Choose another with `docker context use NAME`, or pass --docker-host.",
+    hint: "Choose another with `docker context use NAME`, or name the Docker host yourself.",
+    cliHint: "Name it with --docker-host.",
   },
   "docker-host-unsupported": {
     title: "This kind of Docker host is not supported",
@@ -77,39 +82,66 @@ const CATALOGUE = {
   "build-cancelled": { title: "The build was cancelled", hint: "Start it again at any time: finished steps are kept." },
   "base-image-unavailable": {
     title: "The base image can't be downloaded",
-    hint: "Check the network, or name an image you have with TORBIZ_BASE_IMAGE.",
+    hint: "Check the network and try again.",
+    cliHint: "An image that you have can be named with TORBIZ_BASE_IMAGE.",
   },
   "image-check-failed": {
     title: "The new image doesn't work",
-    hint: "Rebuild it from scratch with `torbiz build --force`, and report this if it stays.",
+    hint: "Rebuild it from scratch, and report this if it stays.",
+    cliHint: "Rebuild with `torbiz build --force`.",
   },
-  "image-missing": { title: "The image isn't built yet", hint: "Build it with `torbiz build`." },
+  "image-missing": {
+    title: "The image isn't built yet",
+    hint: "Share a model: that builds it first.",
+    cliHint: "Or build it with `torbiz build`.",
+  },
   "disk-full": { title: "The disk is full", hint: "Free some space and try again." },
   "foreign-container": {
     title: "Another container has our name",
-    hint: "Rename or remove that container, or set TORBIZ_INSTANCE to share under another name.",
+    hint: "Rename or remove that container, and try again.",
+    cliHint: "Or set TORBIZ_INSTANCE to share under another name.",
   },
-  "port-in-use": { title: "The port is in use", hint: "Choose another one with --port." },
+  "port-in-use": { title: "The port is in use", hint: "Choose another port.", cliHint: "Choose it with --port." },
   "port-invalid": { title: "Not a port", hint: "A port is a number from 1024 to 65535." },
   "model-unknown": { title: "Unknown model", hint: "Choose one of the models that Torbiz knows." },
   "model-broken": { title: "The model's files are damaged", hint: "They will be prepared anew: try again." },
   "model-missing": {
     title: "The model isn't on this computer",
-    hint: "Share it once with `torbiz share`: that prepares it.",
+    hint: "Share it once: that prepares it.",
+    cliHint: "Share it with `torbiz share`.",
   },
   "starter-failed": { title: "The starter model couldn't be prepared", hint: "Try again." },
   "blocks-invalid": { title: "Not a number of blocks", hint: "Give a whole number of at least 1." },
   "not-enough-memory": {
     title: "Not enough memory",
-    hint: "Give Docker more memory in its settings, or share fewer blocks with --blocks.",
+    hint: "Give Docker more memory in its settings, allow a share more of it, or share fewer blocks.",
+    cliHint: "Allow more with --memory, or choose the number of blocks with --blocks.",
   },
-  "already-sharing": { title: "Already sharing", hint: "Stop that first with `torbiz stop`." },
-  "share-failed": { title: "Sharing couldn't start", hint: "See the cause in `torbiz logs`." },
-  "share-timeout": { title: "Sharing takes too long to start", hint: "See what it does in `torbiz logs -f`." },
-  "not-sharing": { title: "Nothing is shared", hint: "Start with `torbiz share`." },
+  "limit-invalid": {
+    title: "Not a limit that can be kept",
+    hint: "Allow a share between a little and all of what Docker has, such as 50%.",
+    cliHint: "The limits are --cpus, --memory and --disk.",
+  },
+  "already-sharing": {
+    title: "Already sharing",
+    hint: "Stop that first, then share again.",
+    cliHint: "Stop with `torbiz stop`.",
+  },
+  "share-failed": {
+    title: "Sharing ended",
+    hint: "See the cause in the log, and share again.",
+    cliHint: "The log is shown by `torbiz logs`.",
+  },
+  "share-timeout": {
+    title: "Sharing takes too long to start",
+    hint: "See in the log what it does.",
+    cliHint: "Follow it with `torbiz logs -f`.",
+  },
+  "not-sharing": { title: "Nothing is shared", hint: "Share a model first.", cliHint: "Start with `torbiz share`." },
   "no-swarm": {
     title: "No swarm to ask",
-    hint: "Share a model first with `torbiz share`, or name a swarm with --swarm.",
+    hint: "Share a model first, or choose a swarm to ask.",
+    cliHint: "Share with `torbiz share`, or name a swarm with --swarm.",
   },
   "swarm-invalid": {
     title: "Not a swarm",
@@ -121,15 +153,17 @@ const CATALOGUE = {
   },
   "missing-blocks": {
     title: "Nobody serves some of the model's blocks",
-    hint: "Wait for peers that serve them, or share them yourself with `torbiz share`.",
+    hint: "Wait for peers that serve them, or share them yourself.",
+    cliHint: "Share with `torbiz share`.",
   },
-  "prompt-empty": { title: "The question is empty", hint: "Type a question, or pass one on stdin with `-`." },
+  "prompt-empty": { title: "The question is empty", hint: "Type a question.", cliHint: "`-` reads one from stdin." },
   "prompt-too-long": { title: "The question is too long", hint: "Shorten it: the model can't hold it." },
   "ask-failed": { title: "The answer broke off", hint: "Try again." },
   "ask-timeout": { title: "The answer takes too long", hint: "Try again, or ask another swarm." },
   "python-missing": {
     title: "No fitting Python was found",
-    hint: "Install Python 3.11, or name one with TORBIZ_PYTHON.",
+    hint: "Install Python 3.11, or choose one that you have.",
+    cliHint: "Name it with TORBIZ_PYTHON.",
     action: { title: "Install Python", url: "https://www.python.org/downloads/" },
   },
   "environment-failed": {
@@ -139,14 +173,16 @@ const CATALOGUE = {
   "ask-server-failed": { title: "The ask server couldn't start", hint: "Read its log, then try again." },
   "home-not-writable": {
     title: "Torbiz can't write its files",
-    hint: "Make the folder writable, or name another one with TORBIZ_HOME.",
+    hint: "Make the folder writable, and try again.",
+    cliHint: "Or name another one with TORBIZ_HOME.",
   },
   "instance-invalid": {
     title: "Not an instance name",
-    hint: "TORBIZ_INSTANCE takes up to 24 small letters, digits and dashes.",
+    hint: "An instance name has up to 24 small letters, digits and dashes.",
+    cliHint: "It is named by TORBIZ_INSTANCE.",
   },
-  usage: { title: "Not understood", hint: "See `torbiz --help`." },
-  interrupted: { title: "Interrupted", hint: "Run the same command again to go on." },
+  usage: { title: "Not understood", hint: "See the help.", cliHint: "It is shown by `torbiz --help`." },
+  interrupted: { title: "Interrupted", hint: "Start it again at any time." },
   unexpected: {
     title: "Something unexpected went wrong",
     hint: "Try again; if it stays, report it with the message above.",
@@ -162,6 +198,8 @@ export const errorCodes = Object.keys(CATALOGUE) as ErrorCode[];
 export interface TorbizErrorOptions {
   /** What to do next, where the catalogue's own hint isn't the best one. */
   hint?: string;
+  /** What to type, for those who are in a terminal; the catalogue's own goes with the catalogue's hint. */
+  cliHint?: string;
   action?: ErrorAction;
   cause?: unknown;
   /** Further facts for `--json`, such as the last lines of a log. Never secrets, never prompts. */
@@ -172,12 +210,13 @@ export interface TorbizErrorOptions {
  * The one class for failures that a person sees: what happened (`title`, `message`) and what to do next (`hint`, `action`).
  *
  * @example
- * throw new TorbizError("port-in-use", "Port 31330 is taken by another program.", { hint: "Use --port 31331." });
+ * throw new TorbizError("port-in-use", "Port 31330 is taken by another program.", { hint: "Port 31331 is free." });
  */
 export class TorbizError extends Error {
   override readonly name = "TorbizError";
   readonly title: string;
   readonly hint: string;
+  readonly cliHint?: string;
   readonly action?: ErrorAction;
   readonly details?: Readonly<Record<string, unknown>>;
 
@@ -190,6 +229,7 @@ export class TorbizError extends Error {
     const entry: CatalogueEntry = CATALOGUE[code];
     this.title = entry.title;
     this.hint = options.hint ?? entry.hint;
+    this.cliHint = options.cliHint ?? (options.hint === undefined ? entry.cliHint : undefined);
     this.action = options.action ?? entry.action;
     this.details = options.details;
   }

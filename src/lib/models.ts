@@ -7,6 +7,10 @@ export interface Model {
   title: string;
   /** Transformer blocks: what peers divide among themselves. */
   blocks: number;
+  /** Memory that one block's weights take in the seeder, in bytes: Petals' `get_block_size(config, "memory", float32)`. */
+  blockBytes: number;
+  /** Memory that one block's attention cache takes when it is full, in bytes: `plan_blocks` in python/torbiz/seeder.py. */
+  cacheBytes: number;
   /** The key under which peers announce and look for its blocks: peers with another one never meet. */
   dhtPrefix: string;
   /** One line for people who choose. */
@@ -18,6 +22,8 @@ export const defaultModel: Model = {
   id: "smollm2-135m-instruct",
   title: "SmolLM2 135M Instruct",
   blocks: 30,
+  blockBytes: 14_301_988,
+  cacheBytes: 12_582_912,
   dhtPrefix: "smollm2-135m-instruct-hf",
   note: "Small and quick to try: comes with Torbiz, needs no account.",
 };

@@ -59,6 +59,12 @@ export async function acquireLock(path: string, { onWait, signal }: LockOptions 
   };
 }
 
+/** Who holds a lock now: a word that only this holder has; undefined when nobody does. */
+export function lockHolder(path: string): string | undefined {
+  const holder = read(path);
+  return holder && !isGone(path, holder) ? holder.token : undefined;
+}
+
 /** Makes the file with its content in one step, so that nobody ever reads half of it. */
 function tryCreate(path: string, holder: Holder): boolean {
   const draft = `${path}.${holder.token}`;

@@ -163,7 +163,7 @@ describe("a build that fails", () => {
 
 test("damaged files in the home folder cost only themselves", async () => {
   const { paths } = context;
-  const last = join(paths.run, `last-swarm-${context.names.instance}.json`);
+  const last = join(paths.run, `last-choice-${context.names.instance}.json`);
   writeFileSync(last, '{"model":');
   const ready = join(paths.models, "smollm2-135m-instruct", "ready.json");
   const hadModel = await exec("ls", [ready]).then(
@@ -176,6 +176,6 @@ test("damaged files in the home folder cost only themselves", async () => {
   }
   expect((await torbiz(["ask", "Hello?"])).last).toMatchObject({ code: "no-swarm" });
   expect((await torbiz(["share"])).last).toMatchObject({ ok: true, state: "online" });
-  expect(JSON.parse(readFileSync(last, "utf8"))).toMatchObject({ model: "smollm2-135m-instruct" });
+  expect(JSON.parse(readFileSync(last, "utf8"))).toMatchObject({ shared: { model: "smollm2-135m-instruct" } });
   expect((await torbiz(["stop"])).last).toMatchObject({ ok: true, announcedOffline: true });
 });

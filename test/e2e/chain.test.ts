@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { ContainerInspectInfo } from "dockerode";
 import type { EngineContext } from "../../src/lib/context";
 import { LABELS } from "../../src/lib/names";
-import { lastSwarm } from "../../src/lib/sharing/last-swarm";
+import { lastChoice } from "../../src/lib/sharing/last-choice";
 import { readStatus } from "../../src/lib/sharing/status";
 import { type Event, exec, openTestBed, ROOT, start, torbiz } from "./torbiz";
 
@@ -270,7 +270,7 @@ test("an adopted share is remembered by its own swarm, not by the default one", 
   const nobody = "/ip4/127.0.0.1/tcp/9/p2p/QmfC7rrLzQFLoDbAwXNPJurRAA1PgTKzkwv38Xx3S7ScR2";
   await torbiz(["share", "--swarm", nobody, "--no-wait"]);
   expect((await torbiz(["share", "--no-wait"])).last).toMatchObject({ ok: true, adopted: true, swarm: nobody });
-  expect(lastSwarm(context)).toMatchObject({ swarm: nobody });
+  expect(lastChoice(context)).toMatchObject({ swarm: nobody });
   await torbiz(["stop"]);
 });
 

@@ -1,8 +1,8 @@
 import type { ContainerCreateOptions } from "dockerode";
-import type { EngineFacts } from "../docker/preflight";
 import type { Model } from "../models";
 import { LABELS, type Names } from "../names";
 import { VERSION } from "../version";
+import type { Limits } from "./limits";
 import { swarmText, type Swarm } from "./swarm";
 
 /** The user in the image: a number, as the host's user names mean nothing there. */
@@ -26,6 +26,9 @@ export interface SharePlan {
   port: number;
   /** Number of blocks, or undefined for as many as fit. */
   blocks?: number;
+  limits: Limits;
+  /** For blocks that are fetched from a model hub and kept. */
+  diskBytes?: number;
   /** A Hugging Face token goes in by stdin. */
   hasToken: boolean;
   startedBy: StartedBy;
@@ -33,29 +36,12 @@ export interface SharePlan {
   inputs: string;
 }
 
-/** A share of the engine, in the Engine API's units. */
-export interface Limits {
-  memoryBytes: number;
-  nanoCpus: number;
-  threads: number;
-}
-
-/** Three quarters of what the engine has, so that the computer stays usable: memory in bytes, processors, threads to compute with. */
-export function resourceLimits(facts: Pick<EngineFacts, "cpus" | "memoryBytes">): Limits {
-  const cpus = Math.max(1, facts.cpus * 0.75);
-  return {
-    memoryBytes: Math.floor(facts.memoryBytes * 0.75),
-    nanoCpus: Math.floor(cpus * SECOND),
-    threads: Math.ceil(cpus),
-  };
-}
-
 /**
  * The container that serves blocks, locked down: no root, no capabilities, nothing writable but its cache and /tmp.
  * Neither a token nor a prompt is in it; `docker inspect` may be shown to anybody.
  */
-export function containerOptions(plan: SharePlan, names: Names, facts: EngineFacts): ContainerCreateOptions {
-  const limits = resourceLimits(facts);
+export function containerOptions(plan: SharePlan, names: Names): ContainerCreateOptions {
+  const { limits } = plan;
   const port = `${plan.port}/tcp`;
   return {
     Image: names.image,
@@ -122,6 +108,7 @@ function seederArguments(plan: SharePlan): string[] {
     ...(swarm.kind === "join" ? swarm.peers.flatMap((peer) => ["--initial-peer", peer]) : []),
     ...["--port", String(plan.port)],
     ...(plan.blocks === undefined ? [] : ["--blocks", String(plan.blocks)]),
+    ...(plan.diskBytes === undefined ? [] : ["--max-disk-space", String(plan.diskBytes)]),
     ...(plan.hasToken ? ["--token-stdin"] : []),
     ...["--status-file", STATUS_FILE],
   ];

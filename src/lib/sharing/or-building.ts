@@ -1,16 +1,30 @@
-import { currentBuild } from "../docker/build/lock";
-import type { Names } from "../names";
-import type { Paths } from "../paths";
+import type { Surroundings } from "../context";
+import { lastBuild } from "../docker/build/last-build";
+import { peekBuild } from "../docker/build/peek-build";
 import type { SharingStatus } from "./status";
 
-/** The status, or that the image is being built: while it is, there is no container that could tell. Reads one small file. */
-export function orBuilding(status: SharingStatus, paths: Paths, names: Names): SharingStatus {
-  const build = status.state === "absent" ? currentBuild(paths, names) : undefined;
-  if (!build) return status;
-  return {
-    ...status,
-    state: "building",
-    since: build.startedAt,
-    message: `The image is being built. Log: ${build.log}`,
-  };
+/**
+ * The status, or that the image is being built: while it is, nothing else can be told. Where nothing is shared, it says how
+ * the last build ended. Reads a few small files.
+ */
+export function orBuilding(
+  status: SharingStatus,
+  { paths, names, runtimeFiles }: Pick<Surroundings, "paths" | "names" | "runtimeFiles">,
+): SharingStatus {
+  if (status.state !== "absent" && status.state !== "exited") return status;
+  const peek = peekBuild(paths, names, runtimeFiles);
+  if (peek) {
+    const { build, step, steps, percent, secondsLeft, title } = peek;
+    return {
+      ...status,
+      state: "building",
+      since: build.startedAt,
+      message: `Building ${step}/${steps}: ${title}`,
+      build: { step, steps, percent, secondsLeft },
+    };
+  }
+  const last = status.state === "absent" ? lastBuild(paths, names) : undefined;
+  if (!last) return status;
+  const { outcome, at, error } = last;
+  return { ...status, lastBuild: { outcome, at, message: error?.message ?? null } };
 }

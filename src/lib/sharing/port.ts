@@ -15,14 +15,14 @@ export async function requireFreePort({ endpoint }: Pick<EngineContext, "endpoin
   if (!endpoint.socketPath || (await isFree(port))) return;
   for (let other = port + 1; other <= Math.min(port + NEIGHBOURS, 65535); other += 1) {
     if (await isFree(other)) {
-      throw portInUse(port, `Port ${other} is free: use --port ${other}.`);
+      throw portInUse(port, { hint: `Port ${other} is free: choose it.`, cliHint: `Use --port ${other}.` });
     }
   }
   throw portInUse(port);
 }
 
-function portInUse(port: number, hint?: string): TorbizError {
-  return new TorbizError("port-in-use", `Port ${port} is used by another program on this computer.`, { hint });
+function portInUse(port: number, hints?: { hint: string; cliHint: string }): TorbizError {
+  return new TorbizError("port-in-use", `Port ${port} is used by another program on this computer.`, hints);
 }
 
 function isFree(port: number): Promise<boolean> {

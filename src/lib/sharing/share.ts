@@ -1,23 +1,25 @@
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ContainerInspectInfo } from "dockerode";
 import { findDockerCli } from "../docker/cli";
 import { ensureImage } from "../docker/build/image";
-import type { LogLine } from "../docker/demux";
 import type { EngineContext } from "../context";
-import { errorCodes, TorbizError, type ErrorCode } from "../errors";
+import { TorbizError } from "../errors";
 import { defaultModel, findModel, type Model } from "../models";
 import { LABELS } from "../names";
 import { acquireLock } from "../process-lock";
 import type { OnProgress } from "../progress";
-import { containerOptions, type SharePlan, type StartedBy } from "./container";
+import { containerOptions, STOP_SECONDS, type SharePlan, type StartedBy } from "./container";
+import { fitOf } from "./fit";
 import { keepLogs } from "./kept-logs";
-import { rememberSwarm } from "./last-swarm";
+import { rememberChoice } from "./last-choice";
+import { resourceLimits, type LimitRequest, type Limits } from "./limits";
 import { requireFreePort } from "./port";
-import { distrustStarterModel, ensureStarterModel } from "./starter";
-import { readStatus, type SharingStatus } from "./status";
-import { foreignContainer, stopSharing } from "./stop";
+import { ensureStarterModel } from "./starter";
+import { readStatus, STAGES, type SharingStatus } from "./status";
+import { foreignContainer, stopContainer } from "./stop";
+import { shareLock, StopRequests } from "./stop-request";
 import { swarmText, type Swarm } from "./swarm";
+import { whyEnded } from "./why-ended";
 
 /** What to share. Everything has a default: the starter model, in a private swarm, as many blocks as fit. */
 export interface ShareOptions {
@@ -26,6 +28,10 @@ export interface ShareOptions {
   /** Number of blocks to serve. */
   blocks?: number;
   port?: number;
+  /** What it may use; three quarters of the engine's memory and processors where nothing is said. */
+  limits?: LimitRequest;
+  /** What to do with an image of an older Torbiz that still serves: use it (the default), or build a new one first. */
+  outdatedImage?: "build" | "use";
   /** A Hugging Face token; it reaches the container by stdin only. */
   token?: string;
   /** Return when the server is ONLINE (the default), or as soon as its container runs. */
@@ -45,45 +51,73 @@ export interface ShareResult {
   adopted: boolean;
   /** Who started the container that runs now. */
   startedBy: StartedBy;
+  /** It was started from an image of an older Torbiz: a new build would bring it up to date. */
+  outdatedImage: boolean;
 }
 
 /** A seeder that says nothing for this long while it starts won't come to an end. */
 const SILENCE_LIMIT_MS = 15 * 60_000;
 const POLL_MS = 500;
+/** How long a command that stops this share may take for it. */
+const STOPPED_BY_OTHER_MS = (STOP_SECONDS + 15) * 1_000;
+
+/** What is to be started, with everything that was checked. */
+interface Start {
+  options: ShareOptions;
+  model: Model;
+  swarm: Swarm;
+  limits: Limits;
+  requests: StopRequests;
+}
 
 /**
  * Shares a model: image, model files and container are made where they are missing, and a share that runs already is
- * adopted. Returns when peers can use it.
+ * adopted. Returns when peers can use it. A share that ended before is left with its log, until the next start or a stop.
  *
- * @throws TorbizError model-unknown, blocks-invalid, port-in-use, foreign-container, already-sharing, share-failed, ...
+ * @throws TorbizError model-unknown, blocks-invalid, limit-invalid, port-in-use, not-enough-memory, foreign-container,
+ * already-sharing, share-failed, interrupted (also when `stopSharing` was called meanwhile, wherever), ...
  */
 export async function share(context: EngineContext, options: ShareOptions = {}): Promise<ShareResult> {
-  const { engine } = context;
-  const { swarm = { kind: "private" }, onProgress, signal } = options;
+  const { swarm = { kind: "private" } } = options;
   const model = options.model === undefined ? defaultModel : findModel(options.model);
   checkNumbers(options);
+  const limits = resourceLimits(context.facts, options.limits);
+  const requests = new StopRequests(context);
+  const signal = options.signal ? AbortSignal.any([options.signal, requests.signal]) : requests.signal;
+  try {
+    return await shareInTurn(context, { options: { ...options, signal }, model, swarm, limits, requests });
+  } catch (error) {
+    throw requests.signal.aborted ? requests.signal.reason : error;
+  } finally {
+    requests.end();
+  }
+}
 
-  const running = await inTurn(context, options, () => adoptOrStart(context, options, { model, swarm }));
-  rememberSwarm(context, { model: model.id, swarm: running.swarm });
+async function shareInTurn(context: EngineContext, start: Start): Promise<ShareResult> {
+  const { engine } = context;
+  const { model, options, requests } = start;
+  const { onProgress, signal } = options;
+  const running = await inTurn(context, options, () => adoptOrStart(context, start));
+  const { containerId, adopted, startedBy, outdatedImage } = running;
+  rememberChoice(context, { model: model.id, swarm: running.swarm, blocks: options.blocks });
   try {
     const status =
       options.wait === false
-        ? readStatus(await engine.inspect(running.containerId))
-        : await waitUntilOnline(context, running.containerId, options);
-    return { status, model, adopted: running.adopted, startedBy: running.startedBy };
+        ? readStatus(await engine.inspect(containerId))
+        : await waitUntilOnline(context, containerId, options);
+    return { status, model, adopted, startedBy, outdatedImage };
   } catch (error) {
-    if (running.adopted) throw error;
-    if (signal?.aborted) {
-      await stopSharing(context, { onProgress });
-      throw interrupted(error);
-    }
-    if (error instanceof TorbizError && error.code === "model-broken") distrustStarterModel(context.paths);
-    // One that ended had its log kept by then; one that is only slow goes on.
-    if (!(await engine.inspect(running.containerId))?.State.Running) {
-      await engine.remove(running.containerId, { force: true });
-    }
-    throw error;
+    if (adopted || !signal?.aborted) throw error;
+    // Who asked for the stop also does it, and tells how it went; should that one be killed, it is done here.
+    if (requests.signal.aborted) await untilGone(context, containerId);
+    await stopContainer(context, containerId, { onProgress });
+    throw interrupted(error);
   }
+}
+
+async function untilGone({ engine }: EngineContext, containerId: string): Promise<void> {
+  const end = performance.now() + STOPPED_BY_OTHER_MS;
+  while ((await engine.inspect(containerId)) && performance.now() < end) await delay(POLL_MS);
 }
 
 /** A container that runs, and who started it. */
@@ -93,19 +127,17 @@ interface RunningContainer {
   swarm: string;
   adopted: boolean;
   startedBy: StartedBy;
+  outdatedImage: boolean;
 }
 
 /** Two commands at once must not take each other's half-made container for a left-over: the second waits, then adopts. */
 async function inTurn<T>(
-  { paths, names }: EngineContext,
+  context: EngineContext,
   { onProgress, signal }: ShareOptions,
   work: () => Promise<T>,
 ): Promise<T> {
   const waiting = { stage: "waiting", message: "Another command is starting to share: waiting for it", progress: null };
-  const lock = await acquireLock(join(paths.run, `${names.container}.lock`), {
-    onWait: () => onProgress?.(waiting),
-    signal,
-  });
+  const lock = await acquireLock(shareLock(context), { onWait: () => onProgress?.(waiting), signal });
   try {
     return await work();
   } finally {
@@ -113,24 +145,24 @@ async function inTurn<T>(
   }
 }
 
-async function adoptOrStart(
-  context: EngineContext,
-  options: ShareOptions,
-  { model, swarm }: { model: Model; swarm: Swarm },
-): Promise<RunningContainer> {
+async function adoptOrStart(context: EngineContext, start: Start): Promise<RunningContainer> {
   const { engine, names } = context;
+  const { options, model, swarm, limits, requests } = start;
   const { port = names.port, onProgress, signal } = options;
-  const running = await adoptOrCleanUp(context, options, { model, swarm });
+  requests.check();
+  const running = await adoptOrCleanUp(context, start);
   if (running) return running;
+  const fit = fitOf(model, limits);
+  if (fit.blocks < 1) throw new TorbizError("not-enough-memory", `${model.title} can't be shared. ${fit.reason}`);
   await requireFreePort(context, port);
 
-  const image = await prepareImage(context, options);
+  const { image, outdated } = await prepareImage(context, options);
+  requests.check();
+  const modelFolder = await prepareModel(context, model, options);
   const plan: SharePlan = {
-    model,
-    modelFolder: await prepareModel(context, model, options),
-    swarm,
-    port,
+    ...{ model, modelFolder, swarm, port, limits },
     blocks: options.blocks,
+    diskBytes: options.limits?.diskBytes,
     hasToken: options.token !== undefined,
     startedBy: options.startedBy ?? "share",
     inputs: image.labels[LABELS.inputs] ?? "",
@@ -140,15 +172,23 @@ async function adoptOrStart(
   const labels = { [LABELS.managed]: "1", [LABELS.instance]: names.instance };
   await engine.ensureVolume(names.volume, labels);
   await engine.ensureNetwork(names.network, labels);
-  const containerId = await engine.createContainer(names.container, containerOptions(plan, names, context.facts));
+  requests.check();
+  const containerId = await engine.createContainer(names.container, containerOptions(plan, names));
   try {
     if (options.token === undefined) await engine.start(containerId);
     else await engine.startWithStdin(containerId, `${options.token}\n`);
+    requests.check();
   } catch (error) {
     await engine.remove(containerId, { force: true });
     throw error;
   }
-  return { containerId, swarm: swarmText(swarm), adopted: false, startedBy: plan.startedBy };
+  return {
+    containerId,
+    swarm: swarmText(swarm),
+    adopted: false,
+    startedBy: plan.startedBy,
+    outdatedImage: outdated,
+  };
 }
 
 function checkNumbers({ blocks, port }: ShareOptions): void {
@@ -161,12 +201,9 @@ function checkNumbers({ blocks, port }: ShareOptions): void {
 }
 
 /** A share that serves what is wanted is adopted; one that ended is cleaned up; another one is in the way. */
-async function adoptOrCleanUp(
-  context: EngineContext,
-  options: ShareOptions,
-  wanted: { model: Model; swarm: Swarm },
-): Promise<RunningContainer | undefined> {
+async function adoptOrCleanUp(context: EngineContext, start: Start): Promise<RunningContainer | undefined> {
   const { engine, names } = context;
+  const { options, swarm } = start;
   const container = await engine.inspect(names.container);
   if (!container) return undefined;
   const status = readStatus(container);
@@ -181,23 +218,30 @@ async function adoptOrCleanUp(
     );
     return undefined;
   }
-  const differs = difference(container, options, wanted);
+  const differs = difference(container, start);
   if (differs) {
     throw new TorbizError("already-sharing", `${status.model ?? "A model"} is shared already, ${differs}.`, {
-      hint: "Stop it first with `torbiz stop`, then share again.",
+      hint: "Stop it first, then share again.",
+      cliHint: "Stop it with `torbiz stop`.",
     });
   }
   options.onNote?.("A share that was started earlier is running: it is used as it is.");
-  const startedBy = container.Config.Labels[LABELS.startedBy] === "quickstart" ? "quickstart" : "share";
-  return { containerId: container.Id, swarm: status.swarm ?? swarmText(wanted.swarm), adopted: true, startedBy };
+  if (options.limits && hasOtherLimits(container, start.limits)) {
+    options.onNote?.(
+      "Other limits are set now than those it runs with: they count when it is stopped and started again.",
+    );
+  }
+  return {
+    containerId: container.Id,
+    swarm: status.swarm ?? swarmText(swarm),
+    adopted: true,
+    startedBy: container.Config.Labels[LABELS.startedBy] === "quickstart" ? "quickstart" : "share",
+    outdatedImage: false,
+  };
 }
 
 /** In what a running share differs from what is wanted, as the end of a sentence; undefined when it will do. */
-function difference(
-  container: ContainerInspectInfo,
-  options: ShareOptions,
-  { model, swarm }: { model: Model; swarm: Swarm },
-): string | undefined {
+function difference(container: ContainerInspectInfo, { options, model, swarm }: Start): string | undefined {
   const labels = container.Config.Labels;
   if (labels[LABELS.model] !== model.id) return `not ${model.id}`;
   if (options.swarm && labels[LABELS.swarm] !== swarmText(swarm)) return `in another swarm (${labels[LABELS.swarm]})`;
@@ -209,9 +253,14 @@ function difference(
   return undefined;
 }
 
-async function prepareImage(context: EngineContext, { onProgress, onNote, signal }: ShareOptions) {
+function hasOtherLimits({ HostConfig }: ContainerInspectInfo, { memoryBytes, nanoCpus }: Limits): boolean {
+  return HostConfig.Memory !== memoryBytes || HostConfig.NanoCpus !== nanoCpus;
+}
+
+async function prepareImage(context: EngineContext, { outdatedImage = "use", ...options }: ShareOptions) {
   const { engine, endpoint, names, paths, runtimeFiles, env } = context;
-  const { note, built, seconds } = await ensureImage({
+  const { onProgress, onNote, signal } = options;
+  const { note, built, outdated, seconds } = await ensureImage({
     engine,
     endpoint,
     cliPath: () => findDockerCli(context),
@@ -219,6 +268,7 @@ async function prepareImage(context: EngineContext, { onProgress, onNote, signal
     paths,
     runtimeFiles,
     env,
+    outdated: outdatedImage,
     onProgress,
     signal,
   });
@@ -226,7 +276,7 @@ async function prepareImage(context: EngineContext, { onProgress, onNote, signal
   else if (built) onNote?.(`Built the image in ${Math.round(seconds)} s.`);
   const image = await engine.image(names.image);
   if (!image) throw new TorbizError("image-missing", `The image ${names.image} is not there.`);
-  return image;
+  return { image, outdated };
 }
 
 /** The model's folder for the container, made ready where needed. */
@@ -272,10 +322,10 @@ async function waitUntilOnline(
       if (status.state === "online") return status;
       if (container?.State.Paused) {
         throw new TorbizError("share-failed", "The container is paused, so it can't come online.", {
-          hint: `Go on with \`docker unpause ${context.names.container}\`, or stop it with \`torbiz stop\`.`,
+          hint: `Go on with \`docker unpause ${context.names.container}\`, or stop it and share again.`,
         });
       }
-      if (!container || !container.State.Running) throw await explainEnd(context, containerId, status);
+      if (!container || !container.State.Running) throw await whyEnded(context, containerId);
       if (performance.now() - lastSign > SILENCE_LIMIT_MS) {
         throw new TorbizError("share-timeout", "The server has said nothing for 15 minutes while it starts.");
       }
@@ -310,49 +360,8 @@ async function followStages(
 }
 
 function stageMessage(stage: string, loaded?: string, total?: string): string {
-  switch (stage) {
-    case "starting":
-      return "Starting Petals";
-    case "connecting":
-      return "Connecting to the swarm";
-    case "measuring":
-      return "Measuring this computer's speed";
-    case "joining":
-      return "Joining the swarm";
-    case "loading":
-      return `Loading block ${loaded} of ${total}`;
-    case "checking":
-      return "Checking whether peers can reach this computer";
-    case "online":
-      return "Online: peers can use it";
-    default:
-      return `Petals says: ${stage}`;
-  }
-}
-
-/** Why the container ended before it was online; keeps its log. */
-async function explainEnd(context: EngineContext, containerId: string, status: SharingStatus): Promise<TorbizError> {
-  const { path, lines } = await keepLogs(context, containerId);
-  const details = { exitCode: status.exitCode, log: path, lines: lines.slice(-20).map(({ text }) => text) };
-  const { code, message } = namedFailure(lines) ?? {
-    code: "share-failed" as const,
-    message: status.message ?? "The server ended before it was online.",
-  };
-  if (status.message === "It ran out of memory.") {
-    return new TorbizError("not-enough-memory", "The server ran out of memory while it started.", { details });
-  }
-  return new TorbizError(code, message, { details, hint: `See what happened in \`torbiz logs\`.` });
-}
-
-/** The seeder's own last word: `ERROR torbiz.seeder: [code] sentence`. */
-function namedFailure(lines: readonly LogLine[]): { code: ErrorCode; message: string } | undefined {
-  for (const { text } of lines.toReversed()) {
-    const [, code, message] = / ERROR torbiz\.seeder: \[([a-z-]+)\] (.+)$/.exec(text) ?? [];
-    if (!code || !message) continue;
-    const known = errorCodes.find((known) => known === code && known !== "unexpected");
-    return { code: known ?? "share-failed", message };
-  }
-  return undefined;
+  if (stage === "loading" && loaded) return `Loading block ${loaded} of ${total}`;
+  return STAGES.find((known) => known.stage === stage)?.title ?? `Petals says: ${stage}`;
 }
 
 function interrupted(cause: unknown): TorbizError {

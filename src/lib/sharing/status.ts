@@ -39,7 +39,25 @@ export interface SharingStatus {
   exitCode: number | null;
   /** One sentence where there is something to say: why it ended, what is wrong. */
   message: string | null;
+  /** How far the build is, while the image is built. */
+  build: { step: number; steps: number; percent: number; secondsLeft: number | null } | null;
+  /** How the last build of the image ended, while nothing is shared or built. */
+  lastBuild: { outcome: "done" | "failed" | "cancelled"; at: string; message: string | null } | null;
 }
+
+/**
+ * Petals' stages on the way to online, in order. Only in Petals' public swarm is there one to check whether peers can
+ * connect.
+ */
+export const STAGES: readonly { stage: string; title: string }[] = [
+  { stage: "starting", title: "Starting Petals" },
+  { stage: "connecting", title: "Connecting to the swarm" },
+  { stage: "measuring", title: "Measuring this computer's speed" },
+  { stage: "joining", title: "Joining the swarm" },
+  { stage: "loading", title: "Loading blocks" },
+  { stage: "checking", title: "Checking whether peers can connect" },
+  { stage: "online", title: "Online: peers can use it" },
+];
 
 /** The seeder renews its report every 5 s and the engine reads it every 5 s: much older than both means that it is frozen. */
 const STALE_AFTER_MS = 30_000;
@@ -61,6 +79,8 @@ const NOTHING: SharingStatus = {
   health: null,
   exitCode: null,
   message: null,
+  build: null,
+  lastBuild: null,
 };
 
 /** The part of `docker inspect` that is read here, with nothing taken for granted. */

@@ -1,15 +1,21 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { EngineContext } from "../context";
+import { cancelBuild } from "../docker/build/follow";
+import { currentBuild } from "../docker/build/lock";
 import { TorbizError } from "../errors";
+import { lockHolder } from "../process-lock";
 import type { OnProgress } from "../progress";
 import { STOP_SECONDS } from "./container";
 import { keepLogs } from "./kept-logs";
 import { readStatus } from "./status";
+import { requestStop, shareLock } from "./stop-request";
 
 /** How a share ended. */
 export interface StopResult {
-  /** False when nothing was shared: then the other fields say nothing. */
+  /** Something was shared or on its way to be, and has ended. When nothing was, the other fields say nothing. */
   stopped: boolean;
+  /** It ended a build of the image, whoever started that. */
+  cancelledBuild: boolean;
   /** The swarm took our word that these blocks are offline. */
   announcedOffline: boolean;
   /** The container was killed: by `now`, or because it did not end in time. */
@@ -30,22 +36,69 @@ export interface StopOptions {
 }
 
 const KILL_LIMIT_MS = 10_000;
+/** A start gives up within seconds; a slow engine may take its whole limit for the call that is under way. */
+const GIVE_UP_LIMIT_MS = 60_000;
+const POLL_MS = 100;
 
 /** The seeder's log lines for what the swarm was told; the last one counts, as it may move to other blocks meanwhile. */
 const TOLD = /Announced (ONLINE|OFFLINE): blocks|Stage: (joining)/;
 
 /**
- * Stops sharing: SIGINT with time to tell peers, then the log is kept and the container removed; the cache volume stays.
- * Safe to call in any state and twice at once.
+ * Stops sharing, whatever it is at: a build of the image is cancelled, a command that prepares or starts a share gives up,
+ * and a container is stopped by `stopContainer`. Safe to call in any state and twice at once.
+ *
+ * @throws TorbizError foreign-container, unexpected when a start doesn't give up, or the engine's failures
+ */
+export async function stopSharing(context: EngineContext, options: StopOptions = {}): Promise<StopResult> {
+  const { names, paths } = context;
+  const start = lockHolder(shareLock(context));
+  requestStop(context);
+  if (currentBuild(paths, names)) {
+    options.onProgress?.({ stage: "stopping", message: "Cancelling the build of the image", progress: null });
+  }
+  const cancelledBuild = await cancelBuild(paths, names);
+  if (start !== undefined) await untilGivenUp(context, start, options);
+  const result = await stopContainer(context, names.container, options);
+  if (result.stopped) return { ...result, cancelledBuild };
+  if (cancelledBuild) {
+    const message = "The build of the image was cancelled. Finished steps are kept.";
+    return { ...result, stopped: true, cancelledBuild, message };
+  }
+  return start === undefined
+    ? result
+    : { ...result, stopped: true, message: "Sharing was stopped before it began. Nothing was started." };
+}
+
+/** Waits until the command that was starting a share has let go: by then its container runs, or there is none. */
+async function untilGivenUp(context: EngineContext, start: string, { onProgress }: StopOptions): Promise<void> {
+  const lock = shareLock(context);
+  const end = performance.now() + GIVE_UP_LIMIT_MS;
+  if (lockHolder(lock) === start) {
+    onProgress?.({ stage: "stopping", message: "Stopping what is about to be shared", progress: null });
+  }
+  while (lockHolder(lock) === start) {
+    if (performance.now() > end) {
+      throw new TorbizError("unexpected", "A command that is about to share didn't give up within a minute.", {
+        hint: "Stop again; if that doesn't help, end that command.",
+      });
+    }
+    await delay(POLL_MS);
+  }
+}
+
+/**
+ * Stops a container of ours: SIGINT with time to tell peers, then its log is kept and it is removed; the cache volume
+ * stays. One that has ended already is cleaned up.
  *
  * @throws TorbizError foreign-container, or the engine's failures
  */
-export async function stopSharing(
+export async function stopContainer(
   context: EngineContext,
+  nameOrId: string,
   { now = false, onProgress }: StopOptions = {},
 ): Promise<StopResult> {
   const { engine, names } = context;
-  const container = await engine.inspect(names.container);
+  const container = await engine.inspect(nameOrId);
   const before = readStatus(container);
   if (!container || before.state === "absent") {
     return { ...NOT_STOPPED, message: "Nothing is shared." };
@@ -79,12 +132,22 @@ export async function stopSharing(
   const forced = wasRunning && exitCode === 137;
   return {
     stopped: wasRunning,
+    cancelledBuild: false,
     announcedOffline,
     forced,
     exitCode,
     seconds,
     log: path,
-    message: describeEnd({ wasRunning, announcedOffline, hadJoined, forced, now, seconds, exitCode }),
+    message: describeEnd({
+      neverRan: before.state === "starting",
+      wasRunning,
+      announcedOffline,
+      hadJoined,
+      forced,
+      now,
+      seconds,
+      exitCode,
+    }),
   };
 }
 
@@ -92,11 +155,12 @@ export async function stopSharing(
 async function killAndWait({ engine }: EngineContext, id: string): Promise<void> {
   await engine.kill(id, "SIGKILL");
   const end = performance.now() + KILL_LIMIT_MS;
-  while ((await engine.inspect(id))?.State.Running && performance.now() < end) await delay(100);
+  while ((await engine.inspect(id))?.State.Running && performance.now() < end) await delay(POLL_MS);
 }
 
 const NOT_STOPPED: StopResult = {
   stopped: false,
+  cancelledBuild: false,
   announcedOffline: false,
   forced: false,
   exitCode: null,
@@ -106,6 +170,7 @@ const NOT_STOPPED: StopResult = {
 };
 
 function describeEnd(end: {
+  neverRan: boolean;
   wasRunning: boolean;
   announcedOffline: boolean;
   hadJoined: boolean;
@@ -114,6 +179,7 @@ function describeEnd(end: {
   seconds: number;
   exitCode: number | null;
 }): string {
+  if (!end.wasRunning && end.neverRan) return "Removed a container that had never been started.";
   if (!end.wasRunning) return `It had ended already, with exit code ${end.exitCode}. Its log is kept.`;
   const duration = `in ${end.seconds.toFixed(1)} s`;
   const peers = end.announcedOffline ? "Peers were told." : "Peers were not told: they will notice within minutes.";
@@ -130,7 +196,8 @@ export function foreignContainer(name: string, image: string): TorbizError {
     "foreign-container",
     `A container named ${name} exists, but Torbiz didn't make it (image ${image}). It was left alone.`,
     {
-      hint: `Rename it with \`docker rename ${name} NEW_NAME\`, or share under another name with TORBIZ_INSTANCE.`,
+      hint: `Rename it with \`docker rename ${name} NEW_NAME\`, and try again.`,
+      cliHint: "Or share under another name with TORBIZ_INSTANCE.",
     },
   );
 }

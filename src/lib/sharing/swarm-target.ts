@@ -1,7 +1,7 @@
 import { openEngine, type Surroundings } from "../context";
 import { TorbizError } from "../errors";
 import { defaultModel, findModel, type Model } from "../models";
-import { lastSwarm } from "./last-swarm";
+import { lastAsked } from "./last-choice";
 import { readStatus, type SharingStatus } from "./status";
 import { parseSwarmText, type Swarm } from "./swarm";
 
@@ -18,7 +18,7 @@ export interface SwarmTarget {
  * @throws TorbizError no-swarm when there is none, or it is one's own and nothing is shared in it now
  */
 export async function findSwarmTarget(surroundings: Surroundings, named?: Swarm): Promise<SwarmTarget> {
-  const last = lastSwarm(surroundings);
+  const last = lastAsked(surroundings);
   if (named && named.kind !== "private") return elsewhere(named, last?.model);
 
   const share = await runningShare(surroundings).catch((error: unknown) => {
@@ -51,7 +51,8 @@ function elsewhere(swarm: Exclude<Swarm, { kind: "private" }>, model: string | u
 function ofShare(share: SharingStatus, swarm: Swarm): SwarmTarget {
   if (share.state === "starting") {
     throw new TorbizError("no-swarm", `The share of ${share.model} is still starting.`, {
-      hint: "Wait until `torbiz status` says that it is online.",
+      hint: "Wait until it is online, and ask again.",
+      cliHint: "`torbiz status` tells.",
     });
   }
   if (swarm.kind !== "private") return elsewhere(swarm, share.model ?? undefined);

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSurroundings, type Surroundings } from "../../../src/lib/context";
-import { rememberSwarm } from "../../../src/lib/sharing/last-swarm";
+import { rememberAsked } from "../../../src/lib/sharing/last-choice";
 import { findSwarmTarget } from "../../../src/lib/sharing/swarm-target";
 import { healthy, scriptedEngine, type ScriptedEngine } from "../docker/scripted-engine";
 
@@ -49,7 +49,7 @@ function open(host: string): Surroundings {
 
 test("the running share comes first, whatever was used last", async () => {
   const where = await surroundings({ swarm: "private", stage: "online" });
-  rememberSwarm(where, { model: MODEL, swarm: "public" });
+  rememberAsked(where, { model: MODEL, swarm: "public" });
   expect(await findSwarmTarget(where)).toMatchObject({ initialPeers: [OWN], swarm: { kind: "private" } });
 });
 
@@ -60,13 +60,13 @@ test("a share in another's swarm is asked by that swarm's peers", async () => {
 
 test("where nothing is shared the swarm used last is meant", async () => {
   const where = await surroundings();
-  rememberSwarm(where, { model: MODEL, swarm: PEER });
+  rememberAsked(where, { model: MODEL, swarm: PEER });
   expect(await findSwarmTarget(where)).toMatchObject({ initialPeers: [PEER] });
 });
 
 test("the swarm used last needs no engine", async () => {
   const where = open(join(home, "no-engine.sock"));
-  rememberSwarm(where, { model: MODEL, swarm: "public" });
+  rememberAsked(where, { model: MODEL, swarm: "public" });
   expect(await findSwarmTarget(where)).toMatchObject({ initialPeers: [], swarm: { kind: "public" } });
 });
 
@@ -82,7 +82,7 @@ test.each([
   ["the share is on its way", { swarm: "private", stage: "loading" }, undefined, "still starting"],
 ])("says why there is none: %s", async (_, share, last, words) => {
   const where = await surroundings(share);
-  if (last) rememberSwarm(where, { model: MODEL, swarm: last });
+  if (last) rememberAsked(where, { model: MODEL, swarm: last });
   await expect(findSwarmTarget(where)).rejects.toMatchObject({
     code: "no-swarm",
     message: expect.stringContaining(words) as unknown,

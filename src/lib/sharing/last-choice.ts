@@ -1,0 +1,65 @@
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Surroundings } from "../context";
+
+/** A swarm and a model in it. */
+export interface SwarmChoice {
+  model: string;
+  /** As `swarmText` writes it. */
+  swarm: string;
+}
+
+/** What was shared last: offered first the next time. */
+export interface Choice extends SwarmChoice {
+  /** Number of blocks to serve; as many as fit where none is named. */
+  blocks?: number;
+}
+
+type Where = Pick<Surroundings, "paths" | "names">;
+
+/** Remembers what is shared: it is also what `ask` means from now on. */
+export function rememberChoice(where: Where, shared: Choice): void {
+  write(where, { shared });
+}
+
+/** Remembers which swarm was asked. What was shared last stays: asking a public swarm is no wish to share in it. */
+export function rememberAsked(where: Where, asked: SwarmChoice): void {
+  write(where, { shared: lastChoice(where), asked });
+}
+
+/** What was shared last; undefined when nothing was, or the file is damaged: it is only a convenience. */
+export function lastChoice(where: Where): Choice | undefined {
+  return choice(read(where).shared);
+}
+
+/** The swarm that was asked or shared in last. */
+export function lastAsked(where: Where): SwarmChoice | undefined {
+  const { asked, shared } = read(where);
+  return choice(asked) ?? choice(shared);
+}
+
+function file({ paths, names }: Where): string {
+  return join(paths.run, `last-choice${names.instance && `-${names.instance}`}.json`);
+}
+
+/** Whole or not at all. */
+function write(where: Where, content: { shared?: Choice; asked?: SwarmChoice }): void {
+  const draft = `${file(where)}.${process.pid}`;
+  writeFileSync(draft, JSON.stringify(content), { mode: 0o600 });
+  renameSync(draft, file(where));
+}
+
+function read(where: Where): { shared?: unknown; asked?: unknown } {
+  try {
+    return (JSON.parse(readFileSync(file(where), "utf8")) ?? {}) as { shared?: unknown; asked?: unknown };
+  } catch {
+    return {};
+  }
+}
+
+function choice(value: unknown): Choice | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { model, swarm, blocks } = value as Record<string, unknown>;
+  if (typeof model !== "string" || typeof swarm !== "string") return undefined;
+  return typeof blocks === "number" ? { model, swarm, blocks } : { model, swarm };
+}

@@ -1,0 +1,126 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { EngineContext } from "../context";
+
+/** A line of a share's log, or something that happened to its container. */
+export interface FollowedLine {
+  /** ISO 8601 as the engine stamped it (UTC). */
+  time: string;
+  text: string;
+  kind: "log" | "event";
+  level?: "info" | "warning" | "error";
+}
+
+/** Lines and events that come within so long of each other are put into the order of their times. */
+const GATHER_MS = 100;
+/** The engine tells of a container's end a moment after the end of its log. */
+const LAST_EVENTS_MS = 500;
+
+/**
+ * A container's log and what the engine did to it (start, kill, out of memory, end, pause, health) in one stream, in the
+ * order of time; from the beginning, and on until the container ends or `signal` aborts. Both end it quietly.
+ *
+ * @throws TorbizError when the engine goes away
+ */
+export async function* followLog(
+  { engine }: EngineContext,
+  containerId: string,
+  signal?: AbortSignal,
+): AsyncGenerator<FollowedLine> {
+  const end = new AbortController();
+  const ending = signal ? AbortSignal.any([signal, end.signal]) : end.signal;
+  const container = await engine.inspect(containerId);
+  if (!container) return;
+
+  const gathered: FollowedLine[] = [];
+  let failure: unknown;
+  let logEnded = false;
+  const readLog = async () => {
+    for await (const { time, text } of engine.logs(containerId, { follow: true, signal: ending })) {
+      gathered.push({ time, text, kind: "log", level: levelOf(text) });
+    }
+  };
+  const readEvents = async () => {
+    const sentences = new EventSentences();
+    for await (const event of engine.events(containerId, { since: container.Created, signal: ending })) {
+      const sentence = sentences.of(event);
+      if (sentence) gathered.push({ time: event.time, kind: "event", ...sentence });
+    }
+  };
+  const fail = (error: unknown) => (failure ??= error);
+  const log = readLog()
+    .catch(fail)
+    .then(() => delay(LAST_EVENTS_MS, undefined, { signal: ending }).catch(() => undefined))
+    .finally(() => (logEnded = true));
+  const events = readEvents().catch(fail);
+  try {
+    for (;;) {
+      const isLast = logEnded || failure !== undefined || ending.aborted;
+      yield* gathered.splice(0).sort(byTime);
+      if (isLast) break;
+      await delay(GATHER_MS);
+    }
+  } finally {
+    end.abort();
+    await Promise.all([log, events]);
+  }
+  if (failure !== undefined && !signal?.aborted) throw failure;
+}
+
+function byTime(one: FollowedLine, other: FollowedLine): number {
+  // Nanoseconds count: times are compared as text, which the engine writes in one form and UTC.
+  return one.time < other.time ? -1 : one.time > other.time ? 1 : 0;
+}
+
+/** The level in a line as our programs write them: "2026-01-31T12:00:00.000Z WARNING petals.server: words". */
+function levelOf(text: string): FollowedLine["level"] {
+  const [, level] = /^\S+ (INFO|WARNING|ERROR) /.exec(text) ?? [];
+  return level?.toLowerCase() as FollowedLine["level"];
+}
+
+interface ContainerEvent {
+  action: string;
+  exitCode?: number;
+  signal?: string;
+}
+
+/** Puts events into words; what came before decides what an end means. */
+class EventSentences {
+  private outOfMemory = false;
+  private stopping = false;
+
+  of({ action, exitCode, signal }: ContainerEvent): Pick<FollowedLine, "text" | "level"> | undefined {
+    switch (action) {
+      case "start":
+        return { text: "The container was started.", level: "info" };
+      case "oom":
+        this.outOfMemory = true;
+        return { text: "The container reached its limit of memory.", level: "error" };
+      case "kill":
+        if (signal === "9" || signal === "SIGKILL") return { text: "The container was killed.", level: "warning" };
+        this.stopping = true;
+        return { text: "The container was asked to stop.", level: "info" };
+      case "die":
+        return this.endOf(exitCode);
+      case "pause":
+        return { text: "The container was paused.", level: "warning" };
+      case "unpause":
+        return { text: "The container goes on after a pause.", level: "info" };
+      case "health_status: healthy":
+        return { text: "The server reports its state.", level: "info" };
+      case "health_status: unhealthy":
+        return { text: "The server no longer reports its state.", level: "warning" };
+      default:
+        return undefined;
+    }
+  }
+
+  private endOf(exitCode: number | undefined): Pick<FollowedLine, "text" | "level"> {
+    if (this.outOfMemory && exitCode !== 0) {
+      return { text: "The container was killed: out of memory.", level: "error" };
+    }
+    if (exitCode === 0) {
+      return { text: `The container ended${this.stopping ? " as it was asked to" : " by itself"}.`, level: "info" };
+    }
+    return { text: `The container ended with exit code ${exitCode ?? "unknown"}.`, level: "error" };
+  }
+}

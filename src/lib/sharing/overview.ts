@@ -1,0 +1,99 @@
+import type { ContainerInspectInfo } from "dockerode";
+import { imageState, type ImageState } from "../docker/build/state";
+import { lastBuild, type EndedBuild } from "../docker/build/last-build";
+import { currentBuild, type RunningBuild } from "../docker/build/lock";
+import type { Endpoint } from "../docker/endpoint";
+import { checkDocker, type PreflightProblem } from "../docker/preflight";
+import { connectEngine, type EngineContext, type Surroundings } from "../context";
+import { toTorbizError, type TorbizError } from "../errors";
+import { lockHolder } from "../process-lock";
+import { readStatus, type SharingStatus } from "./status";
+import { foreignContainer } from "./stop";
+import { shareLock } from "./stop-request";
+
+/** What there is to see at one moment: a view shows one screen for each. */
+export type Overview =
+  /** No engine to work with. */
+  | { screen: "gate"; problem: PreflightProblem; error: TorbizError; endpoint?: Endpoint }
+  | { screen: "building"; context: EngineContext; build: RunningBuild }
+  /** There is no image that can serve. */
+  | { screen: "first-time"; context: EngineContext; failedBuild?: EndedBuild }
+  | { screen: "choose"; context: EngineContext; image: ImageState }
+  /** A container of ours: on its way, online, paused, or ended and not yet cleaned up. */
+  | { screen: "live"; context: EngineContext; status: SharingStatus; containerId: string; image: ImageState }
+  /** A container of our name that isn't ours. */
+  | { screen: "foreign"; context: EngineContext; error: TorbizError };
+
+/**
+ * Looks at the engine again and again for a view that stays open. The engine that was found is kept until it fails, and
+ * the image is only compared with our files when it has changed: a look costs one or two inspect calls.
+ *
+ * @example
+ * const reader = new OverviewReader(openSurroundings({ runtimeFiles }));
+ * const { screen } = await reader.look();
+ */
+export class OverviewReader {
+  private context?: EngineContext;
+  /** The image as it was compared last. */
+  private image?: { id: string | undefined; state: ImageState };
+
+  constructor(private readonly surroundings: Surroundings) {}
+
+  /** Never throws for a state of Docker, the image or the container. */
+  async look(): Promise<Overview> {
+    if (this.context) {
+      try {
+        return await this.lookAt(this.context);
+      } catch {
+        // The engine ended, or another one took its place: the full check says what is there now.
+        this.context = undefined;
+        this.image = undefined;
+      }
+    }
+    const docker = await checkDocker(this.surroundings);
+    if (docker.state !== "ready") {
+      return { screen: "gate", problem: docker.state, error: docker.error, endpoint: docker.endpoint };
+    }
+    const context = connectEngine(this.surroundings, docker);
+    try {
+      const overview = await this.lookAt(context);
+      this.context = context;
+      return overview;
+    } catch (error) {
+      return { screen: "gate", problem: "not-answering", error: toTorbizError(error), endpoint: docker.endpoint };
+    }
+  }
+
+  private async lookAt(context: EngineContext): Promise<Overview> {
+    const { engine, names, paths } = context;
+    const container = await engine.inspect(names.container);
+    const status = readStatus(container);
+    if (container && status.state === "foreign") {
+      return { screen: "foreign", context, error: foreignContainer(names.container, container.Config.Image) };
+    }
+    const build = currentBuild(paths, names);
+    if (container && !isLeftOver(context, container.State) && (status.state !== "exited" || !build)) {
+      const image = this.image?.state ?? (await this.compareImage(context));
+      return { screen: "live", context, status, containerId: container.Id, image };
+    }
+    if (build) {
+      this.image = undefined;
+      return { screen: "building", context, build };
+    }
+    const image = await this.compareImage(context);
+    if (image !== "missing" && image !== "unusable") return { screen: "choose", context, image };
+    const last = lastBuild(paths, names);
+    return { screen: "first-time", context, ...(last?.outcome === "failed" && { failedBuild: last }) };
+  }
+
+  private async compareImage(context: EngineContext): Promise<ImageState> {
+    const id = (await context.engine.image(context.names.image))?.id;
+    if (!this.image || this.image.id !== id) this.image = { id, state: await imageState(context) };
+    return this.image.state;
+  }
+}
+
+/** Made, but not started by a command that was killed in between: the next start cleans it up. */
+function isLeftOver(context: EngineContext, { Status, Error }: ContainerInspectInfo["State"]): boolean {
+  return Status === "created" && !Error && lockHolder(shareLock(context)) === undefined;
+}

@@ -1,0 +1,42 @@
+import type { LogLine } from "../docker/demux";
+import type { EngineContext } from "../context";
+import { errorCodes, TorbizError, type ErrorCode } from "../errors";
+import { keepLogs } from "./kept-logs";
+import { distrustStarterModel } from "./starter";
+import { readStatus } from "./status";
+
+const LAST_LINES = 20;
+
+/**
+ * Why a share ended that nobody stopped: the seeder's own words out of its log, which is kept in the home folder.
+ * `details` has the exit code, the log's path and its last lines. A model that turned out to be damaged is prepared anew
+ * by the next start.
+ */
+export async function whyEnded(context: EngineContext, containerId: string): Promise<TorbizError> {
+  const container = await context.engine.inspect(containerId);
+  if (!container) return new TorbizError("share-failed", "The container was removed by somebody else.");
+  const status = readStatus(container);
+  const { path, lines } = await keepLogs(context, containerId);
+  const details = { exitCode: status.exitCode, log: path, lines: lines.slice(-LAST_LINES).map(({ text }) => text) };
+  if (container.State.OOMKilled) {
+    return new TorbizError("not-enough-memory", "The server ran out of memory.", { details });
+  }
+  const named = namedFailure(lines);
+  if (named?.code === "model-broken") distrustStarterModel(context.paths);
+  const { code, message } = named ?? {
+    code: "share-failed" as const,
+    message: status.message ?? "The server ended by itself.",
+  };
+  return new TorbizError(code, message, { details });
+}
+
+/** The seeder's own last word: `ERROR torbiz.seeder: [code] sentence`. */
+function namedFailure(lines: readonly LogLine[]): { code: ErrorCode; message: string } | undefined {
+  for (const { text } of lines.toReversed()) {
+    const [, code, message] = / ERROR torbiz\.seeder: \[([a-z-]+)\] (.+)$/.exec(text) ?? [];
+    if (!code || !message) continue;
+    const known = errorCodes.find((known) => known === code && known !== "unexpected");
+    return { code: known ?? "share-failed", message };
+  }
+  return undefined;
+}
