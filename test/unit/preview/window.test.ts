@@ -1,0 +1,114 @@
+import { join } from "node:path";
+import { menuBar } from "../../../scripts/preview/menu";
+import { commandWindow, type WindowState } from "../../../scripts/preview/window";
+import type { Json, ScreenNode } from "../../host/raycast";
+
+const look = { theme: "dark" as const, assets: join(import.meta.dirname, "..", "..", "..", "assets") };
+
+let last = 0;
+
+function node(
+  type: string,
+  props: Record<string, Json | ScreenNode> = {},
+  children: ScreenNode[] = [],
+  handlers: string[] = [],
+): ScreenNode {
+  return { id: ++last, type, props, children, handlers };
+}
+
+const action = (title: string, props: Record<string, Json> = {}) =>
+  node("Action", { title, icon: "play-16", ...props }, [], ["onAction"]);
+
+/** The words of a drawn window, without its tags. */
+function drawn(screen: ScreenNode, state: Partial<WindowState> = {}): string {
+  const list = { items: new Set<number>(), ...state.list };
+  const { text } = commandWindow({ screen, title: "Share GPU", ...state, list }, look);
+  return text
+    .replace(/<[^>]*>/g, " ")
+    .replace(/\s+/g, " ")
+    .trim();
+}
+
+test("a list shows the items that the search leaves, with their accessories and the first action", () => {
+  const shown = node("List.Item", {
+    title: "SmolLM2",
+    icon: "box-16",
+    accessories: [{ tag: { value: "Online", color: "raycast-green" } }, { text: "3 sessions" }],
+    actions: node("ActionPanel", {}, [node("ActionPanel.Section", {}, [action("Share")])]),
+  });
+  const hidden = node("List.Item", { title: "Hidden" });
+  const screen = node("List", { searchBarPlaceholder: "Search models" }, [
+    node("List.Section", { title: "Models" }, [shown, hidden]),
+  ]);
+  const text = drawn(screen, { list: { items: new Set([shown.id]), selected: shown } });
+  expect(text).toBe("Search models Models SmolLM2 Online 3 sessions Share GPU Share Actions K");
+});
+
+test("an open action panel shows all actions with their keys, the first two with those that Raycast gives them", () => {
+  const actions = node("ActionPanel", {}, [
+    action("Share"),
+    action("Stop Now", { style: "destructive" }),
+    node("ActionPanel.Section", { title: "Copy" }, [
+      node("Action.CopyToClipboard", { shortcut: { modifiers: ["cmd", "shift"], key: "c" } }, [], ["onAction"]),
+    ]),
+  ]);
+  const text = drawn(node("Detail", { markdown: "# Hello", actions }), { actions: true });
+  expect(text).toContain("Share Stop Now Copy Copy to Clipboard C Search for actions…");
+});
+
+test("an empty view is drawn with its action, but not while the list loads and nothing was typed", () => {
+  const empty = node("List.EmptyView", {
+    icon: "warning-16",
+    title: "Docker Is Not Running",
+    description: "Start it.",
+    actions: node("ActionPanel", {}, [action("Start Docker")]),
+  });
+  const loading = (isLoading: boolean) => node("List", { isLoading }, [empty]);
+  expect(drawn(loading(false))).toContain("Docker Is Not Running Start it. Share GPU Start Docker");
+  expect(drawn(loading(true))).not.toContain("Docker Is Not Running");
+  expect(drawn(loading(true), { searchText: "x" })).toContain("Docker Is Not Running");
+});
+
+test("markdown shows tags as text, and a text that looks like HTML stays text everywhere", () => {
+  const screen = node("Detail", { markdown: "**bold** <script>no</script>", navigationTitle: "<b>Title</b>" });
+  const { text } = commandWindow({ screen, title: "Share GPU", list: { items: new Set() } }, look);
+  expect(text).toContain("<strong>bold</strong>");
+  expect(text).toContain("&lt;script&gt;");
+  expect(text).toContain("&lt;b&gt;Title&lt;/b&gt;");
+});
+
+test("a form shows the chosen options by title, hides a password and tells errors", () => {
+  const screen = node("Form", {}, [
+    node("Form.Dropdown", { title: "Swarm", value: "private" }, [
+      node("Form.Dropdown.Item", { title: "Public", value: "public" }),
+      node("Form.Dropdown.Item", { title: "Private", value: "private" }),
+    ]),
+    node("Form.PasswordField", { title: "Token", value: "hf_secret" }),
+    node("Form.TextField", { title: "Blocks", value: "x", error: "Enter a number." }),
+  ]);
+  const text = drawn(screen);
+  expect(text).toContain("Swarm Private");
+  expect(text).not.toContain("hf_secret");
+  expect(text).toContain("Blocks x Enter a number.");
+});
+
+test("a toast takes the place of the command's name, and an alert lies above the window", () => {
+  const toast = { style: "FAILURE" as const, title: "Not stopped", message: "The engine doesn't answer." };
+  const alert = { title: "Stop Now?", message: "3 sessions end.", primaryAction: { title: "Stop Now" } };
+  const text = drawn(node("Detail", { markdown: "", navigationTitle: "Logs" }), { toast, alert });
+  expect(text).toBe("Logs Not stopped The engine doesn't answer. Stop Now? 3 sessions end. Cancel Stop Now");
+});
+
+test("a menu shows what can't be clicked as disabled", () => {
+  const screen = node("MenuBarExtra", { title: "Sharing", icon: "circle-filled-16" }, [
+    node("MenuBarExtra.Section", { title: "Now" }, [node("MenuBarExtra.Item", { title: "SmolLM2" })]),
+    node("MenuBarExtra.Item", { title: "Stop Sharing" }, [], ["onAction"]),
+  ]);
+  const entries = menuBar(screen, look).text.split('<div class="entry').slice(1);
+  expect(entries.map((entry) => entry.startsWith(" disabled"))).toEqual([true, false]);
+});
+
+test("an icon that can't be drawn stops the picture instead of leaving a hole", () => {
+  const item = node("List.Item", { title: "x", icon: "no-such-thing-16" });
+  expect(() => drawn(node("List", {}, [item]), { list: { items: new Set([item.id]) } })).toThrow(/no-such-thing/);
+});
