@@ -1,5 +1,4 @@
-import { environment, getPreferenceValues } from "@raycast/api";
-import { join } from "node:path";
+import { getPreferenceValues } from "@raycast/api";
 import { openSurroundings, type Surroundings } from "../lib/context";
 import { findRuntimeFiles } from "../lib/runtime-files";
 import { dockerSurroundings } from "./docker-surroundings";
@@ -10,10 +9,11 @@ import { dockerSurroundings } from "./docker-surroundings";
  */
 export function extensionSurroundings(): Surroundings {
   const { pythonPath } = getPreferenceValues<Preferences>();
+  const { env, host, runtimeFiles } = dockerSurroundings();
   const python = pythonPath?.trim();
   return openSurroundings({
-    env: python ? { ...process.env, TORBIZ_PYTHON: python } : process.env,
-    host: dockerSurroundings().host,
-    runtimeFiles: findRuntimeFiles([join(environment.assetsPath, "runtime")]),
+    env: python ? { ...env, TORBIZ_PYTHON: python } : env,
+    host,
+    runtimeFiles: findRuntimeFiles([runtimeFiles]),
   });
 }

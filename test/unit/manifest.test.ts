@@ -1,6 +1,30 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, extname, join, resolve } from "node:path";
 import ts from "typescript";
+import { MODELS, defaultModel } from "../../src/lib/models";
+import { PREFERENCE_TITLES, readSharePreferences } from "../../src/lib/sharing/preferences";
+
+interface Preference {
+  name: string;
+  title: string;
+  description: string;
+  type: string;
+  required: boolean;
+  default?: string;
+  placeholder: string;
+  data?: { title: string; value: string }[];
+}
+
+interface Command {
+  name: string;
+  title: string;
+  subtitle: string;
+  description: string;
+  mode: string;
+  interval?: string;
+  keywords: string[];
+  arguments?: { name: string; type: string; placeholder: string; required: boolean }[];
+}
 
 interface Manifest {
   icon: string;
@@ -8,8 +32,8 @@ interface Manifest {
   platforms: string[];
   license: string;
   version: string;
-  preferences: { name: string; title: string; required: boolean }[];
-  commands: { name: string; title: string; subtitle: string; description: string; mode: string; interval?: string }[];
+  preferences: Preference[];
+  commands: Command[];
   dependencies: Record<string, string>;
   devDependencies: Record<string, string>;
 }
@@ -33,7 +57,11 @@ describe("the manifest", () => {
       expect(subtitle).toBe("Torbiz");
       expect(description).toMatch(/^[A-Z].*[^.]$/);
     }
-    for (const { title } of manifest.preferences) expect(title).toMatch(/^[A-Z]/);
+    for (const { title, description, data = [] } of manifest.preferences) {
+      expect(title).toMatch(/^([A-Z][A-Za-z]*)( [A-Z][A-Za-z]*)*$/);
+      expect(description).toMatch(/^[A-Z].*\.$/);
+      for (const choice of data) expect(choice.title).toMatch(/^([A-Z0-9][A-Za-z0-9]*)( [A-Z0-9][A-Za-z0-9]*)*$/);
+    }
     for (const category of manifest.categories) expect(category).toMatch(/^([A-Z][a-z]+)( [A-Z][a-z]+)*$/);
     expect(manifest).toMatchObject({ license: "MIT", platforms: ["macOS"] });
   });
@@ -42,8 +70,49 @@ describe("the manifest", () => {
     expect(manifest.preferences.filter(({ required }) => required)).toEqual([]);
   });
 
+  it("is found by words that its titles lack", () => {
+    for (const { title, keywords } of manifest.commands) {
+      expect(keywords.length).toBeGreaterThan(0);
+      expect(keywords.filter((word) => title.toLowerCase().split(" ").includes(word))).toEqual([]);
+      expect(new Set(keywords).size).toBe(keywords.length);
+    }
+  });
+
+  it("lets a model be named where sharing is started, and needs none", () => {
+    const withArguments = manifest.commands.filter((command) => command.arguments);
+    expect(withArguments.map(({ name }) => name)).toEqual(["share-gpu"]);
+    expect(withArguments[0]?.arguments).toEqual([
+      { name: "model", type: "text", placeholder: "Model", required: false },
+    ]);
+  });
+
+  it("offers the models that there are", () => {
+    const models = preference("defaultModel");
+    expect(models.data).toEqual(MODELS.map(({ id, title }) => ({ value: id, title })));
+    expect(models.default).toBe(defaultModel.id);
+  });
+
+  it("calls its preferences as failures call them", () => {
+    for (const [name, title] of Object.entries(PREFERENCE_TITLES)) expect(preference(name).title).toBe(title);
+  });
+
+  it("shares by its defaults, and by every choice that it offers", () => {
+    const defaults = Object.fromEntries(manifest.preferences.map(({ name, default: value }) => [name, value]));
+    expect(readSharePreferences(defaults)).toEqual({
+      model: defaultModel.id,
+      swarm: { kind: "private" },
+      limits: { cpus: { fraction: 0.75 }, memory: { fraction: 0.75 }, diskBytes: 50_000_000_000 },
+    });
+    const peers = { swarmPeers: preference("swarmPeers").placeholder.replace("...", "x".repeat(44)) };
+    for (const { name, data = [] } of manifest.preferences) {
+      for (const { value } of data) {
+        expect(() => readSharePreferences({ ...defaults, ...peers, [name]: value })).not.toThrow();
+      }
+    }
+  });
+
   it("has only preferences that the code reads", () => {
-    const readers = sources.map((file) => readFileSync(file, "utf8")).filter((text) => text.includes("<Preferences>"));
+    const readers = sources.map((file) => readFileSync(file, "utf8")).filter((text) => /Preferences\b/.test(text));
     for (const { name } of manifest.preferences) expect(readers.join("\n")).toMatch(new RegExp(`\\b${name}\\b`));
   });
 
@@ -100,6 +169,12 @@ describe("the sources", () => {
     expect([...importGraph(commandFile("share-gpu")).packages]).toEqual(expect.arrayContaining(["dockerode", "execa"]));
   });
 });
+
+function preference(name: string): Preference {
+  const found = manifest.preferences.find((candidate) => candidate.name === name);
+  if (!found) throw new Error(`The manifest has no preference ${name}.`);
+  return found;
+}
 
 function filesUnder(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: "utf8" })
