@@ -1,0 +1,97 @@
+import { Action, Icon, List } from "@raycast/api";
+import { sharePreferences } from "../../hooks/share-preferences";
+import { toTorbizError } from "../../lib/errors";
+import type { EngineContext } from "../../lib/context";
+import type { ImageState } from "../../lib/docker/build/state";
+import { MODELS, type Model } from "../../lib/models";
+import { lastChoice } from "../../lib/sharing/last-choice";
+import { resourceLimits, type Limits } from "../../lib/sharing/limits";
+import type { SharePreferences } from "../../lib/sharing/preferences";
+import { parseSwarmText } from "../../lib/sharing/swarm";
+import type { ShareChoice } from "../../hooks/use-share-jobs";
+import { tinted } from "../status-look";
+import type { Controls } from "./controls";
+import { FactRow } from "./fact-row";
+import { HelpActions, OpenPreferencesAction } from "./help-actions";
+import { ModelRow } from "./model-row";
+import { UpdateImageRow } from "./update-image-row";
+
+interface ChooseScreenProps {
+  context: EngineContext;
+  image: ImageState;
+  controls: Controls;
+}
+
+/** What can be shared: the last choice first, so that sharing again is Enter. */
+export function ChooseScreen({ context, image, controls }: ChooseScreenProps) {
+  const plan = readPlan(context);
+  if ("error" in plan) {
+    const { title, message, hint } = plan.error;
+    return (
+      <FactRow
+        id="preferences"
+        title={title}
+        icon={tinted(Icon.Warning, "warning")}
+        markdown={`${message}\n\n${hint}`}
+        actions={
+          <>
+            <OpenPreferencesAction />
+            <Action title="Try Again" icon={Icon.ArrowClockwise} onAction={controls.refresh} />
+            <HelpActions onRefresh={controls.refresh} />
+          </>
+        }
+      />
+    );
+  }
+  const { preferences, limits } = plan;
+  const last = recall(context);
+  const row = { context, image, controls, preferences, limits };
+  const update = image === "outdated" && <UpdateImageRow key="update" context={context} controls={controls} />;
+  return (
+    <>
+      {last && (
+        <List.Section title="Last Choice">
+          <ModelRow {...row} id="last-choice" choice={last} />
+        </List.Section>
+      )}
+      <List.Section title="Models">
+        {inOrder(preferences.model).map((model) => (
+          <ModelRow key={model.id} {...row} id={model.id} choice={{ model }} />
+        ))}
+      </List.Section>
+      {update && <List.Section title="Image">{update}</List.Section>}
+    </>
+  );
+}
+
+type Plan = { preferences: SharePreferences; limits: Limits } | { error: ReturnType<typeof toTorbizError> };
+
+function readPlan({ facts }: EngineContext): Plan {
+  try {
+    const preferences = sharePreferences();
+    return { preferences, limits: resourceLimits(facts, preferences.limits) };
+  } catch (error) {
+    return { error: toTorbizError(error) };
+  }
+}
+
+/** What was shared last, where it can be shared still. */
+function recall(context: EngineContext): ShareChoice | undefined {
+  const last = lastChoice(context);
+  const model = MODELS.find(({ id }) => id === last?.model);
+  if (!last || !model) return undefined;
+  try {
+    return {
+      model,
+      swarm: parseSwarmText(last.swarm),
+      ...(last.blocks !== undefined && { blocks: last.blocks }),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The preferred one first. */
+function inOrder(preferred: string | undefined): Model[] {
+  return MODELS.toSorted((a, b) => Number(b.id === preferred) - Number(a.id === preferred));
+}

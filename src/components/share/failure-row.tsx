@@ -1,0 +1,63 @@
+import { Action, ActionPanel, Icon, List } from "@raycast/api";
+import { fileLog, shareLog } from "../../hooks/log-sources";
+import type { EngineContext } from "../../lib/context";
+import type { ImageState } from "../../lib/docker/build/state";
+import type { TorbizError } from "../../lib/errors";
+import { tinted } from "../status-look";
+import type { Controls } from "./controls";
+import { FactRow } from "./fact-row";
+import { HelpActions } from "./help-actions";
+import { ImageActions } from "./image-actions";
+import { ViewLogAction } from "./view-log-action";
+import { codeBlock } from "./words";
+
+/** As many of a log's last lines as the pane shows without scrolling. */
+const LINES = 15;
+
+interface FailureRowProps {
+  context: EngineContext;
+  image: ImageState;
+  controls: Controls;
+  error: TorbizError;
+  /** Of the container that ended, where it is there still. */
+  containerId?: string;
+  onRetry: () => void;
+  /** Puts it away. */
+  onClear: () => void;
+}
+
+/** Why a share ended or did not start, and what can be done. */
+export function FailureRow({ context, image, controls, error, containerId, onRetry, onClear }: FailureRowProps) {
+  const { log, lines, exitCode } = error.details ?? {};
+  const said = Array.isArray(lines) ? lines.map(String).slice(-LINES) : [];
+  const source = containerId ? shareLog(context, containerId) : typeof log === "string" ? fileLog(log) : undefined;
+  return (
+    <List.Section title={containerId ? "The Last Share Ended" : "Sharing Didn't Start"}>
+      <FactRow
+        id="failure"
+        title={error.title}
+        icon={tinted(Icon.XMarkCircle, "bad")}
+        markdown={[`${error.message}\n\n${error.hint}`, said.length > 0 && codeBlock(said)]
+          .filter(Boolean)
+          .join("\n\n")}
+        facts={typeof exitCode === "number" ? [{ title: "Exit Code", text: String(exitCode) }] : []}
+        actions={
+          <>
+            <ActionPanel.Section>
+              <Action title="Retry" icon={Icon.RotateClockwise} onAction={onRetry} />
+              {source && <ViewLogAction title="Log" source={source} />}
+              <Action title="Clear" icon={Icon.Trash} onAction={onClear} />
+            </ActionPanel.Section>
+            <ImageActions
+              context={context}
+              image={image}
+              controls={controls}
+              hasContainer={containerId !== undefined}
+            />
+            <HelpActions onRefresh={controls.refresh} />
+          </>
+        }
+      />
+    </List.Section>
+  );
+}

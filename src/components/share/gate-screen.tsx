@@ -1,0 +1,80 @@
+import { Action, ActionPanel, Icon, List } from "@raycast/api";
+import type { PreflightProblem } from "../../lib/docker/preflight";
+import type { Overview } from "../../lib/sharing/overview";
+import { tinted } from "../status-look";
+import { ChooseSocket } from "./choose-socket";
+import type { Controls } from "./controls";
+import { OpenGuideAction, OpenPreferencesAction } from "./help-actions";
+import { SHORTCUTS } from "./shortcuts";
+
+type Gate = Extract<Overview, { screen: "gate" }>;
+
+const TITLES: Record<PreflightProblem, string> = {
+  "not-installed": "Docker Isn't Installed",
+  "not-running": "Docker Isn't Running",
+  starting: "Docker Is Starting",
+  "not-answering": "Docker Isn't Answering",
+  "no-permission": "No Permission to Use Docker",
+  "too-old": "Docker Is Too Old",
+  "wrong-os": "Docker Runs Windows Containers",
+  "unexpected-answer": "Something Other than Docker Answered",
+  "context-missing": "The Docker Context Doesn't Exist",
+  "host-unsupported": "This Docker Host Isn't Supported",
+};
+
+/** States in which an engine that was told to start may still be. */
+const ON_ITS_WAY: readonly PreflightProblem[] = ["not-running", "starting", "not-answering"];
+
+/** Why Docker can't be used yet, and what to do. Goes on by itself, as the root looks again. */
+export function GateScreen({ gate, controls }: { gate: Gate; controls: Controls }) {
+  const { problem, error } = gate;
+  const { docker, refresh, restart } = controls;
+  const { action } = error;
+  const start = action?.start;
+  const isStarting = docker.isStarting && ON_ITS_WAY.includes(problem);
+  const others = (
+    <>
+      <Action title="Try Again" icon={Icon.ArrowClockwise} shortcut={SHORTCUTS.refresh} onAction={refresh} />
+      <Action.Push title="Choose Socket…" icon={Icon.Plug} target={<ChooseSocket onChosen={restart} />} />
+      <OpenGuideAction />
+      <OpenPreferencesAction />
+    </>
+  );
+  if (isStarting || problem === "starting") {
+    return (
+      <List.EmptyView
+        icon={tinted(Icon.CircleProgress50, "busy")}
+        title={isStarting ? "Starting Docker…" : TITLES.starting}
+        description="This can take a minute. It goes on by itself when Docker runs."
+        actions={<ActionPanel>{others}</ActionPanel>}
+      />
+    );
+  }
+  return (
+    <List.EmptyView
+      icon={tinted(Icon.Warning, "warning")}
+      title={TITLES[problem]}
+      description={`${error.message} ${error.hint}${defaultSocketHint(gate)}`}
+      actions={
+        <ActionPanel>
+          {action?.url && <Action.OpenInBrowser title={action.title} icon={Icon.Download} url={action.url} />}
+          {start && <Action title={action.title} icon={Icon.Play} onAction={() => docker.startDocker(start)} />}
+          {action?.command && !start && (
+            <Action.CopyToClipboard title={`Copy Command: ${action.title}`} content={action.command} />
+          )}
+          {others}
+        </ActionPanel>
+      }
+    />
+  );
+}
+
+/**
+ * Docker Desktop makes the system's socket only where a setting allows it. Torbiz finds its own socket without; it matters
+ * where a context, DOCKER_HOST or the preference insists on the system's.
+ */
+function defaultSocketHint({ problem, endpoint }: Gate): string {
+  const insists = endpoint?.socketPath === "/var/run/docker.sock" && endpoint.source !== "socket";
+  if (process.platform !== "darwin" || problem !== "not-running" || !insists) return "";
+  return " With Docker Desktop, this socket is there only with Settings > Advanced > Allow the default Docker socket to be used.";
+}

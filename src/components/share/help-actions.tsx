@@ -1,0 +1,25 @@
+import { Action, ActionPanel, Icon, environment, openExtensionPreferences } from "@raycast/api";
+import { join } from "node:path";
+import { SHORTCUTS } from "./shortcuts";
+
+const GUIDE = join(environment.assetsPath, "runtime", "docker", "DOCKER_MACOS_GUIDE.txt");
+
+/** What helps on every screen. */
+export function HelpActions({ onRefresh }: { onRefresh: () => void }) {
+  return (
+    <ActionPanel.Section>
+      <Action title="Refresh" icon={Icon.ArrowClockwise} shortcut={SHORTCUTS.refresh} onAction={onRefresh} />
+      <OpenGuideAction />
+      <OpenPreferencesAction />
+    </ActionPanel.Section>
+  );
+}
+
+/** Opens the guide that comes with Torbiz. */
+export function OpenGuideAction() {
+  return <Action.Open title="Open Guide" icon={Icon.Book} shortcut={SHORTCUTS.guide} target={GUIDE} />;
+}
+
+export function OpenPreferencesAction() {
+  return <Action title="Open Preferences" icon={Icon.Gear} onAction={openExtensionPreferences} />;
+}

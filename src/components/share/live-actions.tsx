@@ -1,0 +1,68 @@
+import { Action, ActionPanel, Alert, Icon, confirmAlert } from "@raycast/api";
+import { shareLog } from "../../hooks/log-sources";
+import type { Controls } from "./controls";
+import { HelpActions } from "./help-actions";
+import { ImageActions } from "./image-actions";
+import type { Live } from "./live-rows";
+import { SHORTCUTS } from "./shortcuts";
+import { ViewLogAction } from "./view-log-action";
+
+interface LiveActionsProps {
+  live: Live;
+  controls: Controls;
+  /** The row that is selected. */
+  row: string;
+}
+
+/** What can be done with a share that runs. Enter never stops it: the key that started it may be pressed twice. */
+export function LiveActions({ live, controls, row }: LiveActionsProps) {
+  const { context, containerId, image, status } = live;
+  const { sharing, refresh } = controls;
+  const stopNow = async () => {
+    const confirmed = await confirmAlert({
+      title: "Stop Now?",
+      message: "Peers are not told, and sessions break off.",
+      primaryAction: { title: "Stop Now", style: Alert.ActionStyle.Destructive },
+    });
+    if (confirmed) await sharing.stop(context, { now: true });
+  };
+  const changeModel = async () => {
+    const confirmed = await confirmAlert({
+      title: "Stop and Choose Another Model?",
+      message: "Peers are told, then the share ends.",
+      primaryAction: { title: "Stop Sharing" },
+    });
+    if (confirmed) await sharing.stop(context);
+  };
+  const copy = status.peerId && (
+    <ActionPanel.Section>
+      <Action.CopyToClipboard title="Copy Peer ID" content={status.peerId} shortcut={SHORTCUTS.copy} />
+      <Action.CopyToClipboard title="Copy Addresses" content={status.addresses.join("\n")} />
+    </ActionPanel.Section>
+  );
+  return (
+    <>
+      {row === "peer" && copy}
+      <ActionPanel.Section>
+        <ViewLogAction title="Log" source={shareLog(context, containerId)} />
+        <Action
+          title="Stop Sharing"
+          icon={Icon.Stop}
+          shortcut={SHORTCUTS.stop}
+          onAction={() => sharing.stop(context)}
+        />
+        <Action
+          title="Stop Now"
+          icon={Icon.XMarkCircle}
+          style={Action.Style.Destructive}
+          shortcut={SHORTCUTS.stopNow}
+          onAction={stopNow}
+        />
+        <Action title="Change Model…" icon={Icon.Switch} onAction={changeModel} />
+      </ActionPanel.Section>
+      {row !== "peer" && copy}
+      <ImageActions context={context} image={image} controls={controls} hasContainer />
+      <HelpActions onRefresh={refresh} />
+    </>
+  );
+}

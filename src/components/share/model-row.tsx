@@ -1,0 +1,77 @@
+import { Action, ActionPanel, Icon } from "@raycast/api";
+import type { EngineContext } from "../../lib/context";
+import type { ImageState } from "../../lib/docker/build/state";
+import { fitOf, gigabytes } from "../../lib/sharing/fit";
+import type { Limits } from "../../lib/sharing/limits";
+import type { SharePreferences } from "../../lib/sharing/preferences";
+import type { ShareChoice } from "../../hooks/use-share-jobs";
+import { tinted } from "../status-look";
+import type { Controls } from "./controls";
+import { FactRow } from "./fact-row";
+import { HelpActions } from "./help-actions";
+import { ImageActions } from "./image-actions";
+import { ShareForm } from "./share-form";
+import { computesWith, count, swarmWords } from "./words";
+
+interface ModelRowProps {
+  id: string;
+  context: EngineContext;
+  image: ImageState;
+  controls: Controls;
+  choice: ShareChoice;
+  preferences: SharePreferences;
+  limits: Limits;
+}
+
+/** A model, what of it fits and why, and how it would be shared. */
+export function ModelRow({ id, context, image, controls, choice, preferences, limits }: ModelRowProps) {
+  const { model, swarm = preferences.swarm, blocks } = choice;
+  const { sharing, refresh } = controls;
+  const fit = fitOf(model, limits);
+  const { word, icon } =
+    fit.blocks === 0
+      ? { word: "Doesn't Fit", icon: tinted(Icon.XMarkCircle, "bad") }
+      : fit.all
+        ? { word: "Fits", icon: tinted(Icon.CheckCircle, "good") }
+        : { word: "Fits in Part", icon: tinted(Icon.CircleProgress50, "busy") };
+  const port = choice.port ?? preferences.port ?? context.names.port;
+  return (
+    <FactRow
+      id={id}
+      title={model.title}
+      icon={Icon.Box}
+      accessories={[{ icon, tooltip: word }]}
+      markdown={[model.note, fit.reason, computesWith(context)].join("\n\n")}
+      facts={[
+        { title: "Fit", text: word, icon },
+        { title: "Blocks", text: blocks ? `${blocks} of ${model.blocks}` : `As Many as Fit (${fit.blocks})` },
+        { title: "Swarm", text: swarmWords(swarm) },
+        { title: "Port", text: String(port) },
+        { title: "Memory Limit", text: `${gigabytes(limits.memoryBytes)} of ${gigabytes(context.facts.memoryBytes)}` },
+        {
+          title: "Processor Limit",
+          text: `${limits.nanoCpus / 1e9} of ${count(context.facts.cpus, "processor")}`,
+        },
+      ]}
+      actions={
+        <>
+          <ActionPanel.Section>
+            <Action title="Share" icon={Icon.Play} onAction={() => sharing.share(context, choice)} />
+            <Action.Push
+              title="Share with Options…"
+              icon={Icon.Cog}
+              target={
+                <ShareForm
+                  choice={{ ...choice, swarm, port }}
+                  onSubmit={(wanted) => void sharing.share(context, wanted)}
+                />
+              }
+            />
+          </ActionPanel.Section>
+          <ImageActions context={context} image={image} controls={controls} />
+          <HelpActions onRefresh={refresh} />
+        </>
+      }
+    />
+  );
+}

@@ -1,0 +1,104 @@
+import { Action, ActionPanel, Form, Icon, useNavigation } from "@raycast/api";
+import { useForm } from "@raycast/utils";
+import { useState } from "react";
+import { toTorbizError } from "../../lib/errors";
+import { parseSwarm, type Swarm } from "../../lib/sharing/swarm";
+import type { ShareChoice } from "../../hooks/use-share-jobs";
+
+interface ShareFormProps {
+  choice: ShareChoice & { swarm: Swarm; port: number };
+  onSubmit: (choice: ShareChoice) => void;
+}
+
+interface Values {
+  peers: string;
+  blocks: string;
+  port: string;
+}
+
+/** How to share a model, where the usual way isn't wanted. What is chosen here is the last choice the next time. */
+export function ShareForm({ choice, onSubmit }: ShareFormProps) {
+  const { pop } = useNavigation();
+  const { model, swarm, blocks, port } = choice;
+  const [kind, setKind] = useState<string>(swarm.kind);
+  const { handleSubmit, itemProps } = useForm<Values>({
+    initialValues: {
+      peers: swarm.kind === "join" ? swarm.peers.join(" ") : "",
+      blocks: blocks === undefined ? "" : String(blocks),
+      port: String(port),
+    },
+    validation: {
+      peers: (text) => (kind === "join" ? whyNot(() => parseSwarm(addresses(text))) : undefined),
+      blocks: (text = "") =>
+        text.trim() === "" || isWhole(text, 1, model.blocks) ? undefined : `A number from 1 to ${model.blocks}`,
+      port: (text = "") => (isWhole(text, 1024, 65535) ? undefined : "A number from 1024 to 65535"),
+    },
+    onSubmit: (values) => {
+      pop();
+      onSubmit({
+        model,
+        swarm: parseSwarm(kind === "join" ? addresses(values.peers) : [kind]),
+        port: Number(values.port),
+        ...(values.blocks.trim() !== "" && { blocks: Number(values.blocks) }),
+      });
+    },
+  });
+  return (
+    <Form
+      navigationTitle={`Share ${model.title}`}
+      actions={
+        <ActionPanel>
+          <Action.SubmitForm title="Share" icon={Icon.Play} onSubmit={handleSubmit} />
+        </ActionPanel>
+      }
+    >
+      <Form.Dropdown id="swarm" title="Swarm" value={kind} onChange={setKind}>
+        <Form.Dropdown.Item title="Private Swarm" value="private" icon={Icon.House} />
+        <Form.Dropdown.Item title="Public Petals Network" value="public" icon={Icon.Globe} />
+        <Form.Dropdown.Item title="Join Peers" value="join" icon={Icon.Link} />
+      </Form.Dropdown>
+      {kind === "join" && (
+        <Form.TextField {...itemProps.peers} title="Peer Addresses" placeholder="/ip4/1.2.3.4/tcp/31330/p2p/12D3…" />
+      )}
+      <Form.Description text={SWARMS[kind] ?? ""} />
+      <Form.TextField
+        {...itemProps.blocks}
+        title="Blocks"
+        placeholder="As many as fit"
+        info={`The model has ${model.blocks}. Peers serve those that you leave out.`}
+      />
+      <Form.TextField
+        {...itemProps.port}
+        title="Port"
+        placeholder="31330"
+        info="Peers connect to it. Let your router pass it on, so that they can from outside your network."
+      />
+    </Form>
+  );
+}
+
+const SWARMS: Readonly<Record<string, string>> = {
+  private: "A swarm that this computer starts, for questions asked on it.",
+  public: "The network of everybody who runs Petals. It may be silent at times.",
+  join: "A swarm that somebody invited you to, by the address of one or more of its peers.",
+};
+
+function addresses(text = ""): string[] {
+  const found = text.split(/[\s,]+/).filter(Boolean);
+  // None at all would mean one's own swarm.
+  return found.length > 0 ? found : [""];
+}
+
+function whyNot(read: () => unknown): string | undefined {
+  try {
+    read();
+    return undefined;
+  } catch (error) {
+    return toTorbizError(error).message;
+  }
+}
+
+function isWhole(text: string, least: number, most: number): boolean {
+  const number = Number(text);
+  return text.trim() !== "" && Number.isInteger(number) && number >= least && number <= most;
+}

@@ -1,0 +1,52 @@
+import { durationText } from "../time-text";
+import type { EngineContext } from "../../lib/context";
+import { parseSwarmText, type Swarm } from "../../lib/sharing/swarm";
+
+/** The swarm for people. */
+export function swarmWords(swarm: Swarm): string {
+  switch (swarm.kind) {
+    case "private":
+      return "Private Swarm";
+    case "public":
+      return "Public Petals Network";
+    case "join":
+      return swarm.peers.length === 1 ? "Swarm of One Peer" : `Swarm of ${swarm.peers.length} Peers`;
+  }
+}
+
+/** The swarm of a label or a file for people: as it stands there when nobody can read it. */
+export function swarmTextWords(text: string): string {
+  try {
+    return swarmWords(parseSwarmText(text));
+  } catch {
+    return text;
+  }
+}
+
+/** What a container can compute with, in a sentence. */
+export function computesWith({ platform }: Pick<EngineContext, "platform">): string {
+  return platform === "darwin"
+    ? "Docker on a Mac cannot reach the GPU: this shares the CPU."
+    : "The container computes on the CPU.";
+}
+
+/** How long is left, rounded as an estimate deserves. @param seconds null while nobody knows */
+export function timeLeft(seconds: number | null): string {
+  if (seconds === null) return "Not Known Yet";
+  return seconds < 5 ? "A Few Seconds" : `About ${durationText(Math.ceil(seconds / 10) * 10_000)}`;
+}
+
+/** A date and time as this computer writes them. */
+export function dateWords(iso: string): string {
+  return new Date(iso).toLocaleString("en-US", { dateStyle: "medium", timeStyle: "short" });
+}
+
+/** Lines as a Markdown block that nothing in them can end. */
+export function codeBlock(lines: readonly string[]): string {
+  return ["````", ...lines, "````"].join("\n");
+}
+
+/** "1 block", "12 blocks" */
+export function count(number: number, word: string): string {
+  return `${number.toLocaleString("en-US")} ${word}${number === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,46 @@
+import { readFile } from "node:fs/promises";
+import type { EngineContext } from "../lib/context";
+import { followBuildLog } from "../lib/docker/build/follow-log";
+import { buildFiles, currentBuild } from "../lib/docker/build/lock";
+import { isAlive } from "../lib/process-lock";
+import { followLog, type FollowedLine } from "../lib/sharing/log-lines";
+import type { LogSource } from "./use-log";
+
+/** What a container says, with the engine's own events between its lines. */
+export function shareLog(context: EngineContext, containerId: string): LogSource {
+  return (signal) => followLog(context, containerId, signal);
+}
+
+/** What the build that runs says, or what the last one said. */
+export function buildLog({ paths, names }: EngineContext): LogSource {
+  return async function* (signal) {
+    const running = currentBuild(paths, names);
+    if (!running) return yield* linesOf(buildFiles(paths, names).log, buildLine);
+    const { pid, log } = running;
+    const lines = followBuildLog({ pid, log, isRunning: () => isAlive(pid), signal });
+    for await (const batch of lines) yield* batch.map(({ text }) => buildLine(text));
+  };
+}
+
+/** A log that was kept when its container was removed. */
+export function fileLog(path: string): LogSource {
+  return () => linesOf(path, keptLine);
+}
+
+async function* linesOf(path: string, read: (line: string) => FollowedLine): AsyncGenerator<FollowedLine> {
+  const text = await readFile(path, "utf8");
+  for (const line of text.split("\n").filter(Boolean)) yield read(line);
+}
+
+/** The builder's steps and our script's own words are what happens; the rest is what programs say meanwhile. */
+function buildLine(text: string): FollowedLine {
+  const isEvent = /^(?:Step \d+\/\d+ :|#\d+ \[|torbiz: )/.test(text);
+  const isError = /^(?:#\d+ (?:\d+\.\d+ )?)?(?:ERROR:|torbiz: (?:error|failed)|Failed at:)/.test(text);
+  return { time: "", text, kind: isEvent ? "event" : "log", ...(isError && { level: "error" }) };
+}
+
+/** "TIME text", as logs are kept. */
+function keptLine(line: string): FollowedLine {
+  const space = line.indexOf(" ");
+  return { time: line.slice(0, space), text: line.slice(space + 1), kind: "log" };
+}
