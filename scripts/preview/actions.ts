@@ -1,16 +1,15 @@
-import { nodesOf, slot, words, type Json, type ScreenNode } from "../../test/host/raycast";
+import { words, type ScreenNode } from "../../test/host/raycast";
+import { shortcutOf } from "../../test/host/raycast/look";
 import { html, type Html } from "./html";
 import { lucideIcon } from "./icons";
-import { field, image, type Look } from "./image";
+import { image, type Look } from "./image";
 
-/** What Raycast shows of actions that say nothing themselves. */
-const DEFAULTS: Record<string, { title: string; icon: string }> = {
-  "Action.CopyToClipboard": { title: "Copy to Clipboard", icon: "copy-clipboard-16" },
-  "Action.OpenInBrowser": { title: "Open in Browser", icon: "globe-01-16" },
-  "Action.Open": { title: "Open", icon: "blank-document-16" },
-  "Action.ShowInFinder": { title: "Show in Finder", icon: "folder-16" },
-  "Action.Paste": { title: "Paste in Active App", icon: "copy-clipboard-16" },
-  "Action.SubmitForm": { title: "Submit Form", icon: "" },
+/** The icons that Raycast gives to actions without one. */
+const ICONS: Record<string, string> = {
+  "Action.CopyToClipboard": "copy-clipboard-16",
+  "Action.OpenInBrowser": "globe-01-16",
+  "Action.Open": "blank-document-16",
+  "Action.ShowInFinder": "folder-16",
 };
 
 /** Lucide's names of the keys that have a sign of their own. */
@@ -36,20 +35,6 @@ export function keycaps(...keys: string[]): Html {
   >`;
 }
 
-/** The keys of a shortcut: the one for macOS where it has one for each system. */
-export function shortcutKeys(shortcut: Json | ScreenNode | undefined): string[] {
-  const own = field(shortcut, "macOS") ?? shortcut;
-  const [modifiers, key] = [field(own, "modifiers"), field(own, "key")];
-  return [...(Array.isArray(modifiers) ? modifiers : []), key].filter((each) => typeof each === "string");
-}
-
-/** The actions that a screen offers now: the selected item's, the empty view's, or the screen's own. */
-export function actionPanelOf(screen: ScreenNode, selected: ScreenNode | undefined): ScreenNode | undefined {
-  if (selected) return slot(selected, "actions") ?? slot(screen, "actions");
-  const empty = [...nodesOf(screen)].find(({ type }) => type.endsWith(".EmptyView"));
-  return (empty && slot(empty, "actions")) ?? slot(screen, "actions");
-}
-
 /** The actions of a panel in order, of all its sections. */
 function actionsOf(panel: ScreenNode): ScreenNode[] {
   return panel.children.flatMap((child) => (child.type === "ActionPanel.Section" ? actionsOf(child) : [child]));
@@ -58,7 +43,7 @@ function actionsOf(panel: ScreenNode): ScreenNode[] {
 /** What Enter does on this panel. */
 export function primaryTitle(panel: ScreenNode): string {
   const [first] = actionsOf(panel);
-  return first ? title(first) : "";
+  return words(first?.props.title);
 }
 
 /** The open action panel. */
@@ -66,10 +51,11 @@ export function actionPanel(panel: ScreenNode, look: Look): Html {
   const all = actionsOf(panel);
   const row = (action: ScreenNode): Html => {
     const place = all.indexOf(action);
-    const keys = [["return"], ["cmd", "return"]][place] ?? shortcutKeys(action.props.shortcut);
+    const shortcut = shortcutOf(action.props.shortcut);
+    const keys = [["return"], ["cmd", "return"]][place] ?? (shortcut ? [...shortcut.modifiers, shortcut.key] : []);
     const destructive = action.props.style === "destructive";
     return html`<div class="item ${place === 0 && "selected"} ${destructive && "destructive"}">
-      ${image(action.props.icon ?? DEFAULTS[action.type]?.icon, look)}<b>${title(action)}</b>
+      ${image(action.props.icon ?? ICONS[action.type], look)}<b>${words(action.props.title)}</b>
       <span class="right">
         ${action.type === "ActionPanel.Submenu" ? lucideIcon("chevron-right") : keys.length > 0 && keycaps(...keys)}
       </span>
@@ -87,8 +73,4 @@ export function actionPanel(panel: ScreenNode, look: Look): Html {
     <div class="actions">${rows}</div>
     <div class="find">Search for actions…</div>
   </div>`;
-}
-
-function title(action: ScreenNode): string {
-  return words(action.props.title) || (DEFAULTS[action.type]?.title ?? "");
 }

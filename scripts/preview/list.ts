@@ -1,26 +1,23 @@
-import { nodesOf, slot, words, type Json, type ScreenNode } from "../../test/host/raycast";
+import { slot, words, type Json, type ScreenNode } from "../../test/host/raycast";
+import { itemsOf } from "../../test/host/raycast/look";
 import { html, type Html } from "./html";
 import { field, image, type Look } from "./image";
 import { markdown } from "./markdown";
 import { metadata, tag } from "./metadata";
 
-/** Which items of a list are on the screen: the search hides some, and one is selected. Node ids. */
-export interface ListState {
-  items: ReadonlySet<number>;
-  selected?: ScreenNode;
-}
-
 /** The body of a `List`. */
-export function list(node: ScreenNode, state: ListState, searchText: string, look: Look): Html {
-  if (state.items.size === 0) return html`<div class="rows">${emptyView(node, searchText, look)}</div>`;
+export function list(node: ScreenNode, look: Look): Html {
+  const items = itemsOf(node);
+  if (items.length === 0) return html`<div class="rows">${emptyView(node, look)}</div>`;
   const rows = html`<div class="rows">
-    ${node.children.map((child) => {
-      if (!child.type.endsWith(".Section")) return row(child, state, look);
-      const shown = child.children.filter((item) => state.items.has(item.id));
-      return shown.length > 0 && [sectionTitle(child), shown.map((item) => row(item, state, look))];
-    })}
+    ${node.children.map((child) =>
+      child.type === "List.Section"
+        ? [sectionTitle(child), child.children.map((item) => row(item, look))]
+        : child.type === "List.Item" && row(child, look),
+    )}
   </div>`;
-  const detail = node.props.isShowingDetail === true && state.selected ? slot(state.selected, "detail") : undefined;
+  const selected = items.find((item) => item.selected)?.node;
+  const detail = node.props.isShowingDetail === true && selected ? slot(selected, "detail") : undefined;
   return detail ? html`<div class="split">${rows}${sideDetail(detail, look)}</div>` : rows;
 }
 
@@ -31,10 +28,9 @@ function sectionTitle({ props }: ScreenNode): Html | false {
   );
 }
 
-function row(item: ScreenNode, { items, selected }: ListState, look: Look): Html | false {
-  if (!items.has(item.id)) return false;
-  const { icon, title, subtitle, accessories } = item.props;
-  return html`<div class="item ${item.id === selected?.id ? "selected" : ""}">
+function row({ props }: ScreenNode, look: Look): Html {
+  const { icon, title, subtitle, accessories } = props;
+  return html`<div class="item ${props.isSelected === true && "selected"}">
     ${image(icon, look)}<b>${words(title)}</b><span class="subtitle">${words(subtitle)}</span>
     <span class="right">${(Array.isArray(accessories) ? accessories : []).map((each) => accessory(each, look))}</span>
   </div>`;
@@ -60,10 +56,10 @@ function sideDetail(detail: ScreenNode, look: Look): Html {
   return html`<div class="side">${text !== "" && markdown(text)}${panel && metadata(panel, look)}</div>`;
 }
 
-/** The view in place of items. Raycast shows none while a list loads and nothing was typed. */
-function emptyView(node: ScreenNode, searchText: string, look: Look): Html | false {
-  if (node.props.isLoading === true && searchText === "") return false;
-  const view = [...nodesOf(node)].find(({ type }) => type === "List.EmptyView");
+/** The view in place of items; Raycast's own where the command has none and the list is not loading. */
+function emptyView(node: ScreenNode, look: Look): Html | false {
+  const view = node.children.find(({ type }) => type === "List.EmptyView");
+  if (!view && node.props.isLoading === true) return false;
   return html`<div class="empty">
     ${image(view?.props.icon ?? "magnifying-glass-16", look)}
     <h3>${view ? words(view.props.title) : "No Results"}</h3>

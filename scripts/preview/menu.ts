@@ -1,5 +1,5 @@
 import { words, type ScreenNode } from "../../test/host/raycast";
-import { shortcutKeys } from "./actions";
+import { shortcutOf } from "../../test/host/raycast/look";
 import { html, type Html } from "./html";
 import { lucideIcon } from "./icons";
 import { image, type Look } from "./image";
@@ -29,7 +29,8 @@ function entry(node: ScreenNode, look: Look): Html {
   }
   const submenu = node.type.endsWith(".Submenu");
   const enabled = submenu || node.handlers.includes("onAction");
-  const keys = shortcutKeys(node.props.shortcut).map((key) => SIGNS[key] ?? key.toUpperCase());
+  const { modifiers = [], key = "" } = shortcutOf(node.props.shortcut) ?? {};
+  const keys = [...modifiers, key].map((each) => SIGNS[each] ?? each.toUpperCase());
   return html`<div class="entry ${!enabled && "disabled"}">
     ${image(node.props.icon, look)}<span>${words(node.props.title)}</span>
     <span class="subtitle">${words(node.props.subtitle)}</span>

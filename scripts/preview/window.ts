@@ -1,20 +1,20 @@
 import { nodesOf, slot, words, type AlertEntry, type ScreenNode, type ToastEntry } from "../../test/host/raycast";
-import { actionPanel, actionPanelOf, keycaps, primaryTitle } from "./actions";
+import { currentPanel } from "../../test/host/raycast/look";
+import { actionPanel, keycaps, primaryTitle } from "./actions";
 import { form } from "./form";
 import { html, type Html } from "./html";
 import { lucideIcon } from "./icons";
 import { image, type Look } from "./image";
-import { list, type ListState } from "./list";
+import { list } from "./list";
 import { markdown } from "./markdown";
 import { metadata } from "./metadata";
 
 /** A view command's window. */
 export interface WindowState {
+  /** With what is selected and typed. */
   screen: ScreenNode;
-  list: ListState;
   /** The command's title. */
   title: string;
-  searchText?: string;
   /** Whether there is a screen below this one. */
   pushed?: boolean;
   /** Whether the action panel is open. */
@@ -24,8 +24,8 @@ export interface WindowState {
 }
 
 export function commandWindow(state: WindowState, look: Look): Html {
-  const { screen, list: items, actions = false, alert } = state;
-  const panel = actionPanelOf(screen, items.selected);
+  const { screen, actions = false, alert } = state;
+  const panel = currentPanel(screen);
   return html`<div class="window">
     ${topBar(state)} ${screen.props.isLoading === true && html`<div class="loading"></div>`}
     <div class="body">${body(state, look)}</div>
@@ -33,13 +33,14 @@ export function commandWindow(state: WindowState, look: Look): Html {
   </div>`;
 }
 
-function topBar({ screen, title, searchText = "", pushed = false }: WindowState): Html {
+function topBar({ screen, title, pushed = false }: WindowState): Html {
   const back = (pushed || screen.type !== "List") && html`<span class="back">${lucideIcon("arrow-left")}</span>`;
   if (screen.type !== "List") {
     return html`<div class="top">
       ${back}<span class="title">${words(screen.props.navigationTitle) || title}</span>
     </div>`;
   }
+  const searchText = words(screen.props.searchText);
   const dropdown = slot(screen, "searchBarAccessory");
   const placeholder = words(screen.props.searchBarPlaceholder) || "Search…";
   return html`<div class="top">
@@ -56,8 +57,8 @@ function chosenTitle(dropdown: ScreenNode): string {
 }
 
 /** @throws Error for a kind of view that has no picture here */
-function body({ screen, list: items, searchText = "" }: WindowState, look: Look): Html {
-  if (screen.type === "List") return list(screen, items, searchText, look);
+function body({ screen }: WindowState, look: Look): Html {
+  if (screen.type === "List") return list(screen, look);
   if (screen.type === "Form") return form(screen);
   if (screen.type !== "Detail") throw new Error(`No picture for a ${screen.type}.`);
   const panel = slot(screen, "metadata");

@@ -21,27 +21,25 @@ const action = (title: string, props: Record<string, Json> = {}) =>
 
 /** The words of a drawn window, without its tags. */
 function drawn(screen: ScreenNode, state: Partial<WindowState> = {}): string {
-  const list = { items: new Set<number>(), ...state.list };
-  const { text } = commandWindow({ screen, title: "Share GPU", ...state, list }, look);
+  const { text } = commandWindow({ screen, title: "Share GPU", ...state }, look);
   return text
     .replace(/<[^>]*>/g, " ")
     .replace(/\s+/g, " ")
     .trim();
 }
 
-test("a list shows the items that the search leaves, with their accessories and the first action", () => {
-  const shown = node("List.Item", {
+test("a list shows its items with their accessories, and the first action of the selected one", () => {
+  const selected = node("List.Item", {
     title: "SmolLM2",
     icon: "box-16",
+    isSelected: true,
     accessories: [{ tag: { value: "Online", color: "raycast-green" } }, { text: "3 sessions" }],
     actions: node("ActionPanel", {}, [node("ActionPanel.Section", {}, [action("Share")])]),
   });
-  const hidden = node("List.Item", { title: "Hidden" });
-  const screen = node("List", { searchBarPlaceholder: "Search models" }, [
-    node("List.Section", { title: "Models" }, [shown, hidden]),
-  ]);
-  const text = drawn(screen, { list: { items: new Set([shown.id]), selected: shown } });
-  expect(text).toBe("Search models Models SmolLM2 Online 3 sessions Share GPU Share Actions K");
+  const other = node("List.Item", { title: "TinyLlama", actions: node("ActionPanel", {}, [action("Other")]) });
+  const section = node("List.Section", { title: "Models" }, [selected, other]);
+  const text = drawn(node("List", { searchBarPlaceholder: "Search models" }, [section]));
+  expect(text).toBe("Search models Models SmolLM2 Online 3 sessions TinyLlama Share GPU Share Actions K");
 });
 
 test("an open action panel shows all actions with their keys, the first two with those that Raycast gives them", () => {
@@ -49,29 +47,33 @@ test("an open action panel shows all actions with their keys, the first two with
     action("Share"),
     action("Stop Now", { style: "destructive" }),
     node("ActionPanel.Section", { title: "Copy" }, [
-      node("Action.CopyToClipboard", { shortcut: { modifiers: ["cmd", "shift"], key: "c" } }, [], ["onAction"]),
+      node(
+        "Action.CopyToClipboard",
+        { title: "Copy Peer ID", shortcut: { modifiers: ["cmd", "shift"], key: "c" } },
+        [],
+        ["onAction"],
+      ),
     ]),
   ]);
   const text = drawn(node("Detail", { markdown: "# Hello", actions }), { actions: true });
-  expect(text).toContain("Share Stop Now Copy Copy to Clipboard C Search for actions…");
+  expect(text).toContain("Share Stop Now Copy Copy Peer ID C Search for actions…");
 });
 
-test("an empty view is drawn with its action, but not while the list loads and nothing was typed", () => {
+test("an empty view is drawn with its action; without one Raycast has its own, but not while it loads", () => {
   const empty = node("List.EmptyView", {
     icon: "warning-16",
     title: "Docker Is Not Running",
     description: "Start it.",
     actions: node("ActionPanel", {}, [action("Start Docker")]),
   });
-  const loading = (isLoading: boolean) => node("List", { isLoading }, [empty]);
-  expect(drawn(loading(false))).toContain("Docker Is Not Running Start it. Share GPU Start Docker");
-  expect(drawn(loading(true))).not.toContain("Docker Is Not Running");
-  expect(drawn(loading(true), { searchText: "x" })).toContain("Docker Is Not Running");
+  expect(drawn(node("List", {}, [empty]))).toContain("Docker Is Not Running Start it. Share GPU Start Docker");
+  expect(drawn(node("List", { searchText: "xyz" }))).toBe("xyz No Results Share GPU");
+  expect(drawn(node("List", { isLoading: true }))).toBe("Search… Share GPU");
 });
 
 test("markdown shows tags as text, and a text that looks like HTML stays text everywhere", () => {
   const screen = node("Detail", { markdown: "**bold** <script>no</script>", navigationTitle: "<b>Title</b>" });
-  const { text } = commandWindow({ screen, title: "Share GPU", list: { items: new Set() } }, look);
+  const { text } = commandWindow({ screen, title: "Share GPU" }, look);
   expect(text).toContain("<strong>bold</strong>");
   expect(text).toContain("&lt;script&gt;");
   expect(text).toContain("&lt;b&gt;Title&lt;/b&gt;");
@@ -110,5 +112,5 @@ test("a menu shows what can't be clicked as disabled", () => {
 
 test("an icon that can't be drawn stops the picture instead of leaving a hole", () => {
   const item = node("List.Item", { title: "x", icon: "no-such-thing-16" });
-  expect(() => drawn(node("List", {}, [item]), { list: { items: new Set([item.id]) } })).toThrow(/no-such-thing/);
+  expect(() => drawn(node("List", {}, [item]))).toThrow(/no-such-thing/);
 });
