@@ -293,8 +293,10 @@ export class Engine {
       abortSignal: end.signal,
     };
     try {
-      const stream = await withLimits(this.endpoint, { timeoutMs: this.limits.slow, signal }, () =>
-        this.docker.getEvents(options),
+      const stream = await withLimits(
+        this.endpoint,
+        { timeoutMs: this.limits.slow, signal },
+        async () => (await this.docker.getEvents(options)) as NodeJS.ReadableStream & AsyncIterable<Buffer>,
       );
       yield* readEvents(stream);
       if (signal?.aborted) return;

@@ -1,5 +1,4 @@
-import { createInterface } from "node:readline";
-import { Readable } from "node:stream";
+import { StringDecoder } from "node:string_decoder";
 
 /** Something that happened to a container. */
 export interface ContainerEvent {
@@ -30,22 +29,16 @@ const SIGNALS: Readonly<Record<string, string>> = {
 };
 
 /** The events in what the engine sends: one JSON object a line. Lines that are something else are overlooked. */
-export async function* readEvents(stream: NodeJS.ReadableStream): AsyncGenerator<ContainerEvent> {
-  const source = stream as Readable;
-  const lines = createInterface({ input: source, crlfDelay: Infinity });
-  // readline goes on in silence when its stream breaks.
-  const broken = new Promise<never>((_resolve, reject) => source.once("error", reject));
-  broken.catch(() => undefined);
-  const iterator = lines[Symbol.asyncIterator]();
-  try {
-    for (;;) {
-      const { done, value } = await Promise.race([iterator.next(), broken]);
-      if (done) return;
-      const event = toEvent(value);
+export async function* readEvents(stream: AsyncIterable<Buffer>): AsyncGenerator<ContainerEvent> {
+  const decoder = new StringDecoder("utf8");
+  let rest = "";
+  for await (const chunk of stream) {
+    const lines = (rest + decoder.write(chunk)).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) {
+      const event = toEvent(line);
       if (event) yield event;
     }
-  } finally {
-    lines.close();
   }
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { CONTRACT } from "../../../src/lib/docker/build/state";
 import { errorCodes } from "../../../src/lib/errors";
 import { LABELS, resolveNames } from "../../../src/lib/names";
 import { BASE_IMAGE_STAND_IN } from "../../../src/lib/setup/base-image";
@@ -44,6 +45,10 @@ describe("the image's files", () => {
     expect(read("Dockerfile.macos")).toContain(`${LABELS.version}="${VERSION}"`);
     expect(read("Dockerfile.macos")).toContain(`org.opencontainers.image.version="${VERSION}"`);
     expect(read("docker-compose.macos.yml")).toContain(`${LABELS.version}: "${VERSION}"`);
+  });
+
+  it("speak the contract that the code asks for", () => {
+    expect(read("Dockerfile.macos")).toContain(`${LABELS.contract}="${CONTRACT}"`);
   });
 
   it("mean the same base image and the same stand-in for it", () => {

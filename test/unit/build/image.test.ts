@@ -1,148 +1,146 @@
-import { existsSync, chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { findBuild } from "../../../src/lib/docker/build/find-build";
-import { ensureImage, type EnsureImageOptions } from "../../../src/lib/docker/build/image";
-import { Engine } from "../../../src/lib/docker/engine";
-import { resolveNames } from "../../../src/lib/names";
-import { prepareHome, resolvePaths } from "../../../src/lib/paths";
+import { cancelBuild } from "../../../src/lib/docker/build/follow";
+import { ensureImage } from "../../../src/lib/docker/build/image";
+import { imageState } from "../../../src/lib/docker/build/state";
+import { BuildBench } from "./build-bench";
 
-/** The real script with a docker command that only notes what it is told, and an engine that knows one image by that. */
-const DOCKER = `#!/usr/bin/env bash
-cd "$(dirname "$0")"
-case "$*" in *-building*) image=building ;; *) image=tagged ;; esac
-case "$1 $2" in
-  build*)
-    echo "$*" >>builds
-    echo "$*" >building
-    while [ -e hold ]; do sleep 0.1; done ;;
-  tag*) cp building tagged ;;
-  run*) printf '%s\\n' "$*" >checks ;;
-  "image inspect")
-    [ -e $image ] || exit 1
-    case "$*" in
-      *torbiz.checked*) sed 's/.*TORBIZ_CHECKED=\\([^ ]*\\).*/\\1/' $image ;;
-      *Layers*) printf '%s\\n' base packages ours bytecode ;;
-      *) echo sha256:1 ;;
-    esac ;;
-esac
-`;
+let bench: BuildBench;
 
-const root = join(import.meta.dirname, "..", "..", "..");
-let work: string;
-let server: Server;
-let options: EnsureImageOptions;
+beforeEach(async () => (bench = await BuildBench.open()));
+afterEach(() => bench.close());
 
-const at = (...parts: string[]) => join(work, ...parts);
-const read = (name: string) => (existsSync(at("bin", name)) ? readFileSync(at("bin", name), "utf8") : "");
-const builds = () => read("builds").split("\n").filter(Boolean);
-
-function imageInfo(): unknown {
-  const argument = (name: string) => new RegExp(`${name}=(\\S+)`).exec(read("tagged"))?.[1];
-  const labels = { "com.torbiz.inputs": argument("TORBIZ_INPUTS"), "com.torbiz.base": argument("BASE_IMAGE") };
-  return { Id: "sha256:1", Size: 1, Config: { Labels: labels } };
-}
-
-beforeEach(async () => {
-  work = mkdtempSync(join(tmpdir(), "torbiz-image-"));
-  for (const part of ["docker", "python", ".dockerignore"])
-    cpSync(join(root, part), at("files", part), { recursive: true });
-  mkdirSync(at("bin"));
-  writeFileSync(at("bin", "docker"), DOCKER);
-  chmodSync(at("bin", "docker"), 0o755);
-  server = createServer((_, response) => {
-    response.writeHead(read("tagged") ? 200 : 404, { "content-type": "application/json" });
-    response.end(JSON.stringify(imageInfo()));
-  });
-  const socketPath = at("docker.sock");
-  await new Promise<void>((resolve) => server.listen(socketPath, resolve));
-  const endpoint = { url: `unix://${socketPath}`, socketPath, source: "option" } as const;
-  const paths = resolvePaths({ TORBIZ_HOME: at("home") });
-  prepareHome(paths);
-  options = {
-    ...{ endpoint, paths, names: resolveNames({ TORBIZ_INSTANCE: "unit" }), runtimeFiles: at("files") },
-    engine: new Engine(endpoint, "1.41"),
-    env: { PATH: process.env.PATH, HOME: work },
-    cliPath: () => Promise.resolve(at("bin", "docker")),
-  };
-});
-afterEach(() => {
-  server.close();
-  rmSync(work, { recursive: true, force: true });
-});
-
-/** Starts a build that goes on until `release`. */
-async function begin(more: Partial<EnsureImageOptions> = {}) {
-  writeFileSync(at("bin", "hold"), "");
-  const end = ensureImage({ ...options, ...more });
-  while (builds().length === 0) await sleep(20);
-  return { end };
-}
-const release = () => rmSync(at("bin", "hold"));
+const running = () => findBuild(bench.options.paths, bench.options.names);
 
 describe("whether the image is good", () => {
   it("is not asked of its base, unless one is named", async () => {
+    const { options } = bench;
     const on = (base?: string) => ensureImage({ ...options, env: { ...options.env, TORBIZ_BASE_IMAGE: base } });
     expect(await on("mine:1")).toMatchObject({ built: true });
     expect(await on()).toMatchObject({ built: false });
     expect(await on("mine:1")).toMatchObject({ built: false });
     expect(await on("other:1")).toMatchObject({ built: true });
     expect(await on()).toMatchObject({ built: false });
-    expect(builds()).toHaveLength(2);
+    expect(bench.builds()).toHaveLength(2);
+  });
+
+  it("is told as a state", async () => {
+    const { options } = bench;
+    expect(await imageState(options)).toBe("missing");
+    await ensureImage(options);
+    expect(await imageState(options)).toBe("current");
+    expect(await imageState({ ...options, env: { ...options.env, TORBIZ_BASE_IMAGE: "other:1" } })).toBe("outdated");
+    bench.change("python/torbiz/seeder.py");
+    expect(await imageState(options)).toBe("outdated");
+    bench.labels = { "com.torbiz.contract": "0" };
+    expect(await imageState(options)).toBe("unusable");
+    bench.labels = { "com.torbiz.contract": undefined };
+    expect(await imageState(options)).toBe("unusable");
+    bench.labels = { "com.torbiz.inputs": "" };
+    expect(await imageState(options)).toBe("by-hand");
+  });
+});
+
+describe("an image of an older Torbiz", () => {
+  beforeEach(async () => {
+    await ensureImage(bench.options);
+    bench.change("python/torbiz/seeder.py");
+  });
+
+  it("serves where that is asked for, at once", async () => {
+    expect(await ensureImage({ ...bench.options, outdated: "use" })).toMatchObject({ built: false, outdated: true });
+    expect(bench.builds()).toHaveLength(1);
+  });
+
+  it("is built anew otherwise, and by force", async () => {
+    expect(await ensureImage(bench.options)).toMatchObject({ built: true, outdated: false });
+    bench.change("python/torbiz/seeder.py");
+    expect(await ensureImage({ ...bench.options, outdated: "use", force: true })).toMatchObject({ built: true });
+    expect(bench.builds()).toHaveLength(3);
+  });
+
+  it("is built anew in any case where it speaks another contract", async () => {
+    bench.labels = { "com.torbiz.contract": undefined };
+    expect(await ensureImage({ ...bench.options, outdated: "use" })).toMatchObject({ built: true, outdated: false });
   });
 });
 
 describe("the check", () => {
-  const change = (file: string) =>
-    writeFileSync(at("files", file), `${readFileSync(at("files", file), "utf8")}# new\n`);
-
   it("imports Petals unless that was done with these packages and what makes them fit", async () => {
+    const { options } = bench;
     await ensureImage(options);
-    expect(read("checks")).toContain("petals.server.server");
-    change("python/torbiz/seeder.py");
+    expect(bench.read("checks")).toContain("petals.server.server");
+    bench.change("python/torbiz/seeder.py");
     await ensureImage(options);
-    expect(read("checks")).toMatch(/ -c import torbiz\.seeder, torbiz\.starter\n$/);
-    change("python/torbiz/petals_compat.py");
+    expect(bench.read("checks")).toMatch(/ -c import torbiz\.seeder, torbiz\.starter\n$/);
+    bench.change("python/torbiz/petals_compat.py");
     await ensureImage(options);
-    expect(read("checks")).toContain("petals.server.server");
+    expect(bench.read("checks")).toContain("petals.server.server");
   });
 });
 
 describe("a build that another command started", () => {
   it("goes on when the one who waits for it is interrupted", async () => {
-    const { end } = await begin();
-    const waiting = ensureImage({ ...options, signal: AbortSignal.timeout(500) });
+    const { end } = await bench.begin();
+    const waiting = ensureImage({ ...bench.options, signal: AbortSignal.timeout(500) });
     await expect(waiting).rejects.toMatchObject({
       code: "interrupted",
       message: expect.stringContaining("goes on"),
     });
-    release();
+    expect(await running()).toBeDefined();
+    bench.release();
     expect(await end).toMatchObject({ built: true });
   });
 
   it("is not what a forced build asks for: its own comes after", async () => {
-    const { end } = await begin();
-    const forced = ensureImage({ ...options, force: true });
+    const { end } = await bench.begin();
+    const forced = ensureImage({ ...bench.options, force: true });
     await sleep(500);
-    release();
+    bench.release();
     expect(await end).toMatchObject({ built: true });
     expect(await forced).not.toHaveProperty("note");
-    expect(builds().map((build) => build.includes("--no-cache"))).toEqual([false, true]);
+    expect(bench.builds().map((build) => build.includes("--no-cache"))).toEqual([false, true]);
+  });
+
+  it("may be cancelled, and who waits for it hears of that", async () => {
+    const { paths, names } = bench.options;
+    const { end } = await bench.begin();
+    const ended = expect(end).rejects.toMatchObject({ code: "build-cancelled" });
+    expect(await cancelBuild(paths, names)).toBe(true);
+    expect(await running()).toBeUndefined();
+    await ended;
+    expect(await cancelBuild(paths, names)).toBe(false);
   });
 });
 
 it("cancels its own build", async () => {
   const controller = new AbortController();
-  const { end } = await begin({ signal: controller.signal });
+  const { end } = await bench.begin({ signal: controller.signal });
   controller.abort();
   await expect(end).rejects.toMatchObject({ code: "build-cancelled" });
-  expect(await findBuild(options.paths, options.names)).toBeUndefined();
+  expect(await running()).toBeUndefined();
 });
 
 it("gives a build up that hangs, and ends it", async () => {
-  const { end } = await begin({ limits: { first: 10_000, later: 1_000 } });
+  const { end } = await bench.begin({ limits: { first: 10_000, later: 1_000 } });
   await expect(end).rejects.toMatchObject({ code: "docker-not-answering" });
-  expect(await findBuild(options.paths, options.names)).toBeUndefined();
+  expect(await running()).toBeUndefined();
+});
+
+describe("a build that can't begin", () => {
+  it("tells the script's own words", async () => {
+    const env = { ...bench.options.env, TORBIZ_WHEELS: "/no/such/folder" };
+    await expect(ensureImage({ ...bench.options, env })).rejects.toMatchObject({
+      code: "build-failed",
+      message: "The build couldn't start: the wheel folder /no/such/folder does not exist.",
+    });
+  });
+
+  it("is given up when docker says nothing to its first question", async () => {
+    writeFileSync(bench.at("bin", "docker"), "#!/bin/sh\nexec sleep 30\n");
+    const limits = { first: 1_000, later: 60_000 };
+    await expect(ensureImage({ ...bench.options, limits })).rejects.toMatchObject({ code: "docker-not-answering" });
+    expect(await running()).toBeUndefined();
+  });
 });

@@ -100,6 +100,26 @@ describe("BuildProgressParser", () => {
     expect(parser.stepSeconds()).toEqual({});
   });
 
+  it("estimates how far a step is that had begun before it looked, by how long the build has run", () => {
+    const history = replay("classic.tsv").parser.stepSeconds();
+    const lines = fixture("classic.tsv")
+      .trimEnd()
+      .split("\n")
+      .map((entry) => entry.split("\t", 2) as [string, string]);
+    const begun = Number(lines.find(([, line]) => line.startsWith("Step 15/"))?.[0]);
+    const took = Number(lines.find(([, line]) => line.startsWith("Step 16/"))?.[0]) - begun;
+    const peek = (share: number) => {
+      const ranForMs = (begun + took * share) * 1000;
+      const parser = new BuildProgressParser({ dockerfile, history, now: () => 0, ranForMs });
+      for (const [seconds, line] of lines) if (Number(seconds) <= begun) parser.read(line, false);
+      return parser.progress();
+    };
+    const [first, second] = [peek(0.2), peek(0.8)];
+    expect(second.percent).toBeGreaterThan(first.percent);
+    expect((first.secondsLeft ?? 0) - (second.secondsLeft ?? 0)).toBeCloseTo(took * 0.6, 0);
+    expect(second).toMatchObject({ step: 15 });
+  });
+
   it("holds a step that takes longer than expected below its end", () => {
     let now = 0;
     const parser = new BuildProgressParser({ dockerfile, now: () => now });

@@ -112,7 +112,7 @@ async function startBuild(options: EnsureImageOptions): Promise<{ build: Running
       if (build?.pid === pid) return { build, own: true };
       late ||= performance.now() > limit;
       // It has nothing yet that it would have to clean up.
-      if (late || signal?.aborted) kill(pid);
+      if (late || signal?.aborted) killGroup(pid);
       await sleep(20);
     }
     if (signal?.aborted) throw cancelled();
@@ -148,9 +148,10 @@ async function see(options: EnsureImageOptions, build: RunningBuild, { own }: { 
   if (end?.error) throw end.error;
 }
 
-function kill(pid: number): void {
+/** The docker command that it waits for included. */
+function killGroup(pid: number): void {
   try {
-    process.kill(pid);
+    process.kill(-pid);
   } catch {
     // It has ended by itself.
   }
