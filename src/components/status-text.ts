@@ -1,3 +1,4 @@
+import { findModel } from "../lib/models";
 import type { SharingStatus } from "../lib/sharing/status";
 
 /** The blocks in words: "Blocks 0 to 29", or how many of them are loaded. Undefined while nobody knows. */
@@ -10,4 +11,13 @@ export function blocksText({ blocks }: SharingStatus): string | undefined {
 /** The people being served in words. */
 export function sessionsText({ sessions }: SharingStatus): string {
   return sessions === 1 ? "1 session" : `${sessions} sessions`;
+}
+
+/** The title of a share's model; its id where an older or newer Torbiz started it. */
+export function modelTitle({ model }: Pick<SharingStatus, "model">): string {
+  try {
+    return findModel(model ?? "").title;
+  } catch {
+    return model ?? "A Model";
+  }
 }

@@ -1,14 +1,19 @@
-import { open } from "@raycast/api";
+import { open, openExtensionPreferences, type Toast } from "@raycast/api";
 import { showFailureToast } from "@raycast/utils";
-import { toTorbizError } from "../lib/errors";
+import { toTorbizError, type TorbizError } from "../lib/errors";
 
-/** Says in a toast what happened and what to do next. */
+/** Says in a toast what happened, and offers the action that helps. */
 export async function showFailure(failure: unknown): Promise<void> {
   const error = toTorbizError(failure);
-  const { title, url } = error.action ?? {};
   await showFailureToast(error, {
     title: error.title,
     message: `${error.message} ${error.hint}`,
-    ...(title && url ? { primaryAction: { title, onAction: () => open(url) } } : {}),
+    primaryAction: helpFor(error),
   });
+}
+
+function helpFor({ action, details }: TorbizError): Toast.ActionOptions | undefined {
+  if (details?.preference) return { title: "Open Preferences", onAction: () => openExtensionPreferences() };
+  const { title, url } = action ?? {};
+  return title && url ? { title, onAction: () => open(url) } : undefined;
 }

@@ -2,39 +2,48 @@ import { useCachedState, usePromise } from "@raycast/utils";
 import { toTorbizError, type TorbizError } from "../lib/errors";
 import { peekStatus } from "../lib/sharing/peek";
 import type { SharingStatus } from "../lib/sharing/status";
+import { VERSION } from "../lib/version";
 import { dockerSurroundings } from "./docker-surroundings";
 
-interface Seen {
+/** What the engine told, and when. */
+export interface Seen {
   status: SharingStatus;
   /** ISO-8601 UTC. */
   at: string;
 }
 
-interface UseSharingStatus {
-  /** The last status that the engine told, perhaps in an earlier run of the command. */
+/** What was found by looking once. Plain data: it is kept from one run of the command to the next. */
+export interface Look {
+  /** The last status that the engine told; undefined before the first. */
   seen?: Seen;
   /** Why the engine tells nothing now. */
-  error?: TorbizError;
-  isLoading: boolean;
-  refresh: () => void;
+  failure?: Pick<TorbizError, "title" | "message">;
 }
 
 /**
- * What this computer shares, asked once.
+ * What this computer shares, asked once. Until the answer is there it is what the last look found, failure and all, so that
+ * nothing flickers. `isLoading` ends in every case: a menu-bar command stays in memory until it does.
  *
  * @example
- * const { seen, error, isLoading, refresh } = useSharingStatus();
+ * const { seen, failure, isLoading } = useSharingStatus();
  */
-export function useSharingStatus(): UseSharingStatus {
-  const [seen, setSeen] = useCachedState<Seen | undefined>("sharing-status", undefined);
-  const { error, isLoading, revalidate } = usePromise(
-    async () => {
-      const status = await peekStatus(dockerSurroundings());
-      setSeen({ status, at: new Date().toISOString() });
-    },
+export function useSharingStatus(): Look & { isLoading: boolean } {
+  // Another version may know other fields.
+  const [look, setLook] = useCachedState<Look>(`sharing-status-${VERSION}`, {});
+  const { error, isLoading } = usePromise(
+    async () => setLook(await lookOnce(look.seen)),
     [],
-    // The views say it themselves; a toast every ten seconds helps nobody.
+    // The menu says it itself; a toast every ten seconds helps nobody.
     { onError: () => undefined },
   );
-  return { seen, error: error && toTorbizError(error), isLoading, refresh: revalidate };
+  return { ...look, ...(error && { failure: toTorbizError(error) }), isLoading };
+}
+
+async function lookOnce(seen: Seen | undefined): Promise<Look> {
+  try {
+    return { seen: { status: await peekStatus(dockerSurroundings()), at: new Date().toISOString() } };
+  } catch (error) {
+    const { title, message } = toTorbizError(error);
+    return { seen, failure: { title, message } };
+  }
 }

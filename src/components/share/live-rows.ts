@@ -1,11 +1,10 @@
 import { Icon, type Image } from "@raycast/api";
 import type { Stats } from "../../hooks/use-stats";
-import { findModel } from "../../lib/models";
 import { gigabytes } from "../../lib/sharing/fit";
 import type { Overview } from "../../lib/sharing/overview";
 import type { SharingStatus } from "../../lib/sharing/status";
 import { STATUS_LOOK, tinted } from "../status-look";
-import { blocksText, sessionsText } from "../status-text";
+import { blocksText, modelTitle, sessionsText } from "../status-text";
 import { durationText } from "../time-text";
 import type { Fact } from "./fact-row";
 import { stageFacts, stageTitle } from "./stages";
@@ -112,15 +111,6 @@ function statusRow(status: SharingStatus): LiveRow {
       ...(port ? [{ title: "Port", text: String(port) }] : []),
     ],
   };
-}
-
-/** The title of a share's model; its id where an older or newer Torbiz started it. */
-export function modelTitle({ model }: SharingStatus): string {
-  try {
-    return findModel(model ?? "").title;
-  } catch {
-    return model ?? "A Model";
-  }
 }
 
 function peerText({ peerId, addresses }: SharingStatus): string {

@@ -1,9 +1,10 @@
 import { List } from "@raycast/api";
 import { useStats } from "../../hooks/use-stats";
+import { modelTitle } from "../status-text";
 import type { Controls } from "./controls";
 import { FactRow } from "./fact-row";
 import { LiveActions } from "./live-actions";
-import { liveRows, modelTitle, type Live } from "./live-rows";
+import { liveRows, type Live } from "./live-rows";
 
 /** A share with its container: starting, online, or on its way to an end. */
 export function LiveScreen({ live, controls }: { live: Live; controls: Controls }) {

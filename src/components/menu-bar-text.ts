@@ -1,0 +1,137 @@
+import { Icon, type Image } from "@raycast/api";
+import type { Look, Seen } from "../hooks/use-sharing-status";
+import type { SharingStatus } from "../lib/sharing/status";
+import { stageTitle } from "./share/stages";
+import { count, dateWords, swarmTextWords, timeLeft } from "./share/words";
+import { STATUS_LOOK, tinted } from "./status-look";
+import { blocksText, modelTitle, sessionsText } from "./status-text";
+import { agoText, durationText } from "./time-text";
+
+/** What the menu bar itself shows. */
+interface Head {
+  icon: Image.ImageLike;
+  /** As short as can be: the menu bar is narrow. Undefined while there is nothing to say. */
+  title?: string;
+  tooltip: string;
+}
+
+/** A line of the menu that only tells. */
+export interface Line {
+  icon: Image.ImageLike;
+  title: string;
+  subtitle?: string;
+  tooltip?: string;
+}
+
+/** For how long the end of a build is news. */
+const NEWS_MS = 15 * 60_000;
+/** A menu grows as wide as its longest line. */
+const LINE_LENGTH = 64;
+
+/** Icon, word and tooltip. A state that nobody can confirm now is marked with a question mark. */
+export function headOf({ seen, failure }: Look): Head {
+  const title = seen && titleOf(seen.status);
+  if (failure) {
+    const known = seen ? ` Last known: ${lastKnown(seen)}.` : "";
+    return {
+      icon: STATUS_LOOK.unknown.icon,
+      title: title && `${title}?`,
+      tooltip: `Torbiz: ${failure.title}.${known}`,
+    };
+  }
+  if (!seen) return { icon: STATUS_LOOK.absent.icon, tooltip: "Torbiz" };
+  const { icon, word } = newsOf(seen.status) ?? STATUS_LOOK[seen.status.state];
+  return { icon, title, tooltip: `Torbiz: ${word}` };
+}
+
+/** A state and its age: "Sharing, 3 min ago". */
+export function lastKnown({ status, at }: Seen): string {
+  return `${STATUS_LOOK[status.state].word}, ${agoText(at)}`;
+}
+
+/** All that is known of a share, line by line; nothing where there is nothing to say. */
+export function linesOf(status: SharingStatus): Line[] {
+  const { state, build, blocks, model, swarm, since, tokens, message } = status;
+  const news = newsOf(status);
+  const lines: (Line | false | null | undefined)[] = [
+    state === "starting" && { icon: Icon.List, title: stageTitle(status) },
+    build && {
+      icon: Icon.List,
+      ...shortened(message ?? "Building"),
+      subtitle: buildText(build),
+    },
+    since !== null && {
+      icon: Icon.Clock,
+      title: `For ${durationText(Date.now() - Date.parse(since))}`,
+      subtitle: `Since ${dateWords(since)}`,
+    },
+    model !== null && {
+      icon: Icon.Box,
+      title: modelTitle(status),
+      subtitle: swarm === null ? undefined : swarmTextWords(swarm),
+    },
+    blocks && { icon: Icon.Layers, title: blocksText(status) ?? "" },
+    (state === "online" || state === "finishing") && {
+      icon: Icon.TwoPeople,
+      title: sessionsText(status),
+      subtitle: `${count(tokens, "token")} served`,
+    },
+    !build && message !== null && { icon: state === "exited" ? Icon.Warning : Icon.Info, ...shortened(message) },
+    news && { icon: news.icon, ...shortened(news.message), subtitle: agoText(news.at) },
+  ];
+  return lines.filter((line) => !!line);
+}
+
+function buildText({ percent, secondsLeft }: NonNullable<SharingStatus["build"]>): string {
+  const done = `${Math.round(percent * 100)} %`;
+  return secondsLeft === null ? done : `${done}, ${timeLeft(secondsLeft)} Left`;
+}
+
+/** A sentence as a line: whole in the tooltip where it is too long for a menu. */
+export function shortened(sentence: string): { title: string; tooltip?: string } {
+  if (sentence.length <= LINE_LENGTH) return { title: sentence };
+  return { title: `${sentence.slice(0, LINE_LENGTH - 1).trimEnd()}…`, tooltip: sentence };
+}
+
+function titleOf(status: SharingStatus): string | undefined {
+  const { state, build, blocks, sessions } = status;
+  switch (state) {
+    case "absent":
+      return newsOf(status)?.word;
+    case "building":
+      return build ? `Building ${build.step}/${build.steps}` : "Building";
+    case "starting":
+      return blocks && blocks.loaded < blocks.total ? `Starting ${blocks.loaded}/${blocks.total}` : "Starting";
+    case "online":
+      return sessions > 0 ? `Sharing · ${sessions}` : "Sharing";
+    default:
+      return STATUS_LOOK[state].word;
+  }
+}
+
+interface News {
+  icon: Image.ImageLike;
+  word: string;
+  message: string;
+  /** ISO-8601 UTC. */
+  at: string;
+}
+
+/** The end of a build that a person may be waiting for. One who cancelled it knows. */
+function newsOf({ lastBuild }: SharingStatus): News | undefined {
+  if (!lastBuild || Date.now() - Date.parse(lastBuild.at) > NEWS_MS) return undefined;
+  const { outcome, at, message } = lastBuild;
+  switch (outcome) {
+    case "done":
+      return { icon: tinted(Icon.CheckCircle, "good"), word: "Image Built", message: "The image is ready.", at };
+    case "failed":
+      return {
+        icon: tinted(Icon.XMarkCircle, "bad"),
+        word: "Build Failed",
+        message: message ?? "The image couldn't be built.",
+        at,
+      };
+    case "cancelled":
+      return undefined;
+  }
+}
