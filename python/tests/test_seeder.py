@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.prepare import PYTHON
+from torbiz.seeder import explain, parse_options
 
 PREFIX = "starter-test-hf"
 BLOCKS = 30
@@ -182,6 +183,21 @@ def test_no_room_for_a_block_is_one_plain_line(start_seeder: Callable[..., Seede
     assert "ERROR torbiz.seeder: [not-enough-memory] Not even one block of starter fits" in seeder.log
     assert "Traceback" not in seeder.log
     assert seeder.status["message"].startswith("Not even one block")
+
+
+def test_a_disk_that_is_too_small_for_the_blocks_is_told_in_words(tmp_path: Path) -> None:
+    from torbiz import petals_compat  # noqa: F401  (its import is its effect; it must come before petals)
+
+    # isort: split
+    from petals.utils.disk_cache import free_disk_space_for
+
+    limit = parse_options(["--model", "m", "--model-path", "hub/m", "--port", "1", "--max-disk-space", "1000000"])
+    with pytest.raises(RuntimeError) as refused:
+        free_disk_space_for(2_000_000, cache_dir=str(tmp_path), max_disk_space=limit.max_disk_space, os_quota=0)
+    assert explain(refused.value) == (
+        "disk-full",
+        "The disk that sharing may use is too small for the model's blocks.",
+    )
 
 
 def test_a_swarm_that_does_not_answer_is_told_in_bounded_time(start_seeder: Callable[..., Seeder]) -> None:

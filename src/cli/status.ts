@@ -14,7 +14,7 @@ export async function runStatus({ output, surroundings }: Session): Promise<void
 function describe(status: SharingStatus): string {
   switch (status.state) {
     case "absent":
-      return "Nothing is shared. Start with `torbiz share`.";
+      return `Nothing is shared. ${describeLastBuild(status)}Start with \`torbiz share\`.`;
     case "building":
     case "foreign":
       return String(status.message);
@@ -33,6 +33,10 @@ function describe(status: SharingStatus): string {
         ...(status.message ? [`  ${status.message}`] : []),
       ].join("\n");
   }
+}
+
+function describeLastBuild({ lastBuild }: SharingStatus): string {
+  return lastBuild?.outcome === "failed" ? `The last build of the image failed: ${lastBuild.message} ` : "";
 }
 
 const WORDS = {

@@ -62,7 +62,8 @@ export function socketPath(paths: Paths, name: string): string {
   const folder = join(tmpdir(), `torbiz-${createHash("sha256").update(paths.home).digest("hex").slice(0, 12)}`);
   if (!makePrivate(folder)) {
     throw new TorbizError("home-not-writable", `${folder} is not a private folder of yours.`, {
-      hint: "Remove it, or name a folder with a shorter path with TORBIZ_HOME.",
+      hint: "Remove it, and try again.",
+      cliHint: "Or name a folder with a shorter path with TORBIZ_HOME.",
     });
   }
   return join(folder, name);

@@ -1,4 +1,9 @@
-import { toTorbizError, TorbizError } from "../../src/lib/errors";
+import { readdirSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { errorCodes, toTorbizError, TorbizError } from "../../src/lib/errors";
+
+/** What only a terminal understands. */
+const TYPED = /`torbiz|\btorbiz [a-z]+`|(?:^|\s)--[a-z]|TORBIZ_/;
 
 test("a known failure stays what it is", () => {
   const error = new TorbizError("port-in-use", "Port 1 is used.");
@@ -18,4 +23,30 @@ test.each([
   expect(error).toBeInstanceOf(TorbizError);
   expect(error.code).toBe(code);
   expect(error.message).toContain(words);
+});
+
+test.each(errorCodes)("the hint of %s is true in a launcher as well", (code) => {
+  const { hint, cliHint } = new TorbizError(code, "It happened.");
+  expect(hint).not.toMatch(TYPED);
+  expect(hint).toMatch(/\.$/);
+  expect(cliHint ?? "Fine.").toMatch(/\.$/);
+});
+
+test("no place that fails has a hint of what to type", () => {
+  const lib = resolve("src/lib");
+  const files = readdirSync(lib, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
+  const typed = files.flatMap((name) =>
+    [...readFileSync(join(lib, name), "utf8").matchAll(/(?<!\w)hint[:=]\s*["`](?:[^"`\\]|\\.)*["`]/g)]
+      .map(([hint]) => `${name}: ${hint.replaceAll("\\`", "`")}`)
+      .filter((hint) => TYPED.test(hint)),
+  );
+  expect(typed).toEqual([]);
+});
+
+test("a hint for terminals goes with the hint it was written for", () => {
+  expect(new TorbizError("port-in-use", "x").cliHint).toContain("--port");
+  expect(new TorbizError("port-in-use", "x", { hint: "Port 2 is free." }).cliHint).toBeUndefined();
+  expect(new TorbizError("port-in-use", "x", { hint: "Port 2 is free.", cliHint: "Use --port 2." }).cliHint).toBe(
+    "Use --port 2.",
+  );
 });

@@ -50,8 +50,8 @@ export async function findPython(surroundings: PythonSurroundings): Promise<Foun
     throw new TorbizError(
       "python-missing",
       python
-        ? `TORBIZ_PYTHON names Python ${python.version}, but ${NEEDED} is needed.`
-        : `TORBIZ_PYTHON names ${named}, which is no Python that runs.`,
+        ? `The chosen Python (${named}) is ${python.version}, but ${NEEDED} is needed.`
+        : `The chosen Python (${named}) is none that runs.`,
     );
   }
   const seen = new Map<string, FoundPython>();

@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { ContainerInspectInfo } from "dockerode";
 import type { LogLine } from "../docker/demux";
 import type { EngineContext, Surroundings } from "../context";
 
@@ -9,22 +10,29 @@ const KEPT = 10;
 const ALL = 1_000_000;
 
 /**
- * Saves a container's log in the home folder: the container goes away, its log must not.
+ * Saves a container's log in the home folder: the container goes away, its log must not. One that has ended has one file,
+ * however often it is saved.
  *
  * @returns the file's path and the log's lines
  */
 export async function keepLogs(
   context: EngineContext,
-  containerId: string,
+  container: ContainerInspectInfo,
 ): Promise<{ path: string; lines: LogLine[] }> {
   const lines: LogLine[] = [];
-  for await (const line of context.engine.logs(containerId, { follow: false, tail: ALL })) lines.push(line);
+  for await (const line of context.engine.logs(container.Id, { follow: false, tail: ALL })) lines.push(line);
   mkdirSync(context.paths.logs, { recursive: true, mode: 0o700 });
-  const stamp = new Date().toISOString().replace(/[-:]/g, "").replace(/\.\d+/, "");
+  const stamp = endOf(container).toISOString().replace(/[-:]/g, "").replace(/\.\d+/, "");
   const path = join(context.paths.logs, `${prefix(context)}${stamp}.log`);
   writeFileSync(path, lines.map(({ time, text }) => `${time} ${text}\n`).join(""), { mode: 0o600 });
   for (const name of keptLogs(context).slice(0, -KEPT)) rmSync(join(context.paths.logs, name), { force: true });
   return { path, lines };
+}
+
+/** When a container ended; now for one that never ran, which by its engine ended in the year 1. */
+function endOf({ State }: ContainerInspectInfo): Date {
+  const end = new Date(State.FinishedAt);
+  return end.getFullYear() > 1970 ? end : new Date();
 }
 
 /** The log of the share that ended last, or undefined when none was kept. */

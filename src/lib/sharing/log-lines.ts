@@ -67,7 +67,7 @@ export async function* followLog(
 }
 
 function byTime(one: FollowedLine, other: FollowedLine): number {
-  // Nanoseconds count: times are compared as text, which the engine writes in one form and UTC.
+  // As text, as the nanoseconds of a log's times count. An event, told to the millisecond, comes after lines of the same one.
   return one.time < other.time ? -1 : one.time > other.time ? 1 : 0;
 }
 

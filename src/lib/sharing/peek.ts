@@ -27,6 +27,6 @@ export async function peekStatus(
   const answer = answers.find(({ status }) => status === "fulfilled") ?? answers[0];
   if (!answer) throw new TorbizError("docker-not-running", "No Docker engine answers on this computer.");
   if (answer.status === "rejected") throw answer.reason;
-  const status = readStatus(answer.value as InspectedContainer);
+  const status = readStatus(answer.value as InspectedContainer | undefined);
   return orBuilding(status, { names, paths, runtimeFiles: surroundings.runtimeFiles });
 }

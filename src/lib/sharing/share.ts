@@ -209,7 +209,7 @@ async function adoptOrCleanUp(context: EngineContext, start: Start): Promise<Run
   const status = readStatus(container);
   if (status.state === "foreign") throw foreignContainer(names.container, container.Config.Image);
   if (!container.State.Running) {
-    const { path } = await keepLogs(context, container.Id);
+    const { path } = await keepLogs(context, container);
     await engine.remove(container.Id, { force: true });
     options.onNote?.(
       container.State.Status === "created"

@@ -1,4 +1,3 @@
-import type { ContainerInspectInfo } from "dockerode";
 import { LABELS } from "../names";
 
 /** What sharing is doing, in one word. */
@@ -84,7 +83,18 @@ const NOTHING: SharingStatus = {
 };
 
 /** The part of `docker inspect` that is read here, with nothing taken for granted. */
-export type InspectedContainer = Pick<ContainerInspectInfo, "State" | "Config"> | undefined;
+export interface InspectedContainer {
+  State?: InspectedState | null;
+  Config?: { Image?: string; Labels?: Readonly<Record<string, string>> | null } | null;
+}
+
+interface InspectedState {
+  Status?: string;
+  Error?: string;
+  ExitCode?: number;
+  OOMKilled?: boolean;
+  Health?: { Log?: readonly { End?: string; Output?: string }[] | null } | null;
+}
 
 /**
  * Reads the whole state of a share out of one `inspect` answer: the container's state and labels, and the seeder's report
@@ -92,7 +102,7 @@ export type InspectedContainer = Pick<ContainerInspectInfo, "State" | "Config"> 
  *
  * @param container the answer, or undefined when there is no such container
  */
-export function readStatus(container: InspectedContainer): SharingStatus {
+export function readStatus(container: InspectedContainer | undefined): SharingStatus {
   if (!container) return NOTHING;
   const labels = container.Config?.Labels ?? {};
   if (labels[LABELS.managed] !== "1") {
@@ -112,7 +122,7 @@ export function readStatus(container: InspectedContainer): SharingStatus {
   switch (State?.Status) {
     case "created":
       return State.Error
-        ? { ...status, state: "exited", exitCode: State.ExitCode, message: State.Error }
+        ? { ...status, state: "exited", exitCode: State.ExitCode ?? null, message: State.Error }
         : { ...status, state: "starting", stage: "starting" };
     case "running":
       return readReport(status, State);
@@ -122,13 +132,13 @@ export function readStatus(container: InspectedContainer): SharingStatus {
       return { ...status, state: "stopping" };
     case "exited":
     case "dead":
-      return { ...status, state: "exited", exitCode: State.ExitCode, message: endMessage(State) };
+      return { ...status, state: "exited", exitCode: State.ExitCode ?? null, message: endMessage(State) };
     default:
-      return { ...status, state: "unknown", message: `The container's state is ${String(State?.Status)}.` };
+      return { ...status, state: "unknown", message: `The container's state is ${State?.Status ?? "not told"}.` };
   }
 }
 
-function readReport(status: SharingStatus, state: ContainerInspectInfo["State"]): SharingStatus {
+function readReport(status: SharingStatus, state: InspectedState): SharingStatus {
   const last = state.Health?.Log?.at(-1);
   const report = parseReport(last?.Output);
   if (!report) return { ...status, state: "starting", stage: "starting" };
@@ -196,9 +206,9 @@ function isBlocks(value: unknown): value is BlockStatus {
   return [loaded, total, start, end].every((field) => typeof field === "number");
 }
 
-function endMessage(state: ContainerInspectInfo["State"]): string {
+function endMessage(state: InspectedState): string {
   if (state.OOMKilled) return "It ran out of memory.";
   if (state.ExitCode === 0) return "It ended by itself or was stopped.";
   if (state.ExitCode === 137) return "It was killed: peers were not told.";
-  return `It ended with exit code ${state.ExitCode}.`;
+  return `It ended with exit code ${state.ExitCode ?? "unknown"}.`;
 }

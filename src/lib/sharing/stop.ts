@@ -117,13 +117,16 @@ export async function stopContainer(
     else await engine.stop(container.Id, STOP_SECONDS);
   }
   const seconds = Math.round((performance.now() - started) / 100) / 10;
-  const exitCode = (await engine.inspect(container.Id))?.State.ExitCode ?? null;
-  const kept = await keepLogs(context, container.Id).catch(async (error: unknown) => {
-    if (await engine.inspect(container.Id)) throw error;
-    return undefined;
-  });
+  const ended = await engine.inspect(container.Id);
+  const kept =
+    ended &&
+    (await keepLogs(context, ended).catch(async (error: unknown) => {
+      if (await engine.inspect(container.Id)) throw error;
+      return undefined;
+    }));
   if (!kept) return { ...NOT_STOPPED, message: "Another command stopped it at the same time." };
   const { path, lines } = kept;
+  const exitCode = ended.State.ExitCode;
   await engine.remove(container.Id, { force: true });
 
   const [, told] = lines.map(({ text }) => TOLD.exec(text)).findLast((match) => match !== null) ?? [];

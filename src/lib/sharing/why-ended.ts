@@ -16,7 +16,7 @@ export async function whyEnded(context: EngineContext, containerId: string): Pro
   const container = await context.engine.inspect(containerId);
   if (!container) return new TorbizError("share-failed", "The container was removed by somebody else.");
   const status = readStatus(container);
-  const { path, lines } = await keepLogs(context, containerId);
+  const { path, lines } = await keepLogs(context, container);
   const details = { exitCode: status.exitCode, log: path, lines: lines.slice(-LAST_LINES).map(({ text }) => text) };
   if (container.State.OOMKilled) {
     return new TorbizError("not-enough-memory", "The server ran out of memory.", { details });

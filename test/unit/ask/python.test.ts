@@ -114,10 +114,10 @@ describe("TORBIZ_PYTHON", () => {
     const old = fake("mine/py", "3.8.1");
     await expect(findPython(surroundings(["bin"], { TORBIZ_PYTHON: old }))).rejects.toMatchObject({
       code: "python-missing",
-      message: "TORBIZ_PYTHON names Python 3.8.1, but 3.11 is needed.",
+      message: `The chosen Python (${old}) is 3.8.1, but 3.11 is needed.`,
     });
     await expect(findPython(surroundings(["bin"], { TORBIZ_PYTHON: "/nonexistent" }))).rejects.toMatchObject({
-      message: "TORBIZ_PYTHON names /nonexistent, which is no Python that runs.",
+      message: "The chosen Python (/nonexistent) is none that runs.",
     });
   });
 });

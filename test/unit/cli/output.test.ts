@@ -54,6 +54,19 @@ test("a plain log repeats a step only when it has come much further", () => {
   expect(stderr.written).toEqual(["Loading (0 %)\n", "Loading (12 %)\n", "Loading (50 %)\n"]);
 });
 
+test("what to type is added to the hint, for people and for scripts", () => {
+  const error = new TorbizError("port-in-use", "Port 1 is used.", {
+    hint: "Port 2 is free.",
+    cliHint: "Use --port 2.",
+  });
+  const stdout = sink();
+  const stderr = sink();
+  jsonOutput(stdout).error(error);
+  textOutput(sink(), stderr).error(error);
+  expect(JSON.parse(stdout.written.join(""))).toMatchObject({ hint: "Port 2 is free. Use --port 2." });
+  expect(stderr.written.join("")).toContain("  Port 2 is free. Use --port 2.\n");
+});
+
 test("an error is told as what happened and what to do, without a stack", () => {
   const stderr = sink();
   textOutput(sink(), stderr).error(new TorbizError("model-unknown", "No model x.", { hint: "Choose y." }));

@@ -1,22 +1,14 @@
-import { containerOptions, resourceLimits, type SharePlan } from "../../../src/lib/sharing/container";
+import { containerOptions, type SharePlan } from "../../../src/lib/sharing/container";
 import { defaultModel } from "../../../src/lib/models";
 import { resolveNames } from "../../../src/lib/names";
 
-const FACTS = {
-  version: "28.0",
-  apiVersion: "1.47",
-  operatingSystem: "Docker Desktop",
-  architecture: "aarch64",
-  cpus: 8,
-  memoryBytes: 8_000_000_000,
-  rootless: false,
-};
 const PEER = "/ip4/10.0.0.7/tcp/31330/p2p/QmfC7rrLzQFLoDbAwXNPJurRAA1PgTKzkwv38Xx3S7ScR2";
 const PLAN: SharePlan = {
   model: defaultModel,
   modelFolder: "/home/me/.torbiz/models/smollm2-135m-instruct/petals",
   swarm: { kind: "private" },
   port: 31330,
+  limits: { memoryBytes: 6e9, nanoCpus: 1.5e9, threads: 2 },
   hasToken: false,
   startedBy: "share",
   inputs: "abc",
@@ -24,7 +16,7 @@ const PLAN: SharePlan = {
 const names = resolveNames({});
 
 function options(change: Partial<SharePlan> = {}) {
-  return containerOptions({ ...PLAN, ...change }, names, FACTS);
+  return containerOptions({ ...PLAN, ...change }, names);
 }
 
 test("one's own swarm is published and announced on loopback only, by one port inside and out", () => {
@@ -52,14 +44,12 @@ test("a token opens stdin and leaves no other trace", () => {
   expect(options({ hasToken: false })).toMatchObject({ OpenStdin: false, StdinOnce: false });
 });
 
-test("the computer keeps a quarter of its processors and memory, and no less than one processor is used", () => {
-  expect(resourceLimits({ cpus: 8, memoryBytes: 8_000_000_000 })).toEqual({
-    memoryBytes: 6_000_000_000,
-    nanoCpus: 6_000_000_000,
-    threads: 6,
-  });
-  expect(resourceLimits({ cpus: 1, memoryBytes: 2_000_000_000 })).toMatchObject({
-    nanoCpus: 1_000_000_000,
-    threads: 1,
-  });
+test("it gets the limits of the plan, and swaps nothing", () => {
+  expect(options().HostConfig).toMatchObject({ Memory: 6e9, MemorySwap: 6e9, NanoCpus: 1.5e9 });
+  expect(options().Env).toContain("OMP_NUM_THREADS=2");
+});
+
+test("a limit of disk reaches the seeder, and none is named where there is none", () => {
+  expect(options({ diskBytes: 20e9 }).Cmd?.join(" ")).toContain("--max-disk-space 20000000000 ");
+  expect(options().Cmd).not.toContain("--max-disk-space");
 });

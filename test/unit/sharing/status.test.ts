@@ -42,7 +42,7 @@ function container(
       ...state,
       Health: output === undefined ? undefined : { Status: "healthy", Log: [{ End: checkedAt, Output: output }] },
     },
-  } as unknown as InspectedContainer;
+  } as InspectedContainer;
 }
 
 const running = { Status: "running" };
@@ -75,6 +75,8 @@ test("an online server's whole report is told", () => {
     health: "ok",
     exitCode: null,
     message: null,
+    build: null,
+    lastBuild: null,
   });
 });
 
@@ -142,6 +144,22 @@ test.each([
 test("a container that was made but couldn't start tells the engine's reason", () => {
   const status = readStatus(container({ Status: "created", ExitCode: 128, Error: "port is already allocated" }));
   expect(status).toMatchObject({ state: "exited", exitCode: 128, message: "port is already allocated" });
+});
+
+test.each([
+  [{}, "foreign"],
+  [{ Config: null, State: null }, "foreign"],
+  [{ Config: { Labels: LABELS } }, "unknown"],
+  [{ Config: { Labels: LABELS }, State: {} }, "unknown"],
+  [{ Config: { Labels: LABELS }, State: { Status: "exited" } }, "exited"],
+  [{ Config: { Labels: LABELS }, State: { Status: "running", Health: null } }, "starting"],
+  [{ Config: { Labels: LABELS }, State: { Status: "running", Health: { Log: null } } }, "starting"],
+  [{ Config: { Labels: LABELS }, State: { Status: "running", Health: { Log: [{}] } } }, "starting"],
+  [{ Config: { Labels: { "com.torbiz.managed": "1" } }, State: { Status: "running" } }, "starting"],
+])("what an engine leaves out is no failure: %j", (answer: InspectedContainer, state) => {
+  const status = readStatus(answer);
+  expect(status).toMatchObject({ state, exitCode: null, blocks: null });
+  expect(JSON.stringify(status)).not.toContain("undefined");
 });
 
 test("a paused container is not called online", () => {

@@ -1,0 +1,53 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { resolveNames } from "../../../src/lib/names";
+import { prepareHome, resolvePaths } from "../../../src/lib/paths";
+import { lastAsked, lastChoice, rememberAsked, rememberChoice } from "../../../src/lib/sharing/last-choice";
+
+const home = mkdtempSync(join(tmpdir(), "torbiz-choice-"));
+const where = { paths: resolvePaths({ TORBIZ_HOME: home }), names: resolveNames({}) };
+const CHOICE = { model: "smollm2-135m-instruct", swarm: "private", blocks: 12 };
+
+beforeAll(() => prepareHome(where.paths));
+afterEach(() => {
+  for (const name of readdirSync(where.paths.run)) rmSync(join(where.paths.run, name));
+});
+afterAll(() => rmSync(home, { recursive: true }));
+
+test("nothing was chosen in the beginning", () => {
+  expect(lastChoice(where)).toBeUndefined();
+  expect(lastAsked(where)).toBeUndefined();
+});
+
+test("what was shared last is what is asked, and offered again", () => {
+  rememberAsked(where, { model: CHOICE.model, swarm: "public" });
+  rememberChoice(where, CHOICE);
+  expect(lastChoice(where)).toEqual(CHOICE);
+  expect(lastAsked(where)).toMatchObject({ swarm: "private" });
+});
+
+test("asking another swarm is no wish to share in it", () => {
+  rememberChoice(where, CHOICE);
+  rememberAsked(where, { model: CHOICE.model, swarm: "public" });
+  expect(lastAsked(where)).toMatchObject({ swarm: "public" });
+  expect(lastChoice(where)).toEqual(CHOICE);
+});
+
+test("instances have choices of their own", () => {
+  rememberChoice(where, CHOICE);
+  expect(lastChoice({ ...where, names: resolveNames({ TORBIZ_INSTANCE: "two" }) })).toBeUndefined();
+});
+
+test.each(["", "null", "[]", '{"shared":', '{"shared":1,"asked":null}', '{"shared":{"model":1}}'])(
+  "a damaged file costs only itself: %s",
+  (content) => {
+    rememberChoice(where, CHOICE);
+    const [name = ""] = readdirSync(where.paths.run);
+    writeFileSync(join(where.paths.run, name), content);
+    expect(lastChoice(where)).toBeUndefined();
+    expect(lastAsked(where)).toBeUndefined();
+    rememberChoice(where, CHOICE);
+    expect(lastChoice(where)).toEqual(CHOICE);
+  },
+);

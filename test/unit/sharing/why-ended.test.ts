@@ -1,0 +1,60 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { openEngine } from "../../../src/lib/context";
+import { defaultModel } from "../../../src/lib/models";
+import { whyEnded } from "../../../src/lib/sharing/why-ended";
+import { LABELS, scriptedShare, type ScriptedShare } from "./scripted-share";
+
+const T = "2026-01-31T12:00:01.500000000Z 2026-01-31T12:00:01.400Z";
+
+let share: ScriptedShare;
+
+beforeEach(async () => {
+  share = await scriptedShare();
+  end({ ExitCode: 1 });
+});
+
+afterEach(() => share.close());
+
+function end(State: Record<string, unknown>): void {
+  share.container = {
+    State: { Status: "exited", Running: false, FinishedAt: "2026-01-31T12:00:02Z", ...State },
+    Config: { Labels: LABELS },
+  };
+}
+
+const why = async () => whyEnded(await openEngine(share.surroundings), "abc");
+
+test("the seeder's own words tell, with the last lines of the log, which is kept once", async () => {
+  share.log = [`${T} INFO torbiz.seeder: Starting`, `${T} ERROR torbiz.seeder: [swarm-unreachable] Nobody answered.`];
+  const error = await why();
+  expect(error).toMatchObject({ code: "swarm-unreachable", message: "Nobody answered.", details: { exitCode: 1 } });
+  expect(error.details?.lines).toHaveLength(2);
+  const log = String(error.details?.log);
+  expect(readFileSync(log, "utf8")).toContain("Nobody answered.");
+  expect((await why()).details?.log).toBe(log);
+});
+
+test.each([
+  ["words of an unknown kind", `${T} ERROR torbiz.seeder: [brand-new] Odd.`, { ExitCode: 1 }, "share-failed", "Odd."],
+  ["no words at all", `${T} INFO x: y`, { ExitCode: 3 }, "share-failed", "It ended with exit code 3."],
+  ["no memory", `${T} INFO x: y`, { ExitCode: 137, OOMKilled: true }, "not-enough-memory", "ran out of memory"],
+])("with %s", async (_, line, state, code, words) => {
+  end(state);
+  share.log = [line];
+  expect(await why()).toMatchObject({ code, message: expect.stringContaining(words) as unknown });
+});
+
+test("a damaged model is prepared anew by the next start", async () => {
+  const ready = join(share.surroundings.paths.models, defaultModel.id, "ready.json");
+  mkdirSync(dirname(ready), { recursive: true });
+  writeFileSync(ready, "{}");
+  share.log = [`${T} ERROR torbiz.seeder: [model-broken] A file is damaged.`];
+  expect(await why()).toMatchObject({ code: "model-broken" });
+  expect(existsSync(ready)).toBe(false);
+});
+
+test("a container that is gone is said to be", async () => {
+  share.container = undefined;
+  expect(await why()).toMatchObject({ code: "share-failed", message: "The container was removed by somebody else." });
+});
