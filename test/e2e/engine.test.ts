@@ -1,5 +1,6 @@
 import { createServer } from "node:net";
 import { homedir } from "node:os";
+import type { ContainerEvent } from "../../src/lib/docker/events";
 import { Engine } from "../../src/lib/docker/engine";
 import { requireDocker } from "../../src/lib/docker/preflight";
 import { TorbizError } from "../../src/lib/errors";
@@ -216,4 +217,65 @@ it("makes volumes and networks once", async () => {
     await docker.getNetwork(own).remove();
     await docker.getVolume(own).remove();
   }
+});
+
+describe("stats", () => {
+  it("tell the processors and the memory that a container takes, without the page cache", async () => {
+    const id = await engine.createContainer(name(), {
+      ...shell("head -c 60000000 /dev/zero >/tmp/file; sync; echo up; while :; do :; done"),
+      HostConfig: { Init: true, Memory: 512 * 1024 * 1024, NanoCpus: 5e8 },
+    });
+    await engine.start(id);
+    for await (const { text } of engine.logs(id, { follow: true })) if (text === "up") break;
+    const stats = await engine.stats(id);
+    expect(stats?.memoryLimitBytes).toBe(512 * 1024 * 1024);
+    expect(stats?.memoryBytes).toBeGreaterThan(100_000);
+    expect(stats?.memoryBytes).toBeLessThan(40_000_000);
+    // Half a processor is all that it may take.
+    expect(stats?.cpus).toBeGreaterThan(0.05);
+    expect(stats?.cpus).toBeLessThan(0.7);
+  });
+
+  it("are none of one that has ended, or was never there", async () => {
+    const id = await engine.createContainer(name(), shell("true"));
+    expect(await engine.stats(id)).toBeUndefined();
+    expect(await engine.stats("torbiz-no-such-container")).toBeUndefined();
+  });
+});
+
+describe("events", () => {
+  it("tell what happened since and what happens now, but not of every health check", async () => {
+    const id = await engine.createContainer(name(), {
+      ...shell("trap 'exit 7' INT; echo up; while :; do sleep 0.05; done"),
+      Healthcheck: { Test: ["CMD", "true"], Interval: 1e9 },
+    });
+    const since = (await engine.inspect(id))?.Created;
+    await engine.start(id);
+    for await (const { text } of engine.logs(id, { follow: true })) if (text === "up") break;
+    const ending = new AbortController();
+    const found: ContainerEvent[] = [];
+    for await (const event of engine.events(id, { since, signal: ending.signal })) {
+      found.push(event);
+      if (event.action === "health_status: healthy") await engine.kill(id, "SIGINT");
+      if (event.action === "die") ending.abort();
+    }
+    expect(found.map(({ action }) => action)).toEqual(["create", "start", "health_status: healthy", "kill", "die"]);
+    expect(found.at(-2)).toMatchObject({ signal: "SIGINT" });
+    expect(found.at(-1)).toMatchObject({ exitCode: 7, time: expect.stringMatching(/\.\d{3}Z$/) as string });
+  });
+
+  it("are those of that container alone", async () => {
+    const id = await engine.createContainer(name(), shell("true"));
+    const since = (await engine.inspect(id))?.Created;
+    const other = await engine.createContainer(name(), shell("true"));
+    await engine.start(other);
+    await engine.remove(other, { force: true });
+    await engine.remove(id, { force: true });
+    const found: string[] = [];
+    for await (const { action } of engine.events(id, { since })) {
+      found.push(action);
+      if (action === "destroy") break;
+    }
+    expect(found).toEqual(["create", "destroy"]);
+  });
 });

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { Engine } from "../../../src/lib/docker/engine";
 import type { LogLine } from "../../../src/lib/docker/demux";
+import type { ContainerEvent } from "../../../src/lib/docker/events";
 import type { TorbizError } from "../../../src/lib/errors";
 import { healthy, scriptedEngine, scriptedSocket, type ScriptedEngine } from "./scripted-engine";
 
@@ -149,6 +150,7 @@ describe("failures", () => {
       engine.ensureVolume("x", {}),
       engine.ensureNetwork("x", {}),
       engine.logs("x").next(),
+      engine.stats("x"),
     ];
     const outcomes = await Promise.allSettled(calls);
     expect(outcomes.map((outcome) => outcome.status === "rejected" && (outcome.reason as TorbizError).code)).toEqual(
@@ -255,5 +257,91 @@ describe("logs", () => {
         details: { statusCode: 404 },
       });
     }
+  });
+});
+
+describe("events", () => {
+  const event = (action: string, attributes: object = {}) =>
+    `${JSON.stringify({ Action: action, timeNano: 1795465727992.25e6, Actor: { Attributes: attributes } })}\n`;
+
+  async function collect(events: AsyncIterable<ContainerEvent>, into: ContainerEvent[] = []) {
+    for await (const one of events) into.push(one);
+    return into;
+  }
+
+  it("come with their time, exit code and signal, cut anywhere; what isn't one is overlooked", async () => {
+    const text =
+      event("kill", { signal: "15" }) +
+      event("kill", { signal: "37" }) +
+      "{}\nno\n" +
+      event("die", { exitCode: "137" });
+    server = await scriptedEngine((request, response) => {
+      response.write(text.slice(0, 50));
+      setTimeout(() => response.write(text.slice(50)), 50);
+      setTimeout(() => request.socket.destroy(), 100);
+    });
+    const found: ContainerEvent[] = [];
+    const engine = new Engine(server.endpoint, "1.41");
+    await expect(collect(engine.events("x", { since: "2026-11-23T17:22:38.862Z" }), found)).rejects.toMatchObject({
+      code: "docker-not-answering",
+    });
+    const time = "2026-11-23T20:28:47.992Z";
+    expect(found).toEqual([
+      { time, action: "kill", signal: "SIGTERM" },
+      { time, action: "kill", signal: "37" },
+      { time, action: "die", exitCode: 137 },
+    ]);
+    const query = new URLSearchParams(server.requests[0]?.split("?")[1]);
+    expect(query.get("since")).toBe(`${Date.parse("2026-11-23T17:22:38.862Z") / 1_000}`);
+    expect(JSON.parse(query.get("filters") ?? "")).toMatchObject({ container: ["x"], type: ["container"] });
+  });
+
+  it("are given up when the engine doesn't begin to answer", async () => {
+    server = await scriptedSocket(() => undefined);
+    const engine = new Engine(server.endpoint, "1.41", { quick: 300, slow: 300 });
+    await expect(engine.events("x").next()).rejects.toMatchObject({ code: "docker-not-answering" });
+  });
+
+  it("fail when the engine ends them, and end quietly by the signal", async () => {
+    server = await scriptedEngine((_request, response) => response.end(event("start")));
+    const engine = new Engine(server.endpoint, "1.41");
+    await expect(collect(engine.events("x"))).rejects.toMatchObject({ code: "docker-not-answering" });
+    await server.close();
+    server = await scriptedEngine((_request, response) => response.write(event("start")));
+    const silent = new Engine(server.endpoint, "1.41");
+    expect(await collect(silent.events("x", { signal: AbortSignal.timeout(300) }))).toHaveLength(1);
+    expect(await collect(silent.events("x", { signal: AbortSignal.abort() }))).toEqual([]);
+  });
+});
+
+describe("stats", () => {
+  const cpu = (total_usage: number, system_cpu_usage: number) => ({
+    cpu_usage: { total_usage },
+    system_cpu_usage,
+    online_cpus: 2,
+  });
+  const answer = (stats: object) => ({
+    precpu_stats: cpu(1e9, 20e9),
+    cpu_stats: cpu(2.5e9, 22e9),
+    memory_stats: { usage: 1000, limit: 5000, stats },
+  });
+
+  it.each([
+    ["cgroup v1", { total_inactive_file: 300, inactive_file: 1 }, 700],
+    ["cgroup v2", { inactive_file: 400 }, 600],
+    ["neither", {}, 1000],
+  ])("count as the docker command does, with %s", async (_what, stats, memoryBytes) => {
+    const engine = await answering(200, JSON.stringify(answer(stats)));
+    expect(await engine.stats("x")).toEqual({ cpus: 1.5, memoryBytes, memoryLimitBytes: 5000 });
+  });
+
+  it("are none of a container that doesn't run or is gone", async () => {
+    const engine = await answering(
+      200,
+      JSON.stringify({ cpu_stats: { cpu_usage: { total_usage: 0 } }, memory_stats: {} }),
+    );
+    expect(await engine.stats("x")).toBeUndefined();
+    await server?.close();
+    expect(await (await answering(404, '{"message":"No such container: x"}')).stats("x")).toBeUndefined();
   });
 });

@@ -23,6 +23,21 @@ describe("startAdvice", () => {
     expect(startAdvice(socket(path), platform).action?.command).toBe(command);
   });
 
+  it.each([
+    ["darwin", "/Users/me/.docker/run/docker.sock", { file: "open", args: ["-ga", "Docker"] }],
+    ["darwin", "/Users/me/.rd/docker.sock", { file: "open", args: ["-ga", "Rancher Desktop"] }],
+    ["darwin", "/Users/me/.colima/x86/docker.sock", { file: "colima", args: ["start", "x86"] }],
+    ["linux", "/run/user/1000/docker.sock", { file: "systemctl", args: ["--user", "start", "docker"] }],
+    ["linux", "/var/run/docker.sock", undefined],
+  ] as const)("on %s %s: starts %j itself, unless sudo has to ask", (platform, path, start) => {
+    expect(startAdvice(socket(path), platform).action?.start).toEqual(start);
+  });
+
+  it("gives its action a title's capitals", () => {
+    expect(startAdvice(socket("/var/run/docker.sock"), "linux").action?.title).toBe("Start Docker Engine");
+    expect(startAdvice(socket("/run/user/1000/docker.sock"), "linux").action?.title).toBe("Start Rootless Docker");
+  });
+
   it("knows contexts by their names", () => {
     const endpoint: Endpoint = { ...socket("/somewhere"), source: "context", context: "orbstack" };
     expect(startAdvice(endpoint, "darwin").how).toBe("Open OrbStack");
