@@ -39,7 +39,7 @@ export function FirstSteps({ context, controls, running }: FirstStepsProps) {
     </>
   );
   return (
-    <List.Section title={running ? "Building the Image" : "Before the First Share"}>
+    <List.Section title={running ? "Building the Image" : "Before Sharing"}>
       <FactRow
         id="build"
         title="1. Build the Image"
@@ -72,7 +72,7 @@ export function FirstSteps({ context, controls, running }: FirstStepsProps) {
 }
 
 const BUILD = [
-  "Torbiz shares from a Docker container. Its image is built on this computer, once.",
+  "Torbiz shares from a Docker container. Its image is built on this computer, and kept.",
   "You may close this window meanwhile: the build goes on, and the menu bar shows how far it is.",
 ].join("\n\n");
 

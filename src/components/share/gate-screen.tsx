@@ -59,9 +59,7 @@ export function GateScreen({ gate, controls }: { gate: Gate; controls: Controls 
         <ActionPanel>
           {action?.url && <Action.OpenInBrowser title={action.title} icon={Icon.Download} url={action.url} />}
           {start && <Action title={action.title} icon={Icon.Play} onAction={() => docker.startDocker(start)} />}
-          {action?.command && !start && (
-            <Action.CopyToClipboard title={`Copy Command: ${action.title}`} content={action.command} />
-          )}
+          {action?.command && !start && <Action.CopyToClipboard title="Copy Command" content={action.command} />}
           {others}
         </ActionPanel>
       }

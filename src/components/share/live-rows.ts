@@ -1,6 +1,7 @@
 import { Icon, type Image } from "@raycast/api";
 import type { Stats } from "../../hooks/use-stats";
 import { gigabytes } from "../../lib/sharing/fit";
+import type { Progress } from "../../lib/progress";
 import type { Overview } from "../../lib/sharing/overview";
 import type { SharingStatus } from "../../lib/sharing/status";
 import { STATUS_LOOK, tinted } from "../status-look";
@@ -21,11 +22,18 @@ interface LiveRow {
   facts?: Fact[];
 }
 
-/** What there is to tell of a share, as rows. @param stats what its container uses, once Docker has told */
-export function liveRows({ context, status }: Live, stats: Stats | undefined): LiveRow[] {
+interface Heard {
+  /** What its container uses, once Docker has told. */
+  stats?: Stats;
+  /** What the start of this window said last. */
+  heard?: Progress;
+}
+
+/** What there is to tell of a share, as rows. */
+export function liveRows({ context, status }: Live, { stats, heard }: Heard): LiveRow[] {
   const { blocks, peerId, since, throughput } = status;
   return [
-    statusRow(status),
+    statusRow(status, heard),
     {
       id: "blocks",
       title: "Blocks",
@@ -58,7 +66,7 @@ export function liveRows({ context, status }: Live, stats: Stats | undefined): L
       facts: [
         { title: "Sessions Now", text: String(status.sessions) },
         { title: "Tokens Served", text: status.tokens.toLocaleString("en-US") },
-        ...(throughput === null ? [] : [{ title: "Announced Speed", text: `${throughput.toFixed(1)} tokens/s` }]),
+        ...(throughput === null ? [] : [{ title: "Announced Throughput", text: `${throughput.toFixed(1)} tokens/s` }]),
       ],
     },
     {
@@ -94,18 +102,21 @@ export function liveRows({ context, status }: Live, stats: Stats | undefined): L
   ];
 }
 
-function statusRow(status: SharingStatus): LiveRow {
+function statusRow(status: SharingStatus, heard: Progress | undefined): LiveRow {
   const { state, message, swarm, port } = status;
   const { word, icon } = STATUS_LOOK[state];
   const isStarting = state === "starting";
+  const sentence = state === "online" ? "Peers can use it. It goes on when you close this window." : undefined;
   return {
     id: "status",
     title: "Status",
     subtitle: word,
     icon,
-    markdown: [`**${isStarting ? stageTitle(status) : word}**`, message].filter(Boolean).join("\n\n"),
+    markdown: [`**${isStarting ? stageTitle({ ...status, heard }) : word}**`, message ?? sentence]
+      .filter(Boolean)
+      .join("\n\n"),
     facts: [
-      ...(isStarting ? stageFacts(status) : []),
+      ...(isStarting ? stageFacts({ ...status, heard }) : []),
       { title: "Model", text: modelTitle(status) },
       ...(swarm ? [{ title: "Swarm", text: swarmTextWords(swarm) }] : []),
       ...(port ? [{ title: "Port", text: String(port) }] : []),

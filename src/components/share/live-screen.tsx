@@ -12,7 +12,7 @@ export function LiveScreen({ live, controls }: { live: Live; controls: Controls 
   const stats = useStats(context, containerId);
   return (
     <List.Section title={modelTitle(status)}>
-      {liveRows(live, stats).map((row) => (
+      {liveRows(live, { stats, heard: controls.sharing.start?.progress }).map((row) => (
         <FactRow key={row.id} {...row} actions={<LiveActions live={live} controls={controls} row={row.id} />} />
       ))}
     </List.Section>

@@ -14,6 +14,9 @@ const FILTERS = {
 
 type Filter = keyof typeof FILTERS;
 
+/** With which our programs begin their lines; the row has the engine's. */
+const OWN_TIME = /^\d{4}-\d\d-\d\dT\S+Z /;
+
 interface LogsViewProps {
   title: string;
   source: LogSource;
@@ -54,7 +57,7 @@ export function LogsView({ title, source: given }: LogsViewProps) {
           key={entry.id}
           id={entry.id}
           icon={iconOf(entry)}
-          title={entry.text}
+          title={entry.text.replace(OWN_TIME, "")}
           accessories={isShowingLine || !entry.time ? [] : [{ text: clock(entry.time), tooltip: entry.time }]}
           detail={<List.Item.Detail markdown={[entry.time, codeBlock([entry.text])].filter(Boolean).join("\n\n")} />}
           actions={
