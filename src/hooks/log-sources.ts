@@ -3,7 +3,7 @@ import type { EngineContext } from "../lib/context";
 import { followBuildLog } from "../lib/docker/build/follow-log";
 import { buildFiles, currentBuild } from "../lib/docker/build/lock";
 import { isAlive } from "../lib/process-lock";
-import { followLog, type FollowedLine } from "../lib/sharing/log-lines";
+import { followLog, levelOf, type FollowedLine } from "../lib/sharing/log-lines";
 import type { LogSource } from "./use-log";
 
 /** What a container says, with the engine's own events between its lines. */
@@ -42,5 +42,6 @@ function buildLine(text: string): FollowedLine {
 /** "TIME text", as logs are kept. */
 function keptLine(line: string): FollowedLine {
   const space = line.indexOf(" ");
-  return { time: line.slice(0, space), text: line.slice(space + 1), kind: "log" };
+  const text = line.slice(space + 1);
+  return { time: line.slice(0, space), text, kind: "log", level: levelOf(text) };
 }

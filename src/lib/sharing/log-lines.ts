@@ -72,7 +72,7 @@ function byTime(one: FollowedLine, other: FollowedLine): number {
 }
 
 /** The level in a line as our programs write them: "2026-01-31T12:00:00.000Z WARNING petals.server: words". */
-function levelOf(text: string): FollowedLine["level"] {
+export function levelOf(text: string): FollowedLine["level"] {
   const [, level] = /^\S+ (INFO|WARNING|ERROR) /.exec(text) ?? [];
   return level?.toLowerCase() as FollowedLine["level"];
 }
