@@ -2,7 +2,7 @@
 const shared = {
   testEnvironment: "node",
   // Built copies of the checkout: their package.json has the same name.
-  modulePathIgnorePatterns: ["<rootDir>/dist/", "<rootDir>/assets/runtime/"],
+  modulePathIgnorePatterns: ["<rootDir>/dist/", "<rootDir>/assets/runtime/", "<rootDir>/test-results/"],
   extensionsToTreatAsEsm: [".ts", ".tsx"],
   transform: { "\\.tsx?$": ["ts-jest", { useESM: true, tsconfig: "<rootDir>/test/tsconfig.json" }] },
 };
@@ -11,6 +11,7 @@ const shared = {
 export default {
   projects: [
     { ...shared, displayName: "unit", testMatch: ["<rootDir>/test/unit/**/*.test.{ts,tsx}"] },
+    { ...shared, displayName: "host", testMatch: ["<rootDir>/test/host/**/*.test.ts"] },
     // Real builds and real swarms: minutes each, so npm's script runs them one after the other and with a long limit.
     { ...shared, displayName: "e2e", testMatch: ["<rootDir>/test/e2e/**/*.test.ts"] },
   ],

@@ -7,7 +7,7 @@ import { makeLauncher } from "./launcher";
 import { argumentsOf, findCommand, type Manifest, preferencesOf, readManifest } from "./manifest";
 import { type MenuBar } from "./menu-bar";
 import { MenuCommand, OpenMenu } from "./menu-command";
-import type { AlertState, ClipboardContent, Launch, LaunchType } from "./protocol";
+import type { AlertState, ClipboardContent, CommandMode, Launch, LaunchType } from "./protocol";
 import type { AlertEntry, HostEvent, OpenedEntry, ToastEntry } from "./record";
 import { ResidentCommand } from "./resident";
 import { RunnerProcess } from "./runner-process";
@@ -70,6 +70,7 @@ export class RaycastHost {
   private readonly residents = new Set<ResidentCommand>();
   private readonly menuBars = new Map<string, MenuBar>();
   private currentWindow?: CommandView;
+  private isClosed = false;
 
   private constructor(options: HostOptions) {
     this.extension = resolve(options.extension);
@@ -97,16 +98,16 @@ export class RaycastHost {
 
   /** Launches a command; resolves when it has rendered, or when a no-view command's function was called. */
   async launch(name: string, options: LaunchOptions = {}): Promise<CommandView> {
-    const command = await this.start(name, options);
-    if (!(command instanceof CommandView)) throw new Error(`"${name}" has no view: use openMenu() or refresh().`);
+    this.expectMode(name, "view", "no-view");
+    const command = (await this.start(name, options)) as CommandView;
     await command.rendered();
     return command;
   }
 
   /** What Raycast does at each interval of a menu-bar command. */
   async refresh(name: string, options?: WaitOptions): Promise<MenuBar> {
-    const command = await this.start(name, { type: "background" });
-    if (!(command instanceof MenuCommand)) throw new Error(`"${name}" is no menu-bar command.`);
+    this.expectMode(name, "menu-bar");
+    const command = (await this.start(name, { type: "background" })) as MenuCommand;
     try {
       return await command.unloaded(options);
     } finally {
@@ -121,9 +122,9 @@ export class RaycastHost {
 
   /** Opens the menu of a menu-bar command: it is loaded anew, and stays while the menu is open. */
   async openMenu(name: string): Promise<OpenMenu> {
+    this.expectMode(name, "menu-bar");
     const launch = this.prepare(name, {});
-    if (launch.environment.commandMode !== "menu-bar") throw new Error(`"${name}" is no menu-bar command.`);
-    const process = await RunnerProcess.start(this.env);
+    const process = await this.startProcess();
     const menu = this.track(new OpenMenu(this.optionsOf(launch, process, () => process.kill())));
     menu.start();
     await menu.rendered();
@@ -132,7 +133,8 @@ export class RaycastHost {
 
   /** One process for all loads of a menu-bar command, with reports of what they leave. */
   async resident(name: string): Promise<ResidentCommand> {
-    const process = await RunnerProcess.start(this.env, { exposeGc: true });
+    this.expectMode(name, "menu-bar");
+    const process = await this.startProcess({ exposeGc: true });
     const finish = async () => void (await process.call("unload"));
     const load = () => {
       const launch = this.prepare(name, { type: "background" });
@@ -186,19 +188,35 @@ export class RaycastHost {
   async start(name: string, options: LaunchOptions): Promise<RunningCommand> {
     const launch = this.prepare(name, options);
     const mode = launch.environment.commandMode;
-    if (mode === "view") await this.currentWindow?.end("replaced");
-    const process = await RunnerProcess.start(this.env);
+    const process = await this.startProcess();
     const commandOptions = this.optionsOf(launch, process, () => process.kill());
     const command = this.track(mode === "menu-bar" ? new MenuCommand(commandOptions) : new CommandView(commandOptions));
-    if (mode === "view") this.currentWindow = command as CommandView;
+    if (mode === "view") {
+      const former = this.currentWindow;
+      this.currentWindow = command as CommandView;
+      await former?.end("replaced");
+    }
     command.start();
     return command;
   }
 
   async close(): Promise<void> {
+    this.isClosed = true;
     await Promise.all([...this.running].map((command) => command.end("closed")));
     await Promise.all([...this.residents].map((resident) => resident.close()));
     if (this.temporary) rmSync(this.temporary, { recursive: true, force: true });
+  }
+
+  private expectMode(name: string, ...modes: CommandMode[]): void {
+    const { mode } = findCommand(this.manifest, name);
+    if (!modes.includes(mode)) throw new Error(`"${name}" is a ${mode} command.`);
+  }
+
+  private async startProcess(options?: { exposeGc: boolean }): Promise<RunnerProcess> {
+    const process = await RunnerProcess.start(this.env, options);
+    if (!this.isClosed) return process;
+    await process.kill();
+    throw new Error("The host is closed.");
   }
 
   /** All that a launch needs, or why Raycast doesn't launch it. */

@@ -17,13 +17,13 @@ export interface Listener {
 
 /** The process of a command, in a group of its own: killing it kills the children that aren't detached. */
 export class RunnerProcess {
-  /** Who hears of it; a resident process has one after the other. */
-  listener?: Listener;
   readonly exited: Promise<void>;
   /** The end of what it wrote to stdout and stderr. */
   output = "";
   private lastCall = 0;
-  private isGone = false;
+  private listener?: Listener;
+  /** How it ended, once it has. */
+  private gone?: string;
   private readonly waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
 
   private constructor(private readonly child: ChildProcess) {
@@ -35,7 +35,7 @@ export class RunnerProcess {
     child.on("message", (message: LauncherCall | Answer | Told) => this.receive(message));
     this.exited = new Promise((resolve) => {
       const gone = (how: string) => {
-        this.isGone = true;
+        this.gone = how;
         // What isn't answered never will be, and nobody is left to wait for it.
         for (const { resolve: settle } of this.waiting.values()) settle(undefined);
         this.waiting.clear();
@@ -60,6 +60,12 @@ export class RunnerProcess {
     return new RunnerProcess(child);
   }
 
+  /** Who hears of it from now on; a resident process has one after the other. */
+  listen(listener: Listener | undefined): void {
+    this.listener = listener;
+    if (this.gone) listener?.exited(this.gone);
+  }
+
   get pid(): number | undefined {
     return this.child.pid;
   }
@@ -69,7 +75,7 @@ export class RunnerProcess {
     name: Name,
     ...args: Parameters<Runner[Name]>
   ): Promise<ReturnType<Runner[Name]> | undefined> {
-    if (this.isGone) return Promise.resolve(undefined);
+    if (this.gone) return Promise.resolve(undefined);
     const id = ++this.lastCall;
     const answer = new Promise<unknown>((resolve, reject) => this.waiting.set(id, { resolve, reject }));
     this.send({ kind: "call", id, name, args });
@@ -78,7 +84,7 @@ export class RunnerProcess {
 
   /** Ends it and its children at once, as Raycast does; what was started detached lives. */
   async kill(): Promise<void> {
-    if (this.child.pid !== undefined && !this.isGone) {
+    if (this.child.pid !== undefined && !this.gone) {
       try {
         process.kill(-this.child.pid, "SIGKILL");
       } catch {

@@ -40,7 +40,7 @@ export class RunningCommand {
   private visibleToast?: { id: number; entry: ToastEntry };
   private ending?: Ending;
   private crashed?: Error;
-  private settleEnd = { resolve: () => {}, reject: (_: Error) => {} };
+  private settleEnd!: { resolve: () => void; reject: (error: Error) => void };
   private readonly watchers = new Set<() => void>();
 
   constructor(private readonly options: CommandOptions) {
@@ -49,11 +49,6 @@ export class RunningCommand {
     this.ended = new Promise((resolve, reject) => (this.settleEnd = { resolve, reject }));
     // Whoever waits for something else hears of a crash there.
     this.ended.catch(() => {});
-    this.process.listener = {
-      launcher: options.launcher(this),
-      told: (told) => this.heard(told),
-      exited: (how) => this.crash(`its process ${how}`),
-    };
   }
 
   get command(): string {
@@ -79,6 +74,11 @@ export class RunningCommand {
   }
 
   start(): void {
+    this.process.listen({
+      launcher: this.options.launcher(this),
+      told: (told) => this.heard(told),
+      exited: (how) => this.crash(`its process ${how}`),
+    });
     this.process.call("start", this.launch).catch((error: Error) => this.crash(error.message));
   }
 
@@ -131,7 +131,7 @@ export class RunningCommand {
   async end(ending: Ending): Promise<void> {
     if (this.ending) return void (await this.ended.catch(() => {}));
     this.ending = ending;
-    this.process.listener = undefined;
+    this.process.listen(undefined);
     await this.options.finish();
     this.options.onEnd(this, ending);
     if (this.crashed) this.settleEnd.reject(this.crashed);

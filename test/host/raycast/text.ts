@@ -94,7 +94,8 @@ function lines(node: ScreenNode, pad: string): string[] {
   if (kind === "TagList")
     return line(`${words(title)}:`, node.children.map(({ props }) => words(props.text)).join(", "));
   if (kind === "Label" || kind === "Link") return line(`${words(title)}:`, words(text));
-  return [...(named ? line(kind === "Section" ? "--" : "", named) : []), ...below(pad)];
+  const head = named ? line(kind === "Section" && "--", named) : [];
+  return [...head, ...below(kind === "Submenu" ? `${pad}  ` : pad)];
 }
 
 function field({ props, type, children }: ScreenNode, line: (...parts: string[]) => string[]): string[] {

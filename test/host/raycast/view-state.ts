@@ -86,7 +86,7 @@ export function isField(node: ScreenNode): boolean {
 /** The value of a field: the command's own, else what was typed, else the default. */
 export function valueOf(node: ScreenNode, state: ViewState): unknown {
   const { id, value, defaultValue } = node.props;
-  if (value !== undefined) return node.type === "Form.DatePicker" ? toDate(value as Json) : value;
+  if (value !== undefined && value !== null) return node.type === "Form.DatePicker" ? toDate(value as Json) : value;
   const typed = state.typed.get(String(id));
   if (typed !== undefined) return typed;
   if (defaultValue !== undefined) return node.type === "Form.DatePicker" ? toDate(defaultValue as Json) : defaultValue;

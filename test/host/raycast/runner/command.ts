@@ -13,9 +13,8 @@ import { type HostNode, mount } from "./reconciler";
 import { ToastShelf } from "./toast";
 import { handlerOf, toScreen } from "./wire";
 
-export type Command = Pick<Runner, "pop" | "unload"> & {
-  invoke(...args: Parameters<Runner["invoke"]>): Promise<boolean>;
-  pressToast(...args: Parameters<Runner["pressToast"]>): Promise<boolean>;
+export type Command = Pick<Runner, "unload"> & {
+  [Name in "invoke" | "pressToast" | "pop"]: (...args: Parameters<Runner[Name]>) => Promise<boolean>;
 };
 
 /** How long a call waits for a handler before it answers; the handler goes on. */
@@ -40,7 +39,7 @@ export function startCommand(launch: Launch, shape: ApiShape, crash: (error: unk
   return {
     invoke: (id, handler, args, toItsEnd) => screen.invoke(id, handler, args, toItsEnd, crash),
     pressToast: (id, action) => settle(toasts.press(id, action), false, crash),
-    pop: () => navigation.pop(),
+    pop: () => screen.pop(navigation),
     unload() {
       mounted.unmount();
       screen.stop();
@@ -60,7 +59,7 @@ function runToItsEnd(
   return {
     invoke: () => Promise.resolve(false),
     pressToast: (id, action) => settle(toasts.press(id, action), false, crash),
-    pop: () => false,
+    pop: () => Promise.resolve(false),
     unload() {},
   };
 }
@@ -72,10 +71,10 @@ class Screen {
   private timer?: NodeJS.Timeout;
 
   changed(root: HostNode): void {
-    const first = !this.root;
+    // The first render isn't told before React had the time to say that it failed.
+    const delay = this.root ? FRAME_MS : 0;
     this.root = root;
-    if (first) this.show();
-    else this.timer ??= setTimeout(() => this.show(), FRAME_MS);
+    this.timer ??= setTimeout(() => this.show(), delay);
   }
 
   stop(): void {
@@ -98,6 +97,13 @@ class Screen {
     return true;
   }
 
+  async pop(navigation: NavigationStack): Promise<boolean> {
+    const left = navigation.pop();
+    await renderSoon();
+    if (this.timer) this.show();
+    return left;
+  }
+
   private show(): void {
     clearTimeout(this.timer);
     this.timer = undefined;
@@ -118,9 +124,14 @@ async function settle(
     .then(handler)
     .then(() => undefined, crash);
   await (toItsEnd ? done : Promise.race([done, later(HANDLER_PATIENCE_MS)]));
-  await later(0);
-  await later(0);
+  await renderSoon();
   return true;
+}
+
+/** React renders what changed outside of its own events a turn later. */
+async function renderSoon(): Promise<void> {
+  await later(0);
+  await later(0);
 }
 
 function later(ms: number): Promise<void> {

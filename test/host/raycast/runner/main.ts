@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ApiShape } from "../api-shape";
 import type { ResidentReport } from "../protocol";
 import { countChildProcesses } from "./child-processes";
@@ -7,6 +8,7 @@ import { serve, tell } from "./link";
 
 /** The process of a command: `node main.ts SHAPE-FILE`, with an IPC channel to the launcher. */
 
+const SETTLED_MS = 50;
 const [shapeFile = ""] = process.argv.slice(2);
 const shape = JSON.parse(readFileSync(shapeFile, "utf8")) as ApiShape;
 const childProcesses = countChildProcesses();
@@ -35,7 +37,9 @@ serve({
     command?.unload();
     command = undefined;
   },
-  report(): ResidentReport {
+  async report(): Promise<ResidentReport> {
+    // What is left of the last load's own timers.
+    await sleep(SETTLED_MS);
     globalThis.gc?.();
     const activeResources: Record<string, number> = {};
     for (const kind of process.getActiveResourcesInfo()) activeResources[kind] = (activeResources[kind] ?? 0) + 1;

@@ -51,8 +51,10 @@ function remove(parent: HostNode, child: HostNode): void {
   if (at >= 0) parent.children.splice(at, 1);
 }
 
-function withoutChildren({ children: _, ...props }: Record<string, unknown>): Record<string, unknown> {
-  return props;
+function withoutChildren(props: Record<string, unknown>): Record<string, unknown> {
+  const rest = { ...props };
+  delete rest.children;
+  return rest;
 }
 
 export function hostNode(type: string, props: Record<string, unknown> = {}): HostNode {

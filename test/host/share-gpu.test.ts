@@ -1,0 +1,374 @@
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import type { RequestListener } from "node:http";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { rememberChoice } from "../../src/lib/sharing/last-choice";
+import { healthy, scriptedEngine, scriptedSocket, type ScriptedEngine } from "../unit/docker/scripted-engine";
+import { builtExtension } from "./built-extension";
+import { RaycastHost, type CommandView } from "./raycast";
+import { buildThatEnded, buildThatRuns, container, ground, report, type Ground } from "./scripted-share";
+
+/** The built Share GPU before engines that do what a test wants; with the real one it is in the stories. */
+
+let extension: string;
+let folder: string;
+let here: Ground;
+let socket: string;
+let host: RaycastHost;
+const engines: ScriptedEngine[] = [];
+
+beforeAll(async () => {
+  extension = await builtExtension();
+}, 300_000);
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "torbiz-view-"));
+  here = ground(join(folder, "home"));
+  socket = join(folder, "docker.sock");
+});
+
+afterEach(async () => {
+  await host.close();
+  await Promise.all(engines.splice(0).map((engine) => engine.close()));
+  rmSync(folder, { recursive: true });
+});
+
+interface OpenOptions {
+  env?: NodeJS.ProcessEnv;
+  preferences?: Record<string, unknown>;
+  model?: string;
+}
+
+async function open({ env, preferences, model = "" }: OpenOptions = {}): Promise<CommandView> {
+  host = await RaycastHost.open({
+    extension,
+    env: { HOME: folder, ...here.env, ...env },
+    preferences: { dockerHost: `unix://${socket}`, ...preferences },
+  });
+  return host.launch("share-gpu", { arguments: { model } });
+}
+
+async function listening(engine: Promise<ScriptedEngine>): Promise<ScriptedEngine> {
+  const started = await engine;
+  engines.push(started);
+  return started;
+}
+
+const OUTDATED = { "com.torbiz.inputs": "of an older Torbiz", "com.torbiz.contract": "1" };
+
+/** Answers as an engine with this image, if any, and this container, if any. */
+function answering({ image, share }: { image?: Record<string, string>; share?: () => object | undefined }) {
+  const json =
+    (value: object): RequestListener =>
+    (_request, response) =>
+      void response.end(JSON.stringify(value));
+  const imageAnswer = image && json({ Id: "sha256:1", Size: 1_340_000_000, Config: { Labels: image } });
+  const answer: RequestListener = (request, response) => {
+    const path = (request.url ?? "").replace(/^\/v[\d.]+/, "").split("?")[0] ?? "";
+    const shared = share?.();
+    if (imageAnswer && path === `/images/${encodeURIComponent(here.names.image)}/json`) {
+      return imageAnswer(request, response);
+    }
+    if (shared && path === `/containers/${here.names.container}/json`) return json(shared)(request, response);
+    if (shared && path.endsWith("/json") && path.includes("c".repeat(64))) return json(shared)(request, response);
+    return healthy()(request, response);
+  };
+  return answer;
+}
+
+const serve = (options: Parameters<typeof answering>[0], at = socket) =>
+  listening(scriptedEngine(answering(options), at));
+
+const titles = (view: CommandView) => view.actions().map(({ title }) => title);
+
+describe("the gate", () => {
+  const HELP = ["Try Again", "Choose Socket…", "Open Guide", "Open Preferences"];
+  const unready = healthy({ "/info": (_request, response) => void response.writeHead(503).end("{}") });
+  const states: Array<[title: string, arrange: () => Promise<unknown>, help: string[]]> = [
+    ["Docker Isn't Running", () => Promise.resolve(), HELP],
+    ["Docker Is Starting", () => listening(scriptedEngine(unready, socket)), HELP],
+    ["Docker Isn't Answering", () => listening(scriptedSocket(() => undefined, socket)), HELP],
+    ["Docker Is Too Old", () => listening(scriptedEngine(healthy({}, "1.40"), socket)), HELP],
+    ["Docker Runs Windows Containers", () => listening(scriptedEngine(healthy({}, "1.41", "windows"), socket)), HELP],
+    [
+      "Something Other than Docker Answered",
+      () => listening(scriptedSocket((connection) => connection.end("220 mail.example.com ESMTP\r\n"), socket)),
+      HELP,
+    ],
+  ];
+
+  it.each(states)("tells “%s” with what helps", async (title, arrange, help) => {
+    await arrange();
+    const view = await open();
+    await view.waitFor(`Empty: ${title} — `);
+    expect(titles(view)).toEqual(expect.arrayContaining(help));
+    expect(view.text()).not.toMatch(/--[a-z]|TORBIZ_|ECONN|ENOENT|\bat .*:\d+:\d+/);
+  });
+
+  it("tells of a Docker host and of a context that can't be used", async () => {
+    const view = await open({ preferences: { dockerHost: "ssh://somewhere" } });
+    await view.waitFor("Empty: This Docker Host Isn't Supported — ");
+    await host.close();
+    const other = await open({ preferences: { dockerHost: "" }, env: { DOCKER_CONTEXT: "gone" } });
+    await other.waitFor("Empty: The Docker Context Doesn't Exist — ");
+    expect(titles(other)[0]).toBe("Try Again");
+  });
+
+  it("goes on by itself when Docker runs, and comes back when it ends", async () => {
+    const view = await open();
+    await view.waitFor("Docker Isn't Running");
+    const engine = await scriptedEngine(answering({}), socket);
+    await view.waitFor("1. Build the Image");
+    await engine.close();
+    await view.waitFor("Docker Isn't Running");
+  });
+
+  it("starts Docker, says so, and goes on when it runs", async () => {
+    const colima = join(folder, ".colima", "default");
+    const bin = join(folder, "bin");
+    const asked = join(folder, "asked");
+    mkdirSync(colima, { recursive: true });
+    mkdirSync(bin);
+    writeFileSync(join(bin, "colima"), `#!/bin/sh\necho "$@" > '${asked}'\n`);
+    chmodSync(join(bin, "colima"), 0o755);
+    const at = join(colima, "docker.sock");
+    const view = await open({ preferences: { dockerHost: `unix://${at}` }, env: { PATH: `${bin}:/usr/bin:/bin` } });
+    await view.waitFor("Docker Isn't Running");
+    expect(titles(view)[0]).toBe("Start Colima");
+    await view.run("Start Colima");
+    await view.waitFor("Empty: Starting Docker… — ");
+    expect(readFileSync(asked, "utf8")).toBe("start\n");
+    await serve({}, at);
+    await view.waitFor("1. Build the Image");
+  });
+
+  it("says why Docker couldn't be started", async () => {
+    const at = join(folder, ".colima", "default", "docker.sock");
+    const view = await open({ preferences: { dockerHost: `unix://${at}` } });
+    await view.run("Start Colima");
+    await view.waitFor("there is no colima command.");
+    expect(view.toast()).toMatchObject({ style: "FAILURE", title: "Docker isn't running" });
+    await view.waitFor("Empty: Docker Isn't Running");
+  });
+
+  it("lets a socket be chosen for all commands, and forgotten again", async () => {
+    const run = join(folder, "run");
+    mkdirSync(run);
+    await serve({}, join(run, "docker.sock"));
+    const env = { DOCKER_HOST: `unix://${socket}`, XDG_RUNTIME_DIR: run };
+    const view = await open({ preferences: { dockerHost: "" }, env });
+    await view.run("Choose Socket…");
+    await view.waitFor(join(run, "docker.sock"));
+    const item = view.items().find(({ subtitle }) => subtitle === `unix://${join(run, "docker.sock")}`);
+    await view.run("Use This Socket", { item: item?.title });
+    await view.waitFor("1. Build the Image");
+    await view.closeWindow();
+
+    const again = await host.launch("share-gpu", { arguments: { model: "" } });
+    await again.waitFor("1. Build the Image");
+    await Promise.all(engines.splice(0).map((engine) => engine.close()));
+    await again.run("Choose Socket…");
+    await again.run("Find Automatically", { item: "Find Automatically" });
+    await again.waitFor(socket);
+  });
+});
+
+describe("before sharing", () => {
+  it("says what will happen, how long it takes, and what computes", async () => {
+    await serve({});
+    const view = await open();
+    await view.waitFor("5–10 minutes on a usual Mac");
+    expect(view.items().map(({ title }) => title)).toEqual(["1. Build the Image", "2. Choose a Model", "3. Share"]);
+    expect(view.text()).toContain("Disk: 1.3 GB");
+    await view.select("3. Share");
+    expect(view.text()).toContain("The container computes on the CPU.");
+    expect(view.text()).toContain("Docker's Memory: 8.0 GB");
+    expect(titles(view)[0]).toBe("Build Image");
+  });
+
+  it("follows a build that somebody else started, and says how it failed", async () => {
+    buildThatRuns(here, 30);
+    await serve({});
+    const view = await open();
+    await view.waitFor(/Step: \d+ of \d+/);
+    expect(titles(view).slice(0, 2)).toEqual(["View Log", "Cancel Build"]);
+    await view.run("View Log");
+    await view.waitFor(/Step \d+\/\d+ : /);
+    await view.choose("Warnings and Errors");
+    await view.waitFor("Empty: No Lines");
+    await view.back();
+    host.confirm = () => false;
+    await view.run("Cancel Build");
+    expect(host.alerts.at(-1)).toMatchObject({ title: "Cancel the Build?", confirmed: false });
+
+    buildThatEnded(here, "torbiz: failed");
+    rmSync(join(here.paths.run), { recursive: true });
+    mkdirSync(here.paths.run);
+    await view.waitFor("The Last Build Failed");
+    expect(view.toast()?.style).toBe("FAILURE");
+    expect(titles(view).slice(0, 3)).toEqual(["Retry", "View Log", "Copy Build Command"]);
+    await view.run("Copy Build Command");
+    expect(JSON.stringify(host.clipboard)).toContain("build-docker-macos.sh");
+    await view.run("View Log");
+    await view.waitFor("torbiz: failed");
+  });
+});
+
+describe("choosing", () => {
+  it("offers models with what fits and why; an older image serves, with its update", async () => {
+    await serve({ image: OUTDATED });
+    const view = await open();
+    await view.waitFor("Fit: Fits");
+    expect(view.text()).toContain("All 30 blocks fit");
+    expect(titles(view)).toEqual(
+      expect.arrayContaining(["Share", "Share with Options…", "Update Image", "Rebuild Image"]),
+    );
+    expect(view.items().map(({ title }) => title)).toEqual(["SmolLM2 135M Instruct", "Update Image"]);
+  });
+
+  it("offers the last choice first, as it was", async () => {
+    rememberChoice(here, { model: "smollm2-135m-instruct", swarm: "public", blocks: 12 });
+    await serve({ image: {} });
+    const view = await open();
+    await view.waitFor("Last Choice");
+    expect(view.items()[0]).toMatchObject({ section: "Last Choice", selected: true });
+    expect(view.text()).toContain("Blocks: 12 of 30");
+    expect(view.text()).toContain("Swarm: Public Petals Network");
+  });
+
+  it("takes no account of a last choice that is damaged", async () => {
+    rememberChoice(here, { model: "smollm2-135m-instruct", swarm: "nonsense" });
+    await serve({ image: {} });
+    const view = await open();
+    await view.waitFor("Models");
+    expect(view.text()).not.toContain("Last Choice");
+  });
+
+  it("names the preference that can't be used, and how to change it", async () => {
+    await serve({ image: {} });
+    const view = await open({ preferences: { port: "eighty" } });
+    await view.waitFor("The preference Port can't be used");
+    expect(titles(view)[0]).toBe("Open Preferences");
+  });
+
+  it("checks the options before it shares with them", async () => {
+    const peer = "/ip4/10.0.0.5/tcp/31330/p2p/QmQJhvyMSt8nsnwfNVek8oUMUu7pfCc97xPj5L7X4ni198";
+    await serve({ image: {} });
+    const view = await open();
+    await view.run("Share with Options…");
+    await view.type("blocks", "31");
+    await view.type("port", "80");
+    await view.type("swarm", "join");
+    await view.waitFor("Peer Addresses");
+    await view.type("peers", "10.0.0.5");
+    await view.submit();
+    await view.waitFor("A number from 1 to 30");
+    expect(view.text()).toContain("A number from 1024 to 65535");
+    expect(view.text()).toContain(`"10.0.0.5" is neither`);
+
+    const taken = createServer().listen(0, "127.0.0.1");
+    await new Promise((resolve) => taken.once("listening", resolve));
+    const { port } = taken.address() as { port: number };
+    await view.type("blocks", "12");
+    await view.type("port", String(port));
+    await view.type("peers", peer);
+    await view.submit();
+    await view.waitFor("Sharing Didn't Start");
+    expect(view.text()).toContain(`Port ${port} is used by another program`);
+    taken.close();
+    expect(titles(view).slice(0, 2)).toEqual(["Retry", "Clear"]);
+    await view.run("Clear");
+    await view.waitFor((screen) => !JSON.stringify(screen).includes("Sharing Didn't Start"));
+  });
+});
+
+describe("with a model as argument", () => {
+  it("starts without asking", async () => {
+    await serve({ image: {} });
+    const taken = createServer().listen(0, "127.0.0.1");
+    await new Promise((resolve) => taken.once("listening", resolve));
+    const { port } = taken.address() as { port: number };
+    const view = await open({ model: "SmolLM2-135M-Instruct", preferences: { port: String(port) } });
+    // It gets as far as a port that is taken.
+    await view.waitFor(`Port ${port} is used by another program`);
+    expect(view.toast()).toMatchObject({ style: "FAILURE", title: "The port is in use" });
+    taken.close();
+  });
+
+  it("says which models there are when it doesn't know one, and lets choose", async () => {
+    await serve({ image: {} });
+    const view = await open({ model: "llama-900b" });
+    await view.waitFor("It knows: smollm2-135m-instruct.");
+    expect(view.toast()).toMatchObject({ style: "FAILURE", title: "Unknown model" });
+    expect(titles(view)[0]).toBe("Share");
+  });
+
+  it("works by deeplink", async () => {
+    await serve({ image: {} });
+    await open();
+    const query = `arguments=${encodeURIComponent(JSON.stringify({ model: "llama-900b" }))}`;
+    await host.openDeeplink(`raycast://extensions/torbiz/torbiz/share-gpu?${query}`);
+    await host.window?.waitFor("It knows: smollm2-135m-instruct.");
+  });
+});
+
+describe("a share that runs", () => {
+  it("shows stages, then all there is to tell; Enter never stops it", async () => {
+    let seeder = report({ stage: "loading", blocks: { loaded: 12, total: 30, start: 0, end: 30 }, since: null });
+    await serve({ image: {}, share: () => container({ Status: "running", Running: true }, { seeder }) });
+    const view = await open();
+    await view.waitFor("Stage 5 of 7: Loading blocks 12/30");
+    expect(view.text()).toContain("Joining the swarm: Done");
+    seeder = report({ sessions: 2, tokens: 1_234 });
+    await view.waitFor("Status · Sharing");
+    expect(view.items().map(({ title, subtitle }) => `${title}: ${subtitle}`)).toEqual([
+      "Status: Sharing",
+      "Blocks: 30 of 30",
+      "Peer: …Koo" + "WPeer".slice(0),
+      "Sessions and Tokens: 2 sessions",
+      "Running Since: 2 h 5 min",
+      "CPU and Memory: ",
+      "Log: ",
+    ]);
+    for (const { title } of view.items()) {
+      await view.select(title);
+      expect(titles(view)[0]).not.toMatch(/^Stop/);
+    }
+    await view.run("Copy Peer ID", { item: "Peer" });
+    expect(JSON.stringify(host.clipboard)).toContain("12D3KooWPeer");
+    host.confirm = () => false;
+    await view.run("Stop Now");
+    await view.run("Change Model…");
+    expect(host.alerts.map(({ title }) => title)).toEqual(["Stop Now?", "Stop and Choose Another Model?"]);
+    expect(view.text()).toContain("Status");
+  });
+
+  it("says that a container of its name isn't its own", async () => {
+    await serve({ share: () => container({ Status: "running", Running: true }, { labels: {} }) });
+    const view = await open();
+    await view.waitFor("Torbiz didn't make it");
+    expect(titles(view)[0]).toBe("Try Again");
+  });
+
+  it("tells of one that ended, and offers the models all the same", async () => {
+    await serve({ image: {}, share: () => container({ Status: "exited", ExitCode: 3 }) });
+    const view = await open();
+    await view.waitFor("The Last Share Ended");
+    await view.waitFor("exit code 3");
+    expect(titles(view).slice(0, 3)).toEqual(["Retry", "View Log", "Clear"]);
+    expect(view.items().map(({ title }) => title)).toContain("SmolLM2 135M Instruct");
+  });
+});
+
+it("says what is wrong when its own home folder can't be written, and goes on when it can", async () => {
+  await serve({ image: {} });
+  const file = join(folder, "file");
+  writeFileSync(file, "");
+  const view = await open({ env: { TORBIZ_HOME: join(file, "home") } });
+  await view.waitFor("can't be made or written");
+  rmSync(file);
+  await view.run("Try Again");
+  await view.waitFor("Models");
+  expect(existsSync(join(file, "home", "run"))).toBe(true);
+});

@@ -1,0 +1,204 @@
+import { createServer, connect, type Server, type Socket } from "node:net";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { EngineContext } from "../../src/lib/context";
+import { LABELS } from "../../src/lib/names";
+import { SecondEngine } from "../e2e/second-engine";
+import { exec, openTestBed, torbiz } from "../e2e/torbiz";
+import { builtExtension } from "./built-extension";
+import { RaycastHost } from "./raycast";
+
+/**
+ * Whole stories with the built commands, the real engine, the real Petals and the real model, in the order in which a person
+ * meets them.
+ */
+
+const MODEL = "SmolLM2 135M Instruct";
+/** For what really takes long: a build, a start. */
+const LONG = { timeoutMs: 600_000 };
+
+let context: EngineContext;
+let docker: string;
+let host: RaycastHost;
+
+/** What a launcher hands to its commands, and what this machine's builds need besides. */
+function commandEnv(): NodeJS.ProcessEnv {
+  const passed = Object.entries(process.env).filter(([name]) =>
+    /^(HOME|TORBIZ_|PIP_|SSL_CERT_FILE|TORCH_INDEX_URL)/.test(name),
+  );
+  return Object.fromEntries(passed);
+}
+
+beforeAll(async () => {
+  ({ context, docker } = await openTestBed());
+  host = await RaycastHost.open({ extension: await builtExtension(), env: commandEnv() });
+});
+
+afterAll(async () => {
+  await host.close();
+  await torbiz(["stop"]);
+});
+
+async function containers(): Promise<string[]> {
+  return (await context.engine.list(`${LABELS.instance}=${context.names.instance}`)).map(
+    ({ Names: [name = ""] }) => name,
+  );
+}
+
+test("from nothing: the build goes on without its window, and its end leads to the choice", async () => {
+  if (await context.engine.image(context.names.image)) await exec(docker, ["rmi", context.names.image]);
+  const first = await host.launch("share-gpu");
+  await first.waitFor("1. Build the Image");
+  expect(first.text()).toMatch(/Docker on a Mac cannot reach the GPU|The container computes on the CPU/);
+  await first.run("Build Image");
+  await first.waitFor(/Building the Image[^]*Step.*\d+ of \d+/, LONG);
+  await first.closeWindow();
+
+  expect((await host.refresh("menu-bar")).title).toMatch(/^Building \d+\/\d+$/);
+  const second = await host.launch("share-gpu");
+  await second.waitFor(/Building the Image[^]*Step.*\d+ of \d+/);
+  await second.waitFor("Models", LONG);
+  expect(second.toast()).toMatchObject({ style: "SUCCESS", title: "The Image Is Built" });
+  expect(host.menuBar("menu-bar")).toMatchObject({ title: "Image Built" });
+  expect((await context.engine.image(context.names.image))?.labels[LABELS.managed]).toBe("1");
+  await second.closeWindow();
+});
+
+test("choose, share, watch, stop", async () => {
+  const view = await host.launch("share-gpu");
+  await view.waitFor(MODEL);
+  await view.press("enter");
+  await view.waitFor(/Stage \d of \d/, LONG);
+  await view.waitFor(({ type }) => type === "List" && /Online/.test(view.text()), LONG);
+  await view.waitFor("12D3KooW");
+  expect(view.text()).toContain("Blocks 0 to 29");
+  expect((await host.refresh("menu-bar")).title).toBe("Sharing");
+  expect((await torbiz(["status"])).last).toMatchObject({ state: "online", model: "smollm2-135m-instruct" });
+
+  await view.run(/Stop Sharing/);
+  await view.waitFor("Last Choice", LONG);
+  expect(view.toast()?.title).toMatch(/^Stopped in \d+\.\d s\. Peers were told\.$/);
+  expect(host.menuBar("menu-bar")?.title).toBe("");
+  expect(await containers()).toEqual([]);
+  await view.closeWindow();
+});
+
+test("a share that a terminal started is seen in the menu bar, and stopped from there under an open view", async () => {
+  expect((await torbiz(["share"])).last).toMatchObject({ ok: true, state: "online" });
+  expect(await host.refresh("menu-bar")).toMatchObject({ title: "Sharing" });
+  const view = await host.launch("share-gpu");
+  await view.waitFor(/Online/);
+
+  const menu = await host.openMenu("menu-bar");
+  await menu.waitFor("Stop Sharing");
+  await menu.click("Stop Sharing");
+  await view.waitFor("Last Choice", LONG);
+  expect(host.huds.at(-1)).toMatch(/Peers were told\./);
+  expect((await torbiz(["status"])).last).toMatchObject({ state: "absent" });
+  await view.closeWindow();
+});
+
+test("two windows share at once: one container, and both see it", async () => {
+  const views = [await host.launch("share-gpu"), await host.launch("share-gpu")];
+  for (const view of views) await view.waitFor("Last Choice");
+  await Promise.all(views.map((view) => view.press("enter")));
+  for (const view of views) await view.waitFor(/Online/, LONG);
+  expect(await containers()).toHaveLength(1);
+  for (const view of views) await view.closeWindow();
+});
+
+test("the engine falls silent and comes back under an open view and the menu bar", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "torbiz-proxy-"));
+  const path = join(folder, "docker.sock");
+  const proxy = new Proxied(path, context.endpoint.socketPath ?? "");
+  await proxy.start();
+  const away = await RaycastHost.open({
+    extension: await builtExtension(),
+    env: commandEnv(),
+    preferences: { dockerHost: `unix://${path}` },
+  });
+  try {
+    const view = await away.launch("share-gpu");
+    await view.waitFor(/Online/, LONG);
+    expect((await away.refresh("menu-bar")).title).toBe("Sharing");
+
+    await proxy.stop();
+    await view.waitFor("Docker Isn't Running");
+    const menu = await away.refresh("menu-bar");
+    expect(menu.title).toBe("Sharing?");
+    expect(menu.text).toMatch(/Last Known: Sharing/);
+
+    await proxy.start();
+    await view.waitFor(/Online/);
+    expect((await away.refresh("menu-bar")).title).toBe("Sharing");
+  } finally {
+    await away.close();
+    await proxy.stop();
+    rmSync(folder, { recursive: true });
+    await torbiz(["stop"]);
+  }
+});
+
+// Only there can a test start an engine of its own.
+if (process.platform === "linux" && process.getuid?.() === 0) {
+  test("the engine starts, stops and starts again under an open view, which goes on by itself", async () => {
+    const engine = new SecondEngine();
+    const elsewhere = await RaycastHost.open({
+      extension: await builtExtension(),
+      env: commandEnv(),
+      preferences: { dockerHost: `unix://${engine.socket}` },
+    });
+    try {
+      const view = await elsewhere.launch("share-gpu");
+      await view.waitFor("Docker Isn't Running");
+      engine.start();
+      await view.waitFor("1. Build the Image", LONG);
+      await engine.stop();
+      await view.waitFor("Docker Isn't Running", LONG);
+      engine.start();
+      await view.waitFor("1. Build the Image", LONG);
+    } finally {
+      await elsewhere.close();
+      await engine.remove();
+    }
+  });
+}
+
+/** The real engine behind a socket that can go away without it. */
+class Proxied {
+  private server?: Server;
+  private readonly open = new Set<Socket>();
+
+  constructor(
+    private readonly path: string,
+    private readonly engine: string,
+  ) {}
+
+  async start(): Promise<void> {
+    const server = createServer((client) => {
+      const upstream = connect(this.engine);
+      for (const [from, to] of [
+        [client, upstream],
+        [upstream, client],
+      ] as const) {
+        this.open.add(from);
+        from.on("error", () => to.destroy());
+        from.on("close", () => {
+          this.open.delete(from);
+          to.destroy();
+        });
+        from.pipe(to);
+      }
+    });
+    this.server = server;
+    await new Promise<void>((resolve) => server.listen(this.path, resolve));
+  }
+
+  async stop(): Promise<void> {
+    const { server } = this;
+    if (!server?.listening) return;
+    this.open.forEach((socket) => socket.destroy());
+    await new Promise((resolve) => server.close(resolve));
+  }
+}

@@ -1,0 +1,58 @@
+import {
+  Clipboard,
+  environment,
+  getPreferenceValues,
+  Icon,
+  launchCommand,
+  type LaunchProps,
+  LaunchType,
+  LocalStorage,
+  openExtensionPreferences,
+  showHUD,
+  showToast,
+  Toast,
+  updateCommandMetadata,
+} from "@raycast/api";
+import { setTimeout as sleep } from "node:timers/promises";
+import { spawnTwo } from "./spawn-two";
+
+interface Props {
+  arguments: { kind: string };
+  launchContext?: { name?: string; when?: string };
+}
+
+const JOBS: Record<string, (props: LaunchProps<Props>) => Promise<unknown>> = {
+  props: (props) => Clipboard.copy(JSON.stringify({ ...props, preferences: getPreferenceValues<object>() })),
+  surroundings: () =>
+    Clipboard.copy(JSON.stringify({ env: process.env, cwd: process.cwd(), icon: Icon.Plus, environment })),
+  fail: () => Promise.reject(new Error("the job failed")),
+  "hud-then-more": async () => {
+    await showHUD("First");
+    await sleep(20);
+    await showHUD("Second");
+  },
+  toast: () => showToast({ style: Toast.Style.Failure, title: "Burnt", message: "badly" }),
+  "late-toast": async () => {
+    const first = await showToast({ title: "First" });
+    await showToast({ title: "Second" });
+    first.title = "Late";
+  },
+  store: async () => {
+    await LocalStorage.setItem("count", 41);
+    await LocalStorage.setItem("word", "kept");
+    await LocalStorage.removeItem("word");
+  },
+  "store-object": () => LocalStorage.setItem("object", {} as unknown as string),
+  children: spawnTwo,
+  metadata: () => updateCommandMetadata({ subtitle: "new" }),
+  preferences: openExtensionPreferences,
+  "launch-unknown": () => launchCommand({ name: "no-such", type: LaunchType.UserInitiated }),
+  "launch-off": () => launchCommand({ name: "off", type: LaunchType.UserInitiated }),
+  "launch-counter": () => launchCommand({ name: "counter", type: LaunchType.Background }),
+  "open-counter": () => launchCommand({ name: "counter", type: LaunchType.UserInitiated }),
+  forever: () => new Promise(() => {}),
+};
+
+export default async function Job(props: LaunchProps<Props>) {
+  await JOBS[props.arguments.kind]?.(props);
+}
