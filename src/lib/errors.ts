@@ -128,7 +128,7 @@ const CATALOGUE = {
     cliHint: "Stop with `torbiz stop`.",
   },
   "share-failed": {
-    title: "Sharing ended",
+    title: "Sharing failed",
     hint: "See the cause in the log, and share again.",
     cliHint: "The log is shown by `torbiz logs`.",
   },

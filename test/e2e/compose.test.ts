@@ -8,6 +8,7 @@ import { ensureImage } from "../../src/lib/docker/build/image";
 import { LABELS } from "../../src/lib/names";
 import { defaultModel } from "../../src/lib/models";
 import { containerOptions } from "../../src/lib/sharing/container";
+import { resourceLimits } from "../../src/lib/sharing/limits";
 import { ensureStarterModel } from "../../src/lib/sharing/starter";
 import { openTestBed, ROOT, torbiz } from "./torbiz";
 
@@ -56,8 +57,9 @@ describe("docker-compose.macos.yml", () => {
     const plan = {
       ...{ model: defaultModel, modelFolder, swarm: { kind: "private" as const }, port: context.names.port },
       ...{ hasToken: false, startedBy: "share" as const, inputs: "" },
+      limits: resourceLimits({ cpus: 2, memoryBytes: 4 * 1024 ** 3 }),
     };
-    const wanted = containerOptions(plan, context.names, { ...context.facts, cpus: 2, memoryBytes: 4 * 1024 ** 3 });
+    const wanted = containerOptions(plan, context.names);
 
     expect(made?.Config.User).toBe(wanted.User);
     expect(made?.Config.Env).toEqual(expect.arrayContaining(wanted.Env ?? []));

@@ -36,6 +36,7 @@ export class OverviewReader {
   private context?: EngineContext;
   /** The image as it was compared last. */
   private image?: { id: string | undefined; state: ImageState };
+  private wasBuilding = false;
 
   constructor(private readonly surroundings: Surroundings) {}
 
@@ -72,14 +73,13 @@ export class OverviewReader {
       return { screen: "foreign", context, error: foreignContainer(names.container, container.Config.Image) };
     }
     const build = currentBuild(paths, names);
+    if (this.wasBuilding && !build) this.image = undefined;
+    this.wasBuilding = build !== undefined;
     if (container && !isLeftOver(context, container.State) && (status.state !== "exited" || !build)) {
       const image = this.image?.state ?? (await this.compareImage(context));
       return { screen: "live", context, status, containerId: container.Id, image };
     }
-    if (build) {
-      this.image = undefined;
-      return { screen: "building", context, build };
-    }
+    if (build) return { screen: "building", context, build };
     const image = await this.compareImage(context);
     if (image !== "missing" && image !== "unusable") return { screen: "choose", context, image };
     const last = lastBuild(paths, names);

@@ -68,6 +68,16 @@ test("a container of ours is shown whatever the image is, and costs one inspect 
   expect(share.engine.requests.slice(before)).toEqual(["GET /containers/torbiz-petals-seeder/json"]);
 });
 
+test("an image that was built while something is shared is looked at anew", async () => {
+  contain({ Status: "running" });
+  expect(await reader.look()).toMatchObject({ screen: "live", image: "missing" });
+  build();
+  await reader.look();
+  share.image = {};
+  endBuild("torbiz: done seconds=1");
+  expect(await reader.look()).toMatchObject({ screen: "live", image: "by-hand" });
+});
+
 test("one that ended stays to be seen, until something is built", async () => {
   contain({ Status: "exited", ExitCode: 1 });
   expect(await reader.look()).toMatchObject({ screen: "live", status: { state: "exited", exitCode: 1 } });
