@@ -5,14 +5,19 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { findDockerCli } from "../../src/lib/docker/cli";
+import { cancelBuild, followBuild } from "../../src/lib/docker/build/follow";
 import { ensureImage, type EnsureImageOptions } from "../../src/lib/docker/build/image";
+import { lastBuild } from "../../src/lib/docker/build/last-build";
 import { currentBuild } from "../../src/lib/docker/build/lock";
+import { peekBuild } from "../../src/lib/docker/build/peek-build";
+import { CONTRACT, imageState } from "../../src/lib/docker/build/state";
 import { Engine } from "../../src/lib/docker/engine";
 import { requireDocker } from "../../src/lib/docker/preflight";
 import { toTorbizError } from "../../src/lib/errors";
 import { resolveNames } from "../../src/lib/names";
 import { prepareHome, resolvePaths } from "../../src/lib/paths";
 import type { Progress } from "../../src/lib/progress";
+import { start } from "./torbiz";
 
 const root = join(import.meta.dirname, "..", "..");
 const work = mkdtempSync(join(tmpdir(), "torbiz-image-"));
@@ -77,6 +82,7 @@ describe("ensureImage", () => {
       Labels: {
         "com.torbiz.managed": "1",
         "com.torbiz.version": "0.1.0",
+        "com.torbiz.contract": String(CONTRACT),
         "com.torbiz.inputs": expect.stringMatching(/^[0-9a-f]{64}$/),
         "com.torbiz.checked": expect.stringMatching(/^[0-9a-f]{64}$/),
         "com.torbiz.base": / base=(\S+) /.exec(readFileSync(log, "utf8"))?.[1],
@@ -115,6 +121,48 @@ describe("ensureImage", () => {
     expect(readFileSync(log, "utf8")).toMatch(new RegExp(`^torbiz: build pid=${pid} `));
   });
 
+  it("uses an image of an older Torbiz where that is asked for, and says so", async () => {
+    const before = await engine.image(names.image);
+    expect(await imageState(options)).toBe("current");
+    appendFileSync(seeder, "\n# changed once more\n");
+    expect(await imageState(options)).toBe("outdated");
+    expect(await ensureImage({ ...options, outdated: "use" })).toMatchObject({ built: false, outdated: true });
+    expect((await engine.image(names.image))?.id).toBe(before?.id);
+  });
+
+  it("is followed by whoever looks, to its end", async () => {
+    appendFileSync(seeder, "\n# followed\n");
+    const building = ensureImage(options);
+    await untilBuilding();
+    const peeked: number[] = [];
+    const steps: number[] = [];
+    for await (const { step } of followBuild(options)) {
+      steps.push(step);
+      const look = peekBuild(paths, names, runtimeFiles);
+      if (look) peeked.push(look.step);
+    }
+    expect(await building).toMatchObject({ built: true });
+    expect(steps).toEqual(steps.toSorted((a, b) => a - b));
+    expect(peeked).toEqual(peeked.toSorted((a, b) => a - b));
+    expect(peeked.at(-1)).toBe(steps.at(-1));
+    expect(peekBuild(paths, names, runtimeFiles)).toBeUndefined();
+    expect(lastBuild(paths, names)).toMatchObject({ outcome: "done", log });
+  });
+
+  it("goes on when the command that started it is killed, and can be cancelled by another", async () => {
+    const env = { TORBIZ_HOME: paths.home, TORBIZ_INSTANCE: names.instance };
+    const command = start(["build", "--force"], { env });
+    const pid = await untilBuilding();
+    command.child.kill("SIGKILL");
+    expect(await command.ended).toMatchObject({ code: null });
+    await sleep(1_000);
+    expect(currentBuild(paths, names)).toMatchObject({ pid });
+    expect(await cancelBuild(paths, names)).toBe(true);
+    expect(lastBuild(paths, names)).toMatchObject({ outcome: "cancelled" });
+    expect(docker("ps", "--all", "--quiet", "--filter", `name=torbiz-build-check-${pid}$`)).toBe("");
+    expect(await engine.image(`${names.image}-building`)).toBeUndefined();
+  });
+
   it("is cancelled by its signal, and the next one simply builds", async () => {
     appendFileSync(seeder, "\n# cancelled\n");
     const controller = new AbortController();
@@ -142,6 +190,10 @@ describe("ensureImage", () => {
       expect.arrayContaining([expect.stringContaining("the wheels have come off")]),
     );
     expect((await engine.image(names.image))?.id).toBe(before?.id);
+    expect(lastBuild(paths, names)).toMatchObject({
+      outcome: "failed",
+      error: { code: "build-failed", message: error?.message, details: error?.details },
+    });
   });
 
   it("doesn't call an image built that can't import Petals, even where only our own code has changed", async () => {

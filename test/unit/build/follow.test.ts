@@ -8,6 +8,7 @@ import { manualBuildCommand } from "../../../src/lib/docker/build/manual";
 import { peekBuild } from "../../../src/lib/docker/build/peek-build";
 import type { BuildProgress } from "../../../src/lib/docker/build/progress";
 import { BuildBench } from "./build-bench";
+import { fixture } from "./recording";
 
 let bench: BuildBench;
 
@@ -130,6 +131,25 @@ describe("peekBuild", () => {
     bench.release();
     await end;
     expect(peek()).toBeUndefined();
+  });
+
+  it.each([
+    ["classic.tsv", "Step 15/30"],
+    ["buildkit.tsv", "[packages 11/12]"],
+  ])("knows in a real log where it is (%s)", async (name, step) => {
+    const { end } = await bench.begin();
+    const { log } = buildFiles(bench.options.paths, bench.options.names);
+    const written = readFileSync(log, "utf8");
+    const lines = fixture(name)
+      .split("\n")
+      .map((entry) => entry.slice(entry.indexOf("\t") + 1));
+    const begun = lines.findIndex((line) => line.includes(step));
+    writeFileSync(bench.at("files", "docker", "Dockerfile.macos"), fixture("Dockerfile.recorded"));
+    writeFileSync(log, [written.split("\n")[0], ...lines.slice(1, begun + 2), ""].join("\n"));
+    expect(peek()).toMatchObject({ step: 15, steps: 30, title: "Installing Petals and what it needs" });
+    writeFileSync(log, written);
+    bench.release();
+    await end;
   });
 
   it("finds its way in a log of many megabytes", async () => {
