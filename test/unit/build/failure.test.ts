@@ -45,6 +45,17 @@ describe("toBuildError", () => {
     expect(error.message).toContain("the base image has Python 3.12");
   });
 
+  it("names no step where none had begun", () => {
+    const lines = [
+      "ERROR: BuildKit is enabled but there is no buildx",
+      "Failed at: the start",
+      "torbiz: failed step=image",
+    ];
+    const error = toBuildError(lines, "/logs/build.log");
+    expect(error.message).toBe("The build failed: BuildKit is enabled but there is no buildx");
+    expect(error.details).not.toHaveProperty("step");
+  });
+
   it("says so when there is nothing to say", () => {
     expect(toBuildError([], "/logs/build.log").message).toBe("The build failed: it said nothing");
   });

@@ -10,7 +10,9 @@ const LAST_LINES = 20;
  * @param lines all lines of the log
  */
 export function toBuildError(lines: readonly string[], log: string): TorbizError {
-  const step = /^Failed at: (.*)$/.exec(lines.findLast((line) => line.startsWith("Failed at: ")) ?? "")?.[1];
+  const step = /^Failed at: (?!the start$)(.*)$/.exec(
+    lines.findLast((line) => line.startsWith("Failed at: ")) ?? "",
+  )?.[1];
   const output = lines.filter((line) => line.trim() !== "" && !isOwnNote(line));
   const details = { ...(step && { step }), lines: output.slice(-LAST_LINES), log };
   const hint = `The whole log is ${log}. Try again: finished steps are kept.`;
