@@ -12,7 +12,7 @@ export default function MenuBar() {
     <MenuBarExtra icon={icon} title={title} tooltip={tooltip} isLoading={isLoading}>
       {failure && (
         <MenuBarExtra.Section title={failure.title}>
-          <MenuBarExtra.Item icon={Icon.Warning} {...shortened(failure.message)} />
+          <MenuBarExtra.Item icon={Icon.Warning} {...shortened(failure.hint)} tooltip={failure.message} />
           {seen && <MenuBarExtra.Item icon={Icon.Clock} title={`Last Known: ${lastKnown(seen)}`} />}
         </MenuBarExtra.Section>
       )}

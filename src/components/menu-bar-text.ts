@@ -26,7 +26,7 @@ export interface Line {
 /** For how long the end of a build is news. */
 const NEWS_MS = 15 * 60_000;
 /** A menu grows as wide as its longest line. */
-const LINE_LENGTH = 64;
+const LINE_LENGTH = 72;
 
 /** Icon, word and tooltip. A state that nobody can confirm now is marked with a question mark. */
 export function headOf({ seen, failure }: Look): Head {

@@ -17,7 +17,7 @@ export interface Look {
   /** The last status that the engine told; undefined before the first. */
   seen?: Seen;
   /** Why the engine tells nothing now. */
-  failure?: Pick<TorbizError, "title" | "message">;
+  failure?: Pick<TorbizError, "title" | "message" | "hint">;
 }
 
 /**
@@ -43,7 +43,7 @@ async function lookOnce(seen: Seen | undefined): Promise<Look> {
   try {
     return { seen: { status: await peekStatus(dockerSurroundings()), at: new Date().toISOString() } };
   } catch (error) {
-    const { title, message } = toTorbizError(error);
-    return { seen, failure: { title, message } };
+    const { title, message, hint } = toTorbizError(error);
+    return { seen, failure: { title, message, hint } };
   }
 }

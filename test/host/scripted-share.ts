@@ -64,7 +64,7 @@ export interface ShareEngine extends ScriptedEngine {
 }
 
 /** An engine with one container, which is as a test says. */
-export async function shareEngine({ names }: Ground, socketPath?: string): Promise<ShareEngine> {
+export async function shareEngine({ names }: Ground, socketPath: string): Promise<ShareEngine> {
   const inspect = `/containers/${names.container}/json`;
   const engine: ShareEngine = await scriptedEngine((request, response) => {
     if (engine.container === undefined) return healthy()(request, response);
@@ -75,12 +75,12 @@ export async function shareEngine({ names }: Ground, socketPath?: string): Promi
   return engine;
 }
 
-/** The files of a build that this process runs, as the script writes them: the recorded log's first `seconds`. */
-export function buildThatRuns({ paths, names }: Ground, seconds: number): void {
+/** The files of a build that this process (or another) runs, as the script writes them: the recorded log's first `seconds`. */
+export function buildThatRuns({ paths, names }: Ground, seconds: number, pid = process.pid): void {
   const { lock, log } = buildFiles(paths, names);
-  const note = { pid: process.pid, startedAt: new Date().toISOString(), log, tag: names.image };
+  const note = { pid, startedAt: new Date().toISOString(), log, tag: names.image };
   writeFileSync(lock, JSON.stringify(note));
-  writeFileSync(log, recorded(seconds).join("\n") + "\n");
+  writeFileSync(log, recorded(seconds, pid).join("\n") + "\n");
 }
 
 /** The log of a build that has ended so. */
@@ -88,11 +88,11 @@ export function buildThatEnded({ paths, names }: Ground, lastLine: string): void
   writeFileSync(buildFiles(paths, names).log, [...recorded(60), lastLine].join("\n") + "\n");
 }
 
-/** A real build's log, of this process. */
-function recorded(seconds: number): string[] {
+/** A real build's log, of that process. */
+function recorded(seconds: number, pid = process.pid): string[] {
   const file = join(import.meta.dirname, "..", "unit", "build", "fixtures", "classic.tsv");
   const entries = readFileSync(file, "utf8").trimEnd().split("\n");
   const lines = entries.map((entry) => entry.split("\t", 2) as [string, string]);
   const seen = lines.filter(([at]) => Number(at) <= seconds).map(([, line]) => line);
-  return seen.map((line, index) => (index === 0 ? line.replace(/pid=\d+/, `pid=${process.pid}`) : line));
+  return seen.map((line, index) => (index === 0 ? line.replace(/pid=\d+/, `pid=${pid}`) : line));
 }
