@@ -1,0 +1,258 @@
+import { copyFile, mkdir, rm } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import { toTorbizError } from "../src/lib/errors";
+import { resolveNames } from "../src/lib/names";
+import { prepareHome, resolvePaths } from "../src/lib/paths";
+import { engineArgs, ensureBaseImage } from "../src/lib/setup/base-image";
+import { type ReadyDocker, setUpMachine } from "../src/lib/setup/machine";
+import type { SetUpSurroundings } from "../src/lib/setup/surroundings";
+import { builtExtension } from "../test/host/built-extension";
+import { type CommandView, type MenuBar, RaycastHost } from "../test/host/raycast";
+import { removeLeftovers } from "./leftovers";
+import { Album } from "./preview/album";
+import { ensureChromium } from "./preview/chromium";
+
+/**
+ * Pictures of the real commands in real states: `npm run screenshots`. Builds the extension, runs its commands in a
+ * Raycast of our own against a real engine, and has Chromium draw what they show. All pictures go to
+ * test-results/screens in both themes; the best six to metadata/ for the store, some of them to media/ for the README.
+ */
+
+/** For the store, in its order. */
+const STORE = ["live", "choose", "building", "menu-online", "first-time", "log"];
+const README = ["live", "menu-online", "building"];
+
+/** What is shared here meanwhile isn't touched. */
+const INSTANCE = "shots";
+const root = join(import.meta.dirname, "..");
+const results = join(root, "test-results");
+const screens = join(results, "screens");
+
+const env: NodeJS.ProcessEnv = {
+  ...process.env,
+  TORBIZ_INSTANCE: INSTANCE,
+  // The tests' own: what it keeps for asking took minutes to make.
+  TORBIZ_HOME: join(results, "home"),
+};
+
+const surroundings: SetUpSurroundings = {
+  env,
+  home: homedir(),
+  platform: process.platform,
+  paths: resolvePaths(env),
+  onProgress: ({ message }) => say(message),
+  onChanged: say,
+};
+
+/** Limits against hanging: a build and the packages for asking take minutes. */
+const BUILD = { timeoutMs: 1_200_000 };
+const START = { timeoutMs: 300_000 };
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+async function main(): Promise<void> {
+  prepareHome(surroundings.paths);
+  const chromium = await ensureChromium(surroundings);
+  const docker = await setUpMachine(surroundings);
+  const baseImage = await ensureBaseImage({ ...surroundings, endpoint: docker.endpoint, runtimeFiles: root });
+  const extension = await builtExtension();
+  const album = new Album(screens, join(extension, "assets"));
+  await rm(screens, { recursive: true, force: true });
+  await forget(docker);
+  try {
+    await takeGate(album, extension);
+    await takeFailure(album, extension);
+    await takeSharing(album, extension, baseImage);
+  } finally {
+    await forget(docker);
+    // Also after a failure: what was taken shows what went before.
+    say("Drawing");
+    await album.develop(chromium);
+  }
+  await publish();
+  say(`All pictures: ${screens}`);
+}
+
+/** Opens a Raycast whose commands see what this process sees, but for PATH: they get Raycast's. */
+async function openHost(extension: string, more: NodeJS.ProcessEnv): Promise<RaycastHost> {
+  const own = Object.fromEntries(Object.entries(env).filter(([name]) => name !== "PATH"));
+  return RaycastHost.open({ extension, env: { ...own, ...more } });
+}
+
+/** Docker isn't there. */
+async function takeGate(album: Album, extension: string): Promise<void> {
+  say("No Docker");
+  const host = await openHost(extension, { DOCKER_HOST: `unix://${join(screens, "docker.sock")}` });
+  try {
+    const view = await host.launch("share-gpu");
+    await view.waitFor("Docker Isn't Running");
+    album.window("gate", view, "Share GPU");
+    album.window("gate-actions", view, "Share GPU", { actions: true });
+    album.menu("menu-gate", shown(await host.refresh("menu-bar")));
+    await view.run("Choose Socket…");
+    await view.waitFor("Choose Socket");
+    await view.waitFor(() => !view.isLoading());
+    album.window("choose-socket", view, "Share GPU", { pushed: true });
+  } finally {
+    await host.close();
+  }
+}
+
+/** A build fails. */
+async function takeFailure(album: Album, extension: string): Promise<void> {
+  say("A build that fails");
+  const host = await openHost(extension, {
+    TORBIZ_INSTANCE: `${INSTANCE}-failed`,
+    // How the last build ended is kept in the home folder: the next run begins without.
+    TORBIZ_HOME: join(screens, "home"),
+    TORBIZ_BASE_IMAGE: "torbiz-no-such-image:none",
+  });
+  try {
+    const view = await host.launch("share-gpu");
+    await view.run("Build Image", { item: "1. Build the Image" });
+    await view.waitFor("The Last Build Failed", BUILD);
+    album.window("build-failed", view, "Share GPU");
+    album.menu("menu-build-failed", shown(await host.refresh("menu-bar")));
+  } finally {
+    await host.close();
+  }
+}
+
+/** From a computer without the image to a share that is stopped. */
+async function takeSharing(album: Album, extension: string, baseImage: string): Promise<void> {
+  const host = await openHost(extension, { TORBIZ_BASE_IMAGE: baseImage });
+  try {
+    const view = await host.launch("share-gpu");
+    await takeImage(album, host, view);
+    await takeChoice(album, view);
+    await takeStart(album, host, view);
+    await takeAnswer(album, host);
+    await takeLive(album, host);
+    await takeStop(album, host);
+  } finally {
+    await host.close();
+  }
+}
+
+async function takeImage(album: Album, host: RaycastHost, view: CommandView): Promise<void> {
+  say("First time");
+  await view.waitFor("1. Build the Image");
+  album.window("first-time", view, "Share GPU");
+  await view.select("3. Share");
+  album.window("first-time-share", view, "Share GPU");
+  album.menu("menu-off", shown(await host.refresh("menu-bar")));
+  await view.run("Build Image");
+  await view.waitFor("-- Models", BUILD);
+  say("Building");
+  // Where the steps were cached the first build was over in seconds: nothing to see. This one does all anew.
+  await view.run("Rebuild Image");
+  await view.waitFor(/Done: [4-9]\d%/, BUILD);
+  album.window("building", view, "Share GPU");
+  album.menu("menu-building", shown(await host.refresh("menu-bar")));
+  await view.run("View Log");
+  await view.waitFor(() => view.items().length > 5);
+  album.window("build-log", view, "Share GPU", { pushed: true });
+  await view.back();
+  await view.waitFor("-- Models", BUILD);
+  album.menu("menu-built", shown(await host.refresh("menu-bar")));
+}
+
+async function takeChoice(album: Album, view: CommandView): Promise<void> {
+  say("Choosing");
+  album.window("choose", view, "Share GPU");
+  album.window("choose-actions", view, "Share GPU", { actions: true });
+  await view.run("Share with Options…");
+  await view.waitFor((screen) => screen.type === "Form");
+  album.window("form", view, "Share GPU", { pushed: true });
+  await view.type("port", "80");
+  await view.submit();
+  await view.waitFor("error:");
+  album.window("form-error", view, "Share GPU", { pushed: true });
+  await view.back();
+}
+
+async function takeStart(album: Album, host: RaycastHost, view: CommandView): Promise<void> {
+  say("Sharing");
+  await view.run("Share");
+  await view.waitFor(/Stage \d of \d/, START);
+  album.window("starting", view, "Share GPU");
+  album.menu("menu-starting", shown(await host.refresh("menu-bar")));
+  await view.waitFor("Status · Sharing", START);
+}
+
+async function takeAnswer(album: Album, host: RaycastHost): Promise<void> {
+  say("Asking");
+  const view = await host.launch("ask-model");
+  album.window("ask", view, "Ask Model");
+  await view.search("What is the capital of France?");
+  await view.press("enter");
+  await view.waitFor("Paris", BUILD);
+  await view.waitFor(() => !view.isLoading(), START);
+  album.window("answer", view, "Ask Model", { pushed: true });
+}
+
+async function takeLive(album: Album, host: RaycastHost): Promise<void> {
+  say("Online");
+  host.confirm = (alert) => {
+    if (host.window) album.alert("alert", host.window, "Share GPU", alert);
+    return false;
+  };
+  const view = await host.launch("share-gpu");
+  await view.waitFor("Status · Sharing");
+  await view.waitFor(/CPU and Memory · \d/);
+  album.window("live", view, "Share GPU");
+  album.window("live-actions", view, "Share GPU", { actions: true });
+  for (const item of ["Blocks", "Peer", "Sessions and Tokens", "Running Since", "CPU and Memory"]) {
+    await view.select(item);
+    album.window(`live-${item.toLowerCase().replaceAll(" ", "-")}`, view, "Share GPU");
+  }
+  album.menu("menu-online", shown(await host.refresh("menu-bar")));
+  await view.run("Stop Now");
+  await view.run("View Log");
+  await view.waitFor(() => view.items().length > 10);
+  album.window("log", view, "Share GPU", { pushed: true });
+  await view.run("Show Whole Line");
+  album.window("log-line", view, "Share GPU", { pushed: true });
+}
+
+async function takeStop(album: Album, host: RaycastHost): Promise<void> {
+  say("Stopping");
+  const stop = await host.start("stop-sharing", {});
+  await stop.ended;
+  album.hud("stopped", host.huds.at(-1) ?? "");
+  album.menu("menu-stopped", shown(await host.refresh("menu-bar")));
+  const view = await host.launch("share-gpu");
+  await view.waitFor("Last Choice");
+  album.window("choose-again", view, "Share GPU");
+}
+
+function shown({ screen, text }: MenuBar) {
+  if (!screen) throw new Error(`The menu bar shows nothing: ${text}`);
+  return screen;
+}
+
+/** Takes away all that this instance makes, its images too: the first time has none. */
+async function forget({ endpoint }: ReadyDocker): Promise<void> {
+  await removeLeftovers(endpoint, INSTANCE, say);
+  const image = resolveNames(env).image;
+  await execa("docker", [...engineArgs(endpoint), "rmi", image], { reject: false, timeout: 60_000 });
+}
+
+async function publish(): Promise<void> {
+  const copies = [
+    ...STORE.map((name, index) => [name, join("metadata", `torbiz-${index + 1}.png`)] as const),
+    ...README.map((name) => [name, join("media", `${name}.png`)] as const),
+  ];
+  await mkdir(join(root, "metadata"), { recursive: true });
+  for (const [name, to] of copies) await copyFile(join(screens, `${name}-dark.png`), join(root, to));
+}
+
+main().catch((error: unknown) => {
+  const { message, hint, cause } = toTorbizError(error);
+  say(`${message} ${hint}${cause instanceof Error ? `\n${cause.message}` : ""}`);
+  process.exitCode = 1;
+});
