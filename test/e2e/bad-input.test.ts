@@ -150,6 +150,10 @@ describe("a build that fails", () => {
       expect(String(ended.last.message)).toMatch(/step \d+/i);
       const { names, engine } = await openTestEngine(env);
       expect(await engine.image(names.image)).toBeUndefined();
+      expect((await torbiz(["status"], { env })).last).toMatchObject({
+        state: "absent",
+        lastBuild: { outcome: "failed", message: ended.last.message },
+      });
     } finally {
       await exec(docker, ["rmi", base]);
     }

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { acquireLock } from "../../src/lib/process-lock";
+import { acquireLock, lockHolder } from "../../src/lib/process-lock";
 
 let folder: string;
 let path: string;
@@ -34,6 +34,19 @@ it("lets one after the other in", async () => {
   );
   expect(most).toBe(1);
   expect(readdirSync(folder)).toEqual([]);
+});
+
+it("tells who holds it, as long as somebody does", async () => {
+  expect(lockHolder(path)).toBeUndefined();
+  const lock = await acquireLock(path);
+  const holder = lockHolder(path);
+  expect(holder).toMatch(/\S/);
+  lock.note("still here");
+  expect(lockHolder(path)).toBe(holder);
+  lock.release();
+  expect(lockHolder(path)).toBeUndefined();
+  heldBy(spawnSync("true").pid);
+  expect(lockHolder(path)).toBeUndefined();
 });
 
 it("tells those who wait what is being done", async () => {

@@ -10,6 +10,8 @@ export interface FollowedLine {
   level?: "info" | "warning" | "error";
 }
 
+/** More than anybody reads; a share of weeks has a log of 10 MB. */
+const TAIL = 2_000;
 /** Lines and events that come within so long of each other are put into the order of their times. */
 const GATHER_MS = 100;
 /** The engine tells of a container's end a moment after the end of its log. */
@@ -17,7 +19,7 @@ const LAST_EVENTS_MS = 500;
 
 /**
  * A container's log and what the engine did to it (start, kill, out of memory, end, pause, health) in one stream, in the
- * order of time; from the beginning, and on until the container ends or `signal` aborts. Both end it quietly.
+ * order of time; the last lines of it, and on until the container ends or `signal` aborts. Both end it quietly.
  *
  * @throws TorbizError when the engine goes away
  */
@@ -35,7 +37,7 @@ export async function* followLog(
   let failure: unknown;
   let logEnded = false;
   const readLog = async () => {
-    for await (const { time, text } of engine.logs(containerId, { follow: true, signal: ending })) {
+    for await (const { time, text } of engine.logs(containerId, { follow: true, tail: TAIL, signal: ending })) {
       gathered.push({ time, text, kind: "log", level: levelOf(text) });
     }
   };

@@ -99,7 +99,7 @@ async function shareInTurn(context: EngineContext, start: Start): Promise<ShareR
   const { onProgress, signal } = options;
   const running = await inTurn(context, options, () => adoptOrStart(context, start));
   const { containerId, adopted, startedBy, outdatedImage } = running;
-  rememberChoice(context, { model: model.id, swarm: running.swarm, blocks: options.blocks });
+  rememberChoice(context, { model: model.id, swarm: running.swarm, blocks: running.blocks });
   try {
     const status =
       options.wait === false
@@ -125,6 +125,8 @@ interface RunningContainer {
   containerId: string;
   /** The swarm it is in, as its label tells: an adopted one may be in another than the default. */
   swarm: string;
+  /** Number of blocks; undefined for as many as fit. */
+  blocks?: number;
   adopted: boolean;
   startedBy: StartedBy;
   outdatedImage: boolean;
@@ -185,6 +187,7 @@ async function adoptOrStart(context: EngineContext, start: Start): Promise<Runni
   return {
     containerId,
     swarm: swarmText(swarm),
+    blocks: options.blocks,
     adopted: false,
     startedBy: plan.startedBy,
     outdatedImage: outdated,
@@ -234,6 +237,7 @@ async function adoptOrCleanUp(context: EngineContext, start: Start): Promise<Run
   return {
     containerId: container.Id,
     swarm: status.swarm ?? swarmText(swarm),
+    blocks: Number(container.Config.Labels[LABELS.blocks]) || undefined,
     adopted: true,
     startedBy: container.Config.Labels[LABELS.startedBy] === "quickstart" ? "quickstart" : "share",
     outdatedImage: false,
