@@ -22,6 +22,7 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 async function open(options: Partial<HostOptions> = {}): Promise<RaycastHost> {
+  await host?.close();
   host = await RaycastHost.open({ extension: join(folder, "built"), ...options });
   return host;
 }
@@ -351,6 +352,8 @@ describe("what a command is given", () => {
     );
     await command.ended;
     expect(copied()).toMatchObject({ launchType: "background", launchContext: { name: "link" } });
+    await job("link");
+    await host.waitFor(() => copied<{ launchContext?: { name?: string } }>().launchContext?.name === "own link");
     await expect(host.openDeeplink("raycast://extensions/torbiz/other/job")).rejects.toThrow("No command");
   });
 
@@ -358,6 +361,19 @@ describe("what a command is given", () => {
     await job("store");
     expect((await host.refresh("counter")).title).toBe("42");
     await expect(job("store-object")).rejects.toThrow("strings, numbers and booleans only");
+  });
+
+  it("is kept over launches: the Cache, whose least used entry goes when it is full", async () => {
+    await job("cache");
+    expect(copied()).toEqual({ told: ["a", "b", "c"], a: "12345", b: false, c: null });
+    await job("read");
+    expect(copied()).toEqual({ before: "12345", isEmpty: true });
+  });
+
+  it("is asked for before the command runs: a required preference", async () => {
+    await expect(host.launch("order")).resolves.toBeDefined();
+    await open({ preferences: { size: "" } });
+    await expect(host.launch("order")).rejects.toThrow('The preference "size" is required and not set.');
   });
 
   it("is told to Raycast: preferences to open, a subtitle", async () => {

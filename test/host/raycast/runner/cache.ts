@@ -2,6 +2,14 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
+let lastUse = 0;
+
+/** Notes the use of an entry: each later than the one before, however coarse the clock of the files is. */
+function touch(file: string): void {
+  lastUse = Math.max(Date.now(), lastUse + 1);
+  utimesSync(file, lastUse / 1000, lastUse / 1000);
+}
+
 type Subscriber = (key: string | undefined, data: string | undefined) => void;
 
 interface CacheOptions {
@@ -39,8 +47,7 @@ export function makeCacheClass(supportPath: string): new (options?: CacheOptions
       const file = this.fileOf(key);
       try {
         const data = readFileSync(file, "utf8");
-        const now = new Date();
-        utimesSync(file, now, now);
+        touch(file);
         return data;
       } catch {
         return undefined;
@@ -55,6 +62,7 @@ export function makeCacheClass(supportPath: string): new (options?: CacheOptions
       const half = `${file}.${process.pid}`;
       writeFileSync(half, data);
       renameSync(half, file);
+      touch(file);
       this.makeRoom();
       this.tell(key, data);
     };

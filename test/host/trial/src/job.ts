@@ -1,4 +1,5 @@
 import {
+  Cache,
   Clipboard,
   environment,
   getPreferenceValues,
@@ -7,12 +8,14 @@ import {
   type LaunchProps,
   LaunchType,
   LocalStorage,
+  open,
   openExtensionPreferences,
   showHUD,
   showToast,
   Toast,
   updateCommandMetadata,
 } from "@raycast/api";
+import { createDeeplink } from "@raycast/utils";
 import { setTimeout as sleep } from "node:timers/promises";
 import { spawnTwo } from "./spawn-two";
 
@@ -43,6 +46,25 @@ const JOBS: Record<string, (props: LaunchProps<Props>) => Promise<unknown>> = {
     await LocalStorage.removeItem("word");
   },
   "store-object": () => LocalStorage.setItem("object", {} as unknown as string),
+  cache: async () => {
+    const cache = new Cache({ namespace: "small", capacity: 10 });
+    const told: unknown[] = [];
+    const unsubscribe = cache.subscribe((key) => told.push(key));
+    cache.set("a", "12345");
+    cache.set("b", "12345");
+    cache.get("a");
+    cache.set("c", "12345");
+    unsubscribe();
+    cache.remove("c");
+    await Clipboard.copy(JSON.stringify({ told, a: cache.get("a"), b: cache.has("b"), c: cache.get("c") ?? null }));
+  },
+  read: async () => {
+    const cache = new Cache({ namespace: "small" });
+    const before = cache.get("a");
+    cache.clear();
+    await Clipboard.copy(JSON.stringify({ before, isEmpty: cache.isEmpty }));
+  },
+  link: () => open(createDeeplink({ command: "job", arguments: { kind: "props" }, context: { name: "own link" } })),
   children: spawnTwo,
   metadata: () => updateCommandMetadata({ subtitle: "new" }),
   preferences: openExtensionPreferences,
