@@ -5,10 +5,11 @@ import { manualBuildCommand } from "../../lib/docker/build/manual";
 import { tinted } from "../status-look";
 import type { Controls } from "./controls";
 import { FactRow } from "./fact-row";
+import { failureText } from "./failure-text";
 import { HelpActions } from "./help-actions";
 import { buildLog } from "../../hooks/log-sources";
 import { ViewLogAction } from "./view-log-action";
-import { codeBlock, dateWords } from "./words";
+import { dateWords } from "./words";
 
 interface FailedBuildRowProps {
   context: EngineContext;
@@ -19,17 +20,14 @@ interface FailedBuildRowProps {
 /** How the last build failed: the step, the last lines, and what can be done. */
 export function FailedBuildRow({ context, controls, failed }: FailedBuildRowProps) {
   const { error, at } = failed;
-  const { step, lines } = error?.details ?? {};
-  const said = Array.isArray(lines) ? lines.map(String).slice(-LINES) : [];
+  const step = error?.details?.step;
   return (
     <List.Section title="The Last Build Failed">
       <FactRow
         id="failed-build"
         title={error?.title ?? "The build broke off"}
         icon={tinted(Icon.XMarkCircle, "bad")}
-        markdown={[error && `${error.message}\n\n${error.hint}`, said.length > 0 && codeBlock(said)]
-          .filter(Boolean)
-          .join("\n\n")}
+        markdown={error && failureText(error)}
         facts={[
           ...(typeof step === "string" ? [{ title: "Step", text: step }] : []),
           { title: "When", text: dateWords(at) },
@@ -52,5 +50,3 @@ export function FailedBuildRow({ context, controls, failed }: FailedBuildRowProp
     </List.Section>
   );
 }
-
-const LINES = 15;

@@ -6,13 +6,10 @@ import type { TorbizError } from "../../lib/errors";
 import { tinted } from "../status-look";
 import type { Controls } from "./controls";
 import { FactRow } from "./fact-row";
+import { failureText } from "./failure-text";
 import { HelpActions } from "./help-actions";
 import { ImageActions } from "./image-actions";
 import { ViewLogAction } from "./view-log-action";
-import { codeBlock } from "./words";
-
-/** As many of a log's last lines as the pane shows without scrolling. */
-const LINES = 15;
 
 interface FailureRowProps {
   context: EngineContext;
@@ -28,8 +25,7 @@ interface FailureRowProps {
 
 /** Why a share ended or did not start, and what can be done. */
 export function FailureRow({ context, image, controls, error, containerId, onRetry, onClear }: FailureRowProps) {
-  const { log, lines, exitCode } = error.details ?? {};
-  const said = Array.isArray(lines) ? lines.map(String).slice(-LINES) : [];
+  const { log, exitCode } = error.details ?? {};
   const source = containerId ? shareLog(context, containerId) : typeof log === "string" ? fileLog(log) : undefined;
   return (
     <List.Section title={containerId ? "The Last Share Ended" : "Sharing Didn't Start"}>
@@ -37,9 +33,7 @@ export function FailureRow({ context, image, controls, error, containerId, onRet
         id="failure"
         title={error.title}
         icon={tinted(Icon.XMarkCircle, "bad")}
-        markdown={[`${error.message}\n\n${error.hint}`, said.length > 0 && codeBlock(said)]
-          .filter(Boolean)
-          .join("\n\n")}
+        markdown={failureText(error)}
         facts={typeof exitCode === "number" ? [{ title: "Exit Code", text: String(exitCode) }] : []}
         actions={
           <>

@@ -59,7 +59,7 @@ export function LogsView({ title, source: given }: LogsViewProps) {
           icon={iconOf(entry)}
           title={entry.text.replace(OWN_TIME, "")}
           accessories={isShowingLine || !entry.time ? [] : [{ text: clock(entry.time), tooltip: entry.time }]}
-          detail={<List.Item.Detail markdown={[entry.time, codeBlock([entry.text])].filter(Boolean).join("\n\n")} />}
+          detail={<List.Item.Detail markdown={[entry.time, codeBlock(entry.text)].filter(Boolean).join("\n\n")} />}
           actions={
             <ActionPanel>
               <Action.CopyToClipboard title="Copy Line" content={entry.text} />

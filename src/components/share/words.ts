@@ -41,9 +41,9 @@ export function dateWords(iso: string): string {
   return new Date(iso).toLocaleString("en-US", { dateStyle: "medium", timeStyle: "short" });
 }
 
-/** Lines as a Markdown block that nothing in them can end. */
-export function codeBlock(lines: readonly string[]): string {
-  return ["````", ...lines, "````"].join("\n");
+/** Text as a Markdown block that nothing in it can end. */
+export function codeBlock(text: string): string {
+  return `\`\`\`\`\n${text}\n\`\`\`\``;
 }
 
 /** "1 block", "12 blocks" */

@@ -1,0 +1,14 @@
+import type { TorbizError } from "../../lib/errors";
+import { codeBlock } from "./words";
+
+/** As many of a log's last lines as the pane shows without scrolling. */
+const LINES = 15;
+/** A longer one pushes the others out of sight. */
+const LINE_LENGTH = 300;
+
+/** What happened, what to do next, and the last lines of the log that tells more, as Markdown. */
+export function failureText({ message, hint, details }: TorbizError): string {
+  const lines = Array.isArray(details?.lines) ? details.lines.slice(-LINES).map(String) : [];
+  const shown = lines.map((line) => (line.length > LINE_LENGTH ? `${line.slice(0, LINE_LENGTH)}…` : line));
+  return [message, hint, ...(shown.length > 0 ? [codeBlock(shown.join("\n"))] : [])].join("\n\n");
+}
