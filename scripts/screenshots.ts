@@ -115,7 +115,7 @@ async function takeFailure(album: Album, extension: string): Promise<void> {
     const view = await host.launch("share-gpu");
     await view.run("Build Image", { item: "1. Build the Image" });
     await view.waitFor("The Last Build Failed", BUILD);
-    album.window("build-failed", view, "Share GPU");
+    album.window("build-failed", view, "Share GPU", { toast: view.toast() });
     album.menu("menu-build-failed", shown(await host.refresh("menu-bar")));
   } finally {
     await host.close();
@@ -179,7 +179,7 @@ async function takeStart(album: Album, host: RaycastHost, view: CommandView): Pr
   say("Sharing");
   await view.run("Share");
   await view.waitFor(/Stage \d of \d/, START);
-  album.window("starting", view, "Share GPU");
+  album.window("starting", view, "Share GPU", { toast: view.toast() });
   album.menu("menu-starting", shown(await host.refresh("menu-bar")));
   await view.waitFor("Status · Sharing", START);
 }
@@ -204,6 +204,9 @@ async function takeLive(album: Album, host: RaycastHost): Promise<void> {
   const view = await host.launch("share-gpu");
   await view.waitFor("Status · Sharing");
   await view.waitFor(/CPU and Memory · \d/);
+  await view.select("Sessions and Tokens");
+  await view.waitFor(/Tokens Served: [1-9]/);
+  await view.select("Status");
   album.window("live", view, "Share GPU");
   album.window("live-actions", view, "Share GPU", { actions: true });
   for (const item of ["Blocks", "Peer", "Sessions and Tokens", "Running Since", "CPU and Memory"]) {

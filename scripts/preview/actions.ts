@@ -40,19 +40,24 @@ function actionsOf(panel: ScreenNode): ScreenNode[] {
   return panel.children.flatMap((child) => (child.type === "ActionPanel.Section" ? actionsOf(child) : [child]));
 }
 
-/** What Enter does on this panel. */
+/** The keys of the first actions of a screen: Enter itself belongs to the fields of a form. */
+export function primaryKeys({ type }: ScreenNode): string[][] {
+  return type === "Form" ? [["cmd", "return"]] : [["return"], ["cmd", "return"]];
+}
+
+/** What the first of these keys does on a panel. */
 export function primaryTitle(panel: ScreenNode): string {
   const [first] = actionsOf(panel);
   return words(first?.props.title);
 }
 
-/** The open action panel. */
-export function actionPanel(panel: ScreenNode, look: Look): Html {
+/** The open action panel of a screen. */
+export function actionPanel(screen: ScreenNode, panel: ScreenNode, look: Look): Html {
   const all = actionsOf(panel);
   const row = (action: ScreenNode): Html => {
     const place = all.indexOf(action);
     const shortcut = shortcutOf(action.props.shortcut);
-    const keys = [["return"], ["cmd", "return"]][place] ?? (shortcut ? [...shortcut.modifiers, shortcut.key] : []);
+    const keys = primaryKeys(screen)[place] ?? (shortcut ? [...shortcut.modifiers, shortcut.key] : []);
     const destructive = action.props.style === "destructive";
     return html`<div class="item ${place === 0 && "selected"} ${destructive && "destructive"}">
       ${image(action.props.icon ?? ICONS[action.type], look)}<b>${words(action.props.title)}</b>

@@ -23,9 +23,9 @@ export class Album {
     private readonly assets: string,
   ) {}
 
-  /** Takes the window of a command. */
+  /** Takes the window of a command, without its toast unless that is given: Raycast hides it after seconds. */
   window(name: string, view: CommandView, title: string, more: Partial<Omit<WindowState, "screen">> = {}): void {
-    const state: WindowState = { screen: view.screen(), title, toast: view.toast(), ...more };
+    const state: WindowState = { screen: view.screen(), title, ...more };
     this.taken.push({ name, content: (look) => commandWindow(state, look) });
   }
 

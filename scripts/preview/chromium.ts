@@ -11,8 +11,8 @@ const COMMANDS = ["chromium", "chromium-browser", "google-chrome", "google-chrom
 const MAC_APPS = ["Google Chrome", "Chromium", "Microsoft Edge", "Brave Browser"];
 
 /** What the pages are set in: without these fonts Debian draws all text in DejaVu. */
-const DEBIAN_PACKAGES = ["chromium", "fonts-inter", "fonts-jetbrains-mono"];
-const DEBIAN_FONTS = ["/usr/share/fonts/opentype/inter", "/usr/share/fonts/truetype/jetbrains-mono"];
+const DEBIAN_PACKAGES = ["chromium", "fonts-inter", "fonts-jetbrains-mono", "fonts-noto-color-emoji"];
+const DEBIAN_FONTS = ["opentype/inter", "truetype/jetbrains-mono", "truetype/noto/NotoColorEmoji.ttf"];
 
 /**
  * A Chromium: this machine's, or on Debian as root one that is installed.
@@ -21,7 +21,7 @@ const DEBIAN_FONTS = ["/usr/share/fonts/opentype/inter", "/usr/share/fonts/truet
 export async function ensureChromium(surroundings: SetUpSurroundings): Promise<string> {
   const debian = await findDebian(surroundings);
   const found = await findChromium(surroundings);
-  if (found && (!debian || DEBIAN_FONTS.every((folder) => existsSync(folder)))) return found;
+  if (found && (!debian || DEBIAN_FONTS.every((font) => existsSync(join("/usr/share/fonts", font))))) return found;
   if (debian) await installPackages(surroundings, DEBIAN_PACKAGES);
   const chromium = found ?? (await findChromium(surroundings));
   if (chromium) return chromium;

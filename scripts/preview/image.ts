@@ -3,25 +3,21 @@ import { join } from "node:path";
 import type { Json, ScreenNode } from "../../test/host/raycast";
 import { Html, html } from "./html";
 import { raycastIcon } from "./icons";
+import { type Theme, withColors } from "./palette";
 
 /** What a picture is drawn with. */
 export interface Look {
-  theme: "dark" | "light";
+  theme: Theme;
   /** The extension's assets: images that are files lie there. */
   assets: string;
 }
 
 type Value = Json | ScreenNode | undefined;
 
-/** Raycast's own colors. "raycast-primary-text" and "raycast-secondary-text" are there as well. */
-const COLORS = ["blue", "green", "magenta", "orange", "purple", "red", "yellow", "primary-text", "secondary-text"];
-
 /** A color of Raycast's (`Color.Green`, "#fff", `{light, dark}`) as CSS. */
 export function cssColor(color: Value, { theme }: Look): string | undefined {
   const value = field(color, theme) ?? color;
-  if (typeof value !== "string") return undefined;
-  const name = value.replace(/^raycast-/, "");
-  return COLORS.includes(name) ? `var(--${name})` : value;
+  return typeof value === "string" ? withColors(value, theme) : undefined;
 }
 
 /**
@@ -38,8 +34,8 @@ export function image(value: Value, look: Look): Html | undefined {
   return html`<i class="image" style="${color ? `color:${color}` : ""}">${picture(shown, look)}</i>`;
 }
 
-function picture(source: string, { assets }: Look): Html {
-  if (source.startsWith("data:")) return html`<img src="${source}" alt="" />`;
+function picture(source: string, { theme, assets }: Look): Html {
+  if (source.startsWith("data:")) return html`<img src="${themed(source, theme)}" alt="" />`;
   if (source.endsWith(".png")) {
     const file = readFileSync(join(assets, source)).toString("base64");
     return html`<img src="data:image/png;base64,${file}" alt="" />`;
@@ -47,6 +43,15 @@ function picture(source: string, { assets }: Look): Html {
   const icon = raycastIcon(source);
   if (!icon) throw new Error(`No picture for the icon ${source}: add it to scripts/preview/icons.ts.`);
   return icon;
+}
+
+/**
+ * A data URL with a theme's colors. Drawings such as a ring of progress name Raycast's colors, and take white for what
+ * stands out: the test host says to commands that its theme is dark.
+ */
+function themed(url: string, theme: Theme): string {
+  const colored = withColors(url, theme).replaceAll("#", "%23");
+  return theme === "light" ? colored.replaceAll("%22white%22", "%22black%22") : colored;
 }
 
 /** A field of a value, where the value is an object that has it. */

@@ -7,6 +7,9 @@ import { image, type Look } from "./image";
 /** The signs that macOS' menus write for keys. */
 const SIGNS: Record<string, string> = { cmd: "⌘", shift: "⇧", opt: "⌥", ctrl: "⌃" };
 
+/** "Mon 9:41 AM" */
+const CLOCK = { weekday: "short", hour: "numeric", minute: "2-digit" } as const;
+
 /** A menu-bar command: its item in the menu bar, and its menu below. */
 export function menuBar(screen: ScreenNode, look: Look): Html {
   return html`<div class="menu-bar">
@@ -15,13 +18,14 @@ export function menuBar(screen: ScreenNode, look: Look): Html {
       <div class="menu">${screen.children.map((child) => entry(child, look))}</div>
     </span>
     <i class="image">${lucideIcon("wifi")}</i><i class="image">${lucideIcon("battery-full")}</i>
-    <span>Mon 9:41 AM</span>
+    <span>${new Date().toLocaleString("en-US", CLOCK)}</span>
   </div>`;
 }
 
 function entry(node: ScreenNode, look: Look): Html {
   if (node.type.endsWith(".Separator")) return html`<hr />`;
   if (node.type.endsWith(".Section")) {
+    if (node.children.length === 0) return html``;
     const title = words(node.props.title);
     return html`<div class="group">
       ${title !== "" && html`<div class="section">${title}</div>`}${node.children.map((child) => entry(child, look))}

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { html, Html } from "./html";
 import type { Look } from "./image";
+import { paletteCss } from "./palette";
 
 /** The size of a page in CSS pixels: pictures have twice as many, the size that Raycast's store takes. */
 export const PAGE = { width: 1000, height: 625 };
@@ -14,7 +15,7 @@ export function page(content: Html, { theme }: Look, { hud }: { hud?: string } =
     <html class="${theme}">
       <meta charset="utf-8" />
       <style>
-        ${new Html(style)}
+        ${new Html(paletteCss(theme) + style)}
       </style>
       <body>
         ${content} ${hud !== undefined && html`<div class="hud">${hud}</div>`}

@@ -1,6 +1,6 @@
 import { nodesOf, slot, words, type AlertEntry, type ScreenNode, type ToastEntry } from "../../test/host/raycast";
 import { currentPanel } from "../../test/host/raycast/look";
-import { actionPanel, keycaps, primaryTitle } from "./actions";
+import { actionPanel, keycaps, primaryKeys, primaryTitle } from "./actions";
 import { form } from "./form";
 import { html, type Html } from "./html";
 import { lucideIcon } from "./icons";
@@ -29,7 +29,7 @@ export function commandWindow(state: WindowState, look: Look): Html {
   return html`<div class="window">
     ${topBar(state)} ${screen.props.isLoading === true && html`<div class="loading"></div>`}
     <div class="body">${body(state, look)}</div>
-    ${bottomBar(state, panel, look)} ${actions && panel && actionPanel(panel, look)} ${alert && alertBox(alert)}
+    ${bottomBar(state, panel, look)} ${actions && panel && actionPanel(screen, panel, look)} ${alert && alertBox(alert)}
   </div>`;
 }
 
@@ -67,7 +67,7 @@ function body({ screen }: WindowState, look: Look): Html {
   </div>`;
 }
 
-function bottomBar({ title, toast, alert }: WindowState, panel: ScreenNode | undefined, look: Look): Html {
+function bottomBar({ screen, title, toast, alert }: WindowState, panel: ScreenNode | undefined, look: Look): Html {
   const primary = panel && primaryTitle(panel);
   const left = toast
     ? html`<span class="toast">${toastSign(toast)}<b>${toast.title}</b><span>${toast.message}</span></span>`
@@ -75,7 +75,7 @@ function bottomBar({ title, toast, alert }: WindowState, panel: ScreenNode | und
   return html`<div class="bottom ${toast && !alert && toast.style.toLowerCase()}">
     ${left}
     <span class="right">
-      ${primary && html`<b>${primary}</b>${keycaps("return")}<span class="bar"></span>`}
+      ${primary && html`<b>${primary}</b>${keycaps(...(primaryKeys(screen)[0] ?? []))}<span class="bar"></span>`}
       ${panel && html`<span>Actions</span>${keycaps("cmd", "k")}`}
     </span>
   </div>`;
