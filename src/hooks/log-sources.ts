@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import type { EngineContext } from "../lib/context";
 import { followBuildLog } from "../lib/docker/build/follow-log";
 import { buildFiles, currentBuild } from "../lib/docker/build/lock";
-import { isAlive } from "../lib/process-lock";
+import { isAlive } from "../lib/is-alive";
 import { followLog, levelOf, type FollowedLine } from "../lib/sharing/log-lines";
 import type { LogSource } from "./use-log";
 

@@ -1,7 +1,6 @@
-import { lstatSync, mkdirSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { mkdirSync } from "node:fs";
+import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import { createHash } from "node:crypto";
 import { TorbizError } from "./errors";
 
 /** Where Torbiz keeps its files. Folders are made by `prepareHome`, 0700 unless said otherwise. */
@@ -16,9 +15,6 @@ export interface Paths {
   /** One Python environment a folder, named by the hash of its lock. */
   envs: string;
 }
-
-/** The longest path that a unix socket can have on macOS, in bytes (`sun_path` without its NUL). */
-const SOCKET_PATH_LIMIT = 103;
 
 /**
  * The home folder's layout. Makes nothing.
@@ -49,33 +45,5 @@ export function prepareHome(paths: Paths): void {
     } catch (error) {
       throw new TorbizError("home-not-writable", `${folder} can't be made or written.`, { cause: error });
     }
-  }
-}
-
-/**
- * The path of a socket named `name` in the run folder, or in a private temp folder where that would be too long.
- * @throws TorbizError home-not-writable when that temp folder is not private: its name can be foreseen by other users
- */
-export function socketPath(paths: Paths, name: string): string {
-  const path = join(paths.run, name);
-  if (Buffer.byteLength(path) <= SOCKET_PATH_LIMIT) return path;
-  const folder = join(tmpdir(), `torbiz-${createHash("sha256").update(paths.home).digest("hex").slice(0, 12)}`);
-  if (!makePrivate(folder)) {
-    throw new TorbizError("home-not-writable", `${folder} is not a private folder of yours.`, {
-      hint: "Remove it, and try again.",
-      cliHint: "Or name a folder with a shorter path with TORBIZ_HOME.",
-    });
-  }
-  return join(folder, name);
-}
-
-/** Whether `folder` is there, or could be made, and is nobody's but ours. */
-function makePrivate(folder: string): boolean {
-  try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const facts = lstatSync(folder);
-    return facts.isDirectory() && facts.uid === process.getuid?.() && (facts.mode & 0o777) === 0o700;
-  } catch {
-    return false;
   }
 }

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TorbizError } from "./errors";
+import { isAlive } from "./is-alive";
 
 /** Held by one process at a time. */
 export interface ProcessLock {
@@ -107,16 +108,6 @@ function isGone(path: string, holder: Holder | undefined): boolean {
     return false; // released just now: the next try gets it
   }
   return holder !== undefined && !isAlive(holder.pid);
-}
-
-/** Whether a process of that number is there; it may be another one than the number was noted for. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
 }
 
 /** Removes a gone holder's lock; one that somebody took in the same moment is put back. */

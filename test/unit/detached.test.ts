@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { startDetached } from "../../src/lib/detached";
-import { isAlive } from "../../src/lib/process-lock";
+import { isAlive } from "../../src/lib/is-alive";
 
 const env = { PATH: process.env.PATH };
 

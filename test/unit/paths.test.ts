@@ -2,7 +2,8 @@ import { randomUUID } from "node:crypto";
 import { chmodSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { dirname } from "node:path";
-import { resolvePaths, socketPath, type Paths } from "../../src/lib/paths";
+import { resolvePaths, type Paths } from "../../src/lib/paths";
+import { socketPath } from "../../src/lib/socket-path";
 
 let long: Paths;
 let folder: string;

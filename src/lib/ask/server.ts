@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import type { Surroundings } from "../context";
 import { TorbizError } from "../errors";
-import { socketPath as socketPathIn } from "../paths";
+import { socketPath as socketPathIn } from "../socket-path";
 import type { Environment } from "./environment";
 import { pythonEnv } from "./python-env";
 

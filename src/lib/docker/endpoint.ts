@@ -1,5 +1,4 @@
-import { createHash } from "node:crypto";
-import { readdir, readFile } from "node:fs/promises";
+import { promises as files } from "node:fs";
 import { join } from "node:path";
 import { TorbizError } from "../errors";
 
@@ -154,7 +153,7 @@ async function parseUrl(
 async function readTls(folder: string, origin: string): Promise<{ ca?: Buffer; cert?: Buffer; key?: Buffer }> {
   const read = async (name: string) => {
     try {
-      return await readFile(join(folder, name));
+      return await files.readFile(join(folder, name));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
       throw new TorbizError("docker-host-unsupported", `${origin} needs ${join(folder, name)}, which can't be read.`, {
@@ -170,7 +169,7 @@ async function readTls(folder: string, origin: string): Promise<{ ca?: Buffer; c
 async function currentContext(surroundings: DockerSurroundings): Promise<string | undefined> {
   const file = join(configFolder(surroundings), "config.json");
   try {
-    const name = field(JSON.parse(await readFile(file, "utf8")), "currentContext");
+    const name = field(JSON.parse(await files.readFile(file, "utf8")), "currentContext");
     return typeof name === "string" && name !== "" ? name : undefined;
   } catch (error) {
     // The docker CLI warns and goes on with its default as well.
@@ -188,11 +187,13 @@ async function contextEndpoint(name: string, surroundings: DockerSurroundings): 
     return { ...local(socketPath), source: "context", context: name };
   }
   const contexts = join(configFolder(surroundings), "contexts");
+  // Loading it takes longer than all the rest of this, and the menu bar seldom needs it.
+  const { createHash } = await import("node:crypto");
   const id = createHash("sha256").update(name).digest("hex");
   const file = join(contexts, "meta", id, "meta.json");
   let meta: unknown;
   try {
-    meta = JSON.parse(await readFile(file, "utf8"));
+    meta = JSON.parse(await files.readFile(file, "utf8"));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") {
       throw new TorbizError(
@@ -219,7 +220,7 @@ async function contextEndpoint(name: string, surroundings: DockerSurroundings): 
   }
   const folder = join(contexts, "tls", id, "docker");
   const skipVerify = field(docker, "SkipTLSVerify") === true;
-  const hasTls = skipVerify || (await readdir(folder).catch(() => [])).length > 0;
+  const hasTls = skipVerify || (await files.readdir(folder).catch(() => [])).length > 0;
   const tls = hasTls ? { folder, skipVerify } : undefined;
   const endpoint = await parseUrl(host, `The Docker context "${name}"`, surroundings, tls);
   return { ...endpoint, source: "context", context: name };
@@ -227,10 +228,10 @@ async function contextEndpoint(name: string, surroundings: DockerSurroundings): 
 
 async function contextNames(contexts: string): Promise<string[]> {
   const folder = join(contexts, "meta");
-  const ids = await readdir(folder).catch(() => []);
+  const ids = await files.readdir(folder).catch(() => []);
   const names = await Promise.all(
     ids.map(async (id) => {
-      const text = await readFile(join(folder, id, "meta.json"), "utf8").catch(() => "{}");
+      const text = await files.readFile(join(folder, id, "meta.json"), "utf8").catch(() => "{}");
       try {
         return field(JSON.parse(text), "Name");
       } catch {
@@ -292,13 +293,13 @@ function userRuntimeFolders(surroundings: DockerSurroundings): string[] {
 async function podmanApiSockets(env: NodeJS.ProcessEnv): Promise<string[]> {
   if (!env.TMPDIR) return [];
   const folder = join(env.TMPDIR, "podman");
-  const names = await readdir(folder).catch(() => []);
+  const names = await files.readdir(folder).catch(() => []);
   return names.filter((name) => name.endsWith("-api.sock")).map((name) => join(folder, name));
 }
 
 /** `parts` under every folder in `folder`: Colima's profiles, Lima's machines. */
 async function inEach(folder: string, ...parts: string[]): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const entries = await files.readdir(folder, { withFileTypes: true }).catch(() => []);
   const names = entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith("_")).map(({ name }) => name);
   return names.sort().map((name) => join(folder, name, ...parts));
 }

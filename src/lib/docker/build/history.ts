@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Paths } from "../../paths";
@@ -23,7 +22,7 @@ export function readHistory(paths: Paths): StepSeconds {
 export function addToHistory(paths: Paths, seconds: StepSeconds): void {
   const file = historyFile(paths);
   const history = { ...readHistory(paths), ...seconds };
-  const draft = `${file}.${randomUUID()}`;
+  const draft = `${file}.${crypto.randomUUID()}`;
   writeFileSync(draft, JSON.stringify(history), { mode: 0o600 });
   renameSync(draft, file);
 }

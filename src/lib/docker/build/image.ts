@@ -3,7 +3,7 @@ import { startDetached } from "../../detached";
 import { TorbizError } from "../../errors";
 import type { Names } from "../../names";
 import type { Paths } from "../../paths";
-import { isAlive } from "../../process-lock";
+import { isAlive } from "../../is-alive";
 import type { OnProgress } from "../../progress";
 import type { Engine } from "../engine";
 import type { BuildEnd } from "./build-end";

@@ -3,7 +3,7 @@ import { uptime } from "node:os";
 import { join } from "node:path";
 import type { Names } from "../../names";
 import type { Paths } from "../../paths";
-import { isAlive } from "../../process-lock";
+import { isAlive } from "../../is-alive";
 
 /** A build that runs now, by whomever it was started. */
 export interface RunningBuild {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Names } from "../../names";
 import type { Paths } from "../../paths";
-import { isAlive } from "../../process-lock";
+import { isAlive } from "../../is-alive";
 import { buildEnd, LAST_LINE, type BuildEnd } from "./build-end";
 import { followBuildLog, type SilenceLimits } from "./follow-log";
 import { addToHistory } from "./history";
