@@ -5,13 +5,13 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { execa, type Options } from "execa";
 import { toTorbizError, TorbizError } from "../src/lib/errors";
-import { LABELS } from "../src/lib/names";
 import { prepareHome, resolvePaths } from "../src/lib/paths";
-import { engineArgs, ensureBaseImage } from "../src/lib/setup/base-image";
-import { type ReadyDocker, setUpMachine } from "../src/lib/setup/machine";
+import { ensureBaseImage } from "../src/lib/setup/base-image";
+import { setUpMachine } from "../src/lib/setup/machine";
 import { findDebian, installPackages } from "../src/lib/setup/debian";
 import { findCommand, type SetUpSurroundings } from "../src/lib/setup/surroundings";
 import { ensureDevEnvironment } from "./dev-environment";
+import { removeLeftovers } from "./leftovers";
 import { staticChecks } from "./static-checks";
 import {
   allPassed,
@@ -160,34 +160,12 @@ async function runWithEngine(suite: "host" | "e2e"): Promise<SuiteResult> {
   const ready = await docker();
   if (suite === "e2e") await ensureCompose();
   const baseImage = await ensureBaseImage({ ...surroundings, endpoint: ready.endpoint, runtimeFiles: root });
-  await removeLeftovers(ready);
+  await removeLeftovers(ready.endpoint, INSTANCE, say);
   try {
     const env = { ...testEnv, TORBIZ_BASE_IMAGE: baseImage };
     return await runJest(suite, env, "--runInBand", "--testTimeout", "900000");
   } finally {
-    await removeLeftovers(ready);
-  }
-}
-
-/** Nothing of the test instances stays but their images: they make the next run quick. */
-async function removeLeftovers({ endpoint }: ReadyDocker): Promise<void> {
-  const docker = async (...args: string[]) => {
-    const { failed, output } = await run("docker", [...engineArgs(endpoint), ...args], { all: true, timeout: 60_000 });
-    if (failed) say(output);
-    return failed ? "" : output;
-  };
-  const kinds = {
-    container: { list: ["ps", "--all"], id: "{{.ID}}", remove: ["rm", "--force", "--volumes"] },
-    network: { list: ["network", "ls"], id: "{{.ID}}", remove: ["network", "rm"] },
-    volume: { list: ["volume", "ls"], id: "{{.Name}}", remove: ["volume", "rm"] },
-  };
-  for (const { list, id, remove } of Object.values(kinds)) {
-    const format = `{{.Label "${LABELS.instance}"}} ${id}`;
-    const found = await docker(...list, "--filter", `label=${LABELS.managed}=1`, "--format", format);
-    for (const line of found.split("\n")) {
-      const [instance = "", name = ""] = line.split(" ");
-      if (instance === INSTANCE || instance.startsWith(`${INSTANCE}-`)) await docker(...remove, name);
-    }
+    await removeLeftovers(ready.endpoint, INSTANCE, say);
   }
 }
 
