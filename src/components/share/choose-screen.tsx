@@ -1,15 +1,14 @@
 import { Action, Icon, List } from "@raycast/api";
 import { sharePreferences } from "../../hooks/share-preferences";
-import { toTorbizError } from "../../lib/errors";
+import { toTorbizError, type TorbizError } from "../../lib/errors";
 import type { EngineContext } from "../../lib/context";
 import type { ImageState } from "../../lib/docker/build/state";
 import { MODELS, type Model } from "../../lib/models";
 import { lastChoice } from "../../lib/sharing/last-choice";
 import { resourceLimits, type Limits } from "../../lib/sharing/limits";
 import type { SharePreferences } from "../../lib/sharing/preferences";
-import { parseSwarmText } from "../../lib/sharing/swarm";
-import type { ShareChoice } from "../../hooks/use-share-jobs";
 import { tinted } from "../status-look";
+import { choiceOf } from "./choice";
 import type { Controls } from "./controls";
 import { FactRow } from "./fact-row";
 import { HelpActions, OpenPreferencesAction } from "./help-actions";
@@ -44,14 +43,14 @@ export function ChooseScreen({ context, image, controls }: ChooseScreenProps) {
     );
   }
   const { preferences, limits } = plan;
-  const last = recall(context);
+  const last = lastChoice(context);
+  const again = last && choiceOf(last);
   const row = { context, image, controls, preferences, limits };
-  const update = image === "outdated" && <UpdateImageRow key="update" context={context} controls={controls} />;
   return (
     <>
-      {last && (
+      {again && (
         <List.Section title="Last Choice">
-          <ModelRow {...row} id="last-choice" choice={last} />
+          <ModelRow {...row} id="last-choice" choice={again} />
         </List.Section>
       )}
       <List.Section title="Models">
@@ -59,12 +58,16 @@ export function ChooseScreen({ context, image, controls }: ChooseScreenProps) {
           <ModelRow key={model.id} {...row} id={model.id} choice={{ model }} />
         ))}
       </List.Section>
-      {update && <List.Section title="Image">{update}</List.Section>}
+      {image === "outdated" && (
+        <List.Section title="Image">
+          <UpdateImageRow context={context} controls={controls} />
+        </List.Section>
+      )}
     </>
   );
 }
 
-type Plan = { preferences: SharePreferences; limits: Limits } | { error: ReturnType<typeof toTorbizError> };
+type Plan = { preferences: SharePreferences; limits: Limits } | { error: TorbizError };
 
 function readPlan({ facts }: EngineContext): Plan {
   try {
@@ -72,22 +75,6 @@ function readPlan({ facts }: EngineContext): Plan {
     return { preferences, limits: resourceLimits(facts, preferences.limits) };
   } catch (error) {
     return { error: toTorbizError(error) };
-  }
-}
-
-/** What was shared last, where it can be shared still. */
-function recall(context: EngineContext): ShareChoice | undefined {
-  const last = lastChoice(context);
-  const model = MODELS.find(({ id }) => id === last?.model);
-  if (!last || !model) return undefined;
-  try {
-    return {
-      model,
-      swarm: parseSwarmText(last.swarm),
-      ...(last.blocks !== undefined && { blocks: last.blocks }),
-    };
-  } catch {
-    return undefined;
   }
 }
 

@@ -1,8 +1,7 @@
 import { usePromise } from "@raycast/utils";
 import { toTorbizError, TorbizError } from "../../lib/errors";
-import { defaultModel, MODELS } from "../../lib/models";
-import { parseSwarmText } from "../../lib/sharing/swarm";
 import { whyEnded } from "../../lib/sharing/why-ended";
+import { choiceOf } from "./choice";
 import { ChooseScreen } from "./choose-screen";
 import type { Controls } from "./controls";
 import { FailureRow } from "./failure-row";
@@ -13,10 +12,7 @@ export function EndedScreen({ ended, controls }: { ended: Live; controls: Contro
   const { context, containerId, image, status } = ended;
   const { sharing } = controls;
   const { data: why } = usePromise((id: string) => whyEnded(context, id).catch(toTorbizError), [containerId]);
-  const retry = () => {
-    const model = MODELS.find(({ id }) => id === status.model) ?? defaultModel;
-    return sharing.share(context, { model, ...(status.swarm && { swarm: parseSwarmText(status.swarm) }) });
-  };
+  const again = choiceOf({ model: status.model, swarm: status.swarm });
   return (
     <>
       <FailureRow
@@ -25,7 +21,7 @@ export function EndedScreen({ ended, controls }: { ended: Live; controls: Contro
         controls={controls}
         error={why ?? new TorbizError("share-failed", status.message ?? "The server ended.")}
         containerId={containerId}
-        onRetry={retry}
+        onRetry={again && (() => sharing.share(context, again))}
         onClear={() => sharing.stop(context)}
       />
       <ChooseScreen context={context} image={image} controls={controls} />

@@ -18,7 +18,8 @@ interface FailureRowProps {
   error: TorbizError;
   /** Of the container that ended, where it is there still. */
   containerId?: string;
-  onRetry: () => void;
+  /** Absent where it can't be done again as it was. */
+  onRetry?: () => void;
   /** Puts it away. */
   onClear: () => void;
 }
@@ -38,7 +39,7 @@ export function FailureRow({ context, image, controls, error, containerId, onRet
         actions={
           <>
             <ActionPanel.Section>
-              <Action title="Retry" icon={Icon.RotateClockwise} onAction={onRetry} />
+              {onRetry && <Action title="Retry" icon={Icon.RotateClockwise} onAction={onRetry} />}
               {source && <ViewLogAction title="Log" source={source} />}
               <Action title="Clear" icon={Icon.Trash} onAction={onClear} />
             </ActionPanel.Section>

@@ -1,4 +1,4 @@
-import { Action, ActionPanel, Icon, Keyboard, List, type Image } from "@raycast/api";
+import { Action, ActionPanel, Clipboard, Icon, Keyboard, List, showHUD, type Image } from "@raycast/api";
 import { useState } from "react";
 import { exportLog } from "../../hooks/export-log";
 import { useLog, type LogEntry, type LogSource } from "../../hooks/use-log";
@@ -63,10 +63,11 @@ export function LogsView({ title, source: given }: LogsViewProps) {
           actions={
             <ActionPanel>
               <Action.CopyToClipboard title="Copy Line" content={entry.text} />
-              <Action.CopyToClipboard
+              <Action
                 title="Copy All"
-                content={textOf(entries).join("\n")}
+                icon={Icon.CopyClipboard}
                 shortcut={{ modifiers: ["cmd", "shift"], key: "a" }}
+                onAction={() => copyAll(entries)}
               />
               <Action
                 title="Export Log"
@@ -86,6 +87,12 @@ export function LogsView({ title, source: given }: LogsViewProps) {
       ))}
     </List>
   );
+}
+
+/** Not by `Action.CopyToClipboard`: each row would carry the whole log. */
+async function copyAll(entries: readonly LogEntry[]): Promise<void> {
+  await Clipboard.copy(textOf(entries).join("\n"));
+  await showHUD("Copied the Log");
 }
 
 /** Oldest first, as files have it. */

@@ -1,0 +1,21 @@
+import type { ShareChoice } from "../../hooks/use-share-jobs";
+import { MODELS } from "../../lib/models";
+import { parseSwarmText } from "../../lib/sharing/swarm";
+
+/** What was chosen once, as labels and files keep it. */
+interface Kept {
+  model: string | null;
+  swarm: string | null;
+  blocks?: number;
+}
+
+/** The same to choose again; undefined where this Torbiz can't share it, or it is damaged. */
+export function choiceOf({ model: id, swarm, blocks }: Kept): ShareChoice | undefined {
+  const model = MODELS.find((known) => known.id === id);
+  if (!model || swarm === null) return undefined;
+  try {
+    return { model, swarm: parseSwarmText(swarm), ...(blocks !== undefined && { blocks }) };
+  } catch {
+    return undefined;
+  }
+}
