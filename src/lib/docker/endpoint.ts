@@ -187,7 +187,7 @@ async function contextEndpoint(name: string, surroundings: DockerSurroundings): 
     return { ...local(socketPath), source: "context", context: name };
   }
   const contexts = join(configFolder(surroundings), "contexts");
-  // Loading it takes longer than all the rest of this, and the menu bar seldom needs it.
+  // Not with the module: the menu bar loads that anew every ten seconds.
   const { createHash } = await import("node:crypto");
   const id = createHash("sha256").update(name).digest("hex");
   const file = join(contexts, "meta", id, "meta.json");

@@ -27,13 +27,13 @@ export interface PingFacts {
  */
 export function engineRequest(endpoint: Endpoint, options: RequestOptions): ClientRequest {
   const { socketPath, tcp } = endpoint;
-  // Without a name of its own, Node looks whether the host is an IP address: a third of a fresh process's whole request.
+  // Else Node looks whether the host is an IP address, which takes a fresh worker a third of the whole request.
   const unnamed = { servername: "" };
   if (!tcp) return httpRequest({ ...options, ...unnamed, socketPath, agent: false });
   const address = { host: tcp.host, port: tcp.port, agent: false as const };
   if (tcp.protocol === "http") return httpRequest({ ...options, ...address });
   const { ca, cert, key, skipVerify } = tcp;
-  // Loaded only here: it takes as long as the whole look of a menu bar, which seldom needs it.
+  // Not with the module: the menu bar loads that anew every ten seconds, and seldom needs TLS.
   const https = process.getBuiltinModule("node:https");
   return https.request({ ...options, ...address, ca, cert, key, rejectUnauthorized: !skipVerify });
 }
