@@ -19,17 +19,23 @@ type Where = Pick<Surroundings, "paths" | "names">;
 
 /** Remembers what is shared: it is also what `ask` means from now on. */
 export function rememberChoice(where: Where, shared: Choice): void {
-  write(where, { shared });
+  write(where, { shared, sharedAt: new Date().toISOString() });
 }
 
 /** Remembers which swarm was asked. What was shared last stays: asking a public swarm is no wish to share in it. */
 export function rememberAsked(where: Where, asked: SwarmChoice): void {
-  write(where, { shared: lastChoice(where), asked });
+  write(where, { ...read(where), asked });
 }
 
 /** What was shared last; undefined when nothing was, or the file is damaged: it is only a convenience. */
 export function lastChoice(where: Where): Choice | undefined {
   return choice(read(where).shared);
+}
+
+/** When something was shared last, ISO-8601 UTC. */
+export function lastShareAt(where: Where): string | undefined {
+  const { sharedAt } = read(where);
+  return typeof sharedAt === "string" ? sharedAt : undefined;
 }
 
 /** The swarm that was asked or shared in last. */
@@ -42,16 +48,19 @@ function file({ paths, names }: Where): string {
   return join(paths.run, `last-choice${names.instance && `-${names.instance}`}.json`);
 }
 
+/** Of the file: nothing is taken for granted in what is read. */
+type Content = Partial<Record<"shared" | "sharedAt" | "asked", unknown>>;
+
 /** Whole or not at all. */
-function write(where: Where, content: { shared?: Choice; asked?: SwarmChoice }): void {
+function write(where: Where, content: Content): void {
   const draft = `${file(where)}.${process.pid}`;
   writeFileSync(draft, JSON.stringify(content), { mode: 0o600 });
   renameSync(draft, file(where));
 }
 
-function read(where: Where): { shared?: unknown; asked?: unknown } {
+function read(where: Where): Content {
   try {
-    return (JSON.parse(readFileSync(file(where), "utf8")) ?? {}) as { shared?: unknown; asked?: unknown };
+    return (JSON.parse(readFileSync(file(where), "utf8")) ?? {}) as Content;
   } catch {
     return {};
   }

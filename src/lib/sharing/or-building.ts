@@ -1,16 +1,18 @@
 import type { Surroundings } from "../context";
 import { lastBuild } from "../docker/build/last-build";
 import { peekBuild } from "../docker/build/peek-build";
+import { lastShareAt } from "./last-choice";
 import type { SharingStatus } from "./status";
 
 /**
- * The status, or that the image is being built: while it is, nothing else can be told. Where nothing is shared, it says how
- * the last build ended. Reads a few small files.
+ * The status, or that the image is being built: while it is, nothing else can be told. Where nothing is shared or was since,
+ * it says how the last build ended. Reads a few small files.
  */
 export function orBuilding(
   status: SharingStatus,
-  { paths, names, runtimeFiles }: Pick<Surroundings, "paths" | "names" | "runtimeFiles">,
+  where: Pick<Surroundings, "paths" | "names" | "runtimeFiles">,
 ): SharingStatus {
+  const { paths, names, runtimeFiles } = where;
   if (status.state !== "absent" && status.state !== "exited") return status;
   const peek = peekBuild(paths, names, runtimeFiles);
   if (peek) {
@@ -24,7 +26,8 @@ export function orBuilding(
     };
   }
   const last = status.state === "absent" ? lastBuild(paths, names) : undefined;
-  if (!last) return status;
+  // Whoever shared since knows how it ended.
+  if (!last || last.at < (lastShareAt(where) ?? "")) return status;
   const { outcome, at, error } = last;
   return { ...status, lastBuild: { outcome, at, message: error?.message ?? null } };
 }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { resolveNames } from "../../../src/lib/names";
 import { prepareHome, resolvePaths } from "../../../src/lib/paths";
-import { lastAsked, lastChoice, rememberAsked, rememberChoice } from "../../../src/lib/sharing/last-choice";
+import { lastAsked, lastChoice, lastShareAt, rememberAsked, rememberChoice } from "../../../src/lib/sharing/last-choice";
 
 const home = mkdtempSync(join(tmpdir(), "torbiz-choice-"));
 const where = { paths: resolvePaths({ TORBIZ_HOME: home }), names: resolveNames({}) };
@@ -32,6 +32,16 @@ test("asking another swarm is no wish to share in it", () => {
   rememberAsked(where, { model: CHOICE.model, swarm: "public" });
   expect(lastAsked(where)).toMatchObject({ swarm: "public" });
   expect(lastChoice(where)).toEqual(CHOICE);
+});
+
+test("asking is no sharing: the time of the last share stays", () => {
+  expect(lastShareAt(where)).toBeUndefined();
+  const before = new Date().toISOString();
+  rememberChoice(where, CHOICE);
+  const at = lastShareAt(where) ?? "";
+  rememberAsked(where, { model: CHOICE.model, swarm: "public" });
+  expect(lastShareAt(where)).toBe(at);
+  expect(at >= before).toBe(true);
 });
 
 test("instances have choices of their own", () => {
