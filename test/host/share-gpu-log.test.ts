@@ -1,0 +1,98 @@
+import { execFile } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { resolveNames } from "../../src/lib/names";
+import { builtExtension } from "./built-extension";
+import { RaycastHost, type CommandView } from "./raycast";
+import { LABELS } from "./scripted-share";
+
+/** The log of a real container that stands for a share, in the built Share GPU. */
+
+const INSTANCE = "viewlog";
+const IMAGE = process.env.TORBIZ_BASE_IMAGE ?? "python:3.11-slim-bookworm";
+/** What our programs write, and more than is kept. */
+const SAYS = `
+  i=0; while [ $i -lt 700 ]; do i=$((i+1)); echo "2026-01-31T12:00:00.000Z INFO torbiz.seeder: line $i"; done
+  echo "2026-01-31T12:00:00.000Z WARNING petals.server: a warning"
+  echo "2026-01-31T12:00:00.000Z ERROR torbiz.seeder: an error" >&2
+  while [ ! -e /tmp/more ]; do sleep 0.1; done
+  echo "2026-01-31T12:00:00.000Z INFO torbiz.seeder: more"
+  sleep 600`;
+
+const exec = promisify(execFile);
+const docker = (...args: string[]) => exec("docker", args);
+const { container: name } = resolveNames({ TORBIZ_INSTANCE: INSTANCE });
+
+let folder: string;
+let host: RaycastHost;
+let view: CommandView;
+
+beforeAll(async () => {
+  const extension = await builtExtension();
+  folder = mkdtempSync(join(tmpdir(), "torbiz-log-"));
+  await docker("rm", "-f", name).catch(() => undefined);
+  const labels = Object.entries(LABELS).flatMap(([label, value]) => ["--label", `${label}=${value}`]);
+  await docker("run", "-d", "--init", "--name", name, ...labels, IMAGE, "sh", "-c", SAYS);
+  host = await RaycastHost.open({
+    extension,
+    env: { HOME: folder, TORBIZ_HOME: join(folder, "home"), TORBIZ_INSTANCE: INSTANCE },
+  });
+  view = await host.launch("share-gpu", { arguments: { model: "" } });
+  await view.run("View Log", { timeoutMs: 60_000 });
+  await view.waitFor("an error");
+}, 300_000);
+
+afterAll(async () => {
+  await host.close();
+  await docker("rm", "-f", name).catch(() => undefined);
+  rmSync(folder, { recursive: true });
+}, 60_000);
+
+const shown = () => view.items().map(({ title }) => title);
+
+it("shows the last 500 lines, newest first, without their own times", () => {
+  expect(shown()).toHaveLength(500);
+  expect(shown()).toContain("ERROR torbiz.seeder: an error");
+  expect(shown()).toContain("INFO torbiz.seeder: line 700");
+  expect(shown().indexOf("INFO torbiz.seeder: line 700")).toBeLessThan(shown().indexOf("INFO torbiz.seeder: line 699"));
+});
+
+it("searches, and keeps to warnings and errors", async () => {
+  await view.search("line 699");
+  expect(shown()).toEqual(["INFO torbiz.seeder: line 699"]);
+  await view.search("");
+  await view.choose("Warnings and Errors");
+  await view.waitFor((screen) => !JSON.stringify(screen).includes("line 700"));
+  expect(shown().toSorted()).toEqual(["ERROR torbiz.seeder: an error", "WARNING petals.server: a warning"]);
+  await view.choose("All");
+});
+
+it("goes on with new lines, and tells what Docker does to the container between them", async () => {
+  const { id } = view.items().find(({ title }) => title.endsWith("an error")) ?? {};
+  await docker("exec", name, "touch", "/tmp/more");
+  await view.waitFor("torbiz.seeder: more");
+  expect(view.items().find(({ title }) => title.endsWith("an error"))?.id).toBe(id);
+  await docker("pause", name);
+  await view.waitFor("The container was paused.");
+  await docker("unpause", name);
+  await view.choose("Events");
+  await view.waitFor("The container goes on after a pause.");
+  expect(shown().at(-1)).not.toContain("torbiz.seeder");
+  await view.choose("All");
+});
+
+it("shows a whole line, and exports the log", async () => {
+  await view.run("Show Whole Line");
+  await view.waitFor("Hide Whole Line");
+  await view.run("Export Log");
+  await view.waitFor(() => view.toast()?.title === "Log Exported");
+  const logs = join(folder, "home", "logs");
+  const [file = ""] = readdirSync(logs).filter((each) => each.startsWith("torbiz-log-"));
+  expect(view.toast()?.message).toBe(join(logs, file));
+  expect(readFileSync(join(logs, file), "utf8")).toContain("ERROR torbiz.seeder: an error\n");
+  mkdirSync(join(folder, "Downloads"));
+  await view.run("Export Log");
+  await view.waitFor(() => view.toast()?.message?.startsWith(join(folder, "Downloads")) === true);
+});
