@@ -340,7 +340,7 @@ describe("a share that runs", () => {
       "Status: Sharing",
       "Blocks: 30 of 30",
       "Peer: …KooWPeer",
-      "Sessions and Tokens: 2 sessions",
+      "Serving: 2 sessions",
       "Running Since: 2 h 5 min",
       "CPU and Memory: ",
       "Log: ",

@@ -59,7 +59,7 @@ export function liveRows({ context, status }: Live, { stats, heard }: Heard): Li
     },
     {
       id: "sessions",
-      title: "Sessions and Tokens",
+      title: "Serving",
       subtitle: status.state === "online" ? sessionsText(status) : undefined,
       icon: Icon.TwoPeople,
       markdown: computesWith(context),
