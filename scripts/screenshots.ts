@@ -1,4 +1,4 @@
-import { copyFile, mkdir, rm } from "node:fs/promises";
+import { copyFile, mkdir, readdir, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
@@ -204,12 +204,12 @@ async function takeLive(album: Album, host: RaycastHost): Promise<void> {
   const view = await host.launch("share-gpu");
   await view.waitFor("Status · Sharing");
   await view.waitFor(/CPU and Memory · \d/);
-  await view.select("Sessions and Tokens");
+  await view.select("Serving");
   await view.waitFor(/Tokens Served: [1-9]/);
   await view.select("Status");
   album.window("live", view, "Share GPU");
   album.window("live-actions", view, "Share GPU", { actions: true });
-  for (const item of ["Blocks", "Peer", "Sessions and Tokens", "Running Since", "CPU and Memory"]) {
+  for (const item of ["Blocks", "Peer", "Serving", "Running Since", "CPU and Memory"]) {
     await view.select(item);
     album.window(`live-${item.toLowerCase().replaceAll(" ", "-")}`, view, "Share GPU");
   }
@@ -238,9 +238,12 @@ function shown({ screen, text }: MenuBar) {
   return screen;
 }
 
-/** Takes away all that this instance makes, its images too: the first time has none. */
+/** Takes away all that this instance makes and remembers, its image too: the first time has none. */
 async function forget({ endpoint }: ReadyDocker): Promise<void> {
   await removeLeftovers(endpoint, INSTANCE, say);
+  const { run } = surroundings.paths;
+  const notes = (await readdir(run)).filter((name) => name.includes(INSTANCE));
+  await Promise.all(notes.map((name) => rm(join(run, name), { recursive: true })));
   const image = resolveNames(env).image;
   await execa("docker", [...engineArgs(endpoint), "rmi", image], { reject: false, timeout: 60_000 });
 }

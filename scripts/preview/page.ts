@@ -21,6 +21,10 @@ export function page(content: Html, { theme }: Look, { hud }: { hud?: string } =
         ${content} ${hud !== undefined && html`<div class="hud">${hud}</div>`}
         <script>
           document.querySelector(".rows .selected")?.scrollIntoView({ block: "nearest" });
+          // A wide menu goes beyond its item to the right, rather than off the screen.
+          const menu = document.querySelector(".menu");
+          const hidden = 16 - (menu?.getBoundingClientRect().left ?? 16);
+          if (hidden > 0) menu.style.right = -hidden / menu.currentCSSZoom + "px";
         </script>
       </body>
     </html>`;

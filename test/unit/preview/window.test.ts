@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { menuBar } from "../../../scripts/preview/menu";
+import { PALETTE } from "../../../scripts/preview/palette";
 import { commandWindow, type WindowState } from "../../../scripts/preview/window";
 import type { Json, ScreenNode } from "../../host/raycast";
 
@@ -113,4 +114,26 @@ test("a menu shows what can't be clicked as disabled", () => {
 test("an icon that can't be drawn stops the picture instead of leaving a hole", () => {
   const item = node("List.Item", { title: "x", icon: "no-such-thing-16" });
   expect(() => drawn(node("List", {}, [item]))).toThrow(/no-such-thing/);
+});
+
+test("a section of a menu without items leaves no line", () => {
+  const screen = node("MenuBarExtra", {}, [node("MenuBarExtra.Section"), node("MenuBarExtra.Item", { title: "Ask" })]);
+  expect(menuBar(screen, look).text).not.toContain("group");
+});
+
+test("a ring of progress has the colors of the theme", () => {
+  const ring = `data:image/svg+xml,${encodeURIComponent('<svg><path stroke="raycast-yellow"/><path stroke="white"/></svg>')}`;
+  const screen = node("List", {}, [node("List.Item", { title: "Build", icon: ring })]);
+  const inTheme = (theme: "dark" | "light") =>
+    decodeURIComponent(
+      /src="(data:[^"]*svg%3E)"/.exec(commandWindow({ screen, title: "" }, { ...look, theme }).text)?.[1] ?? "",
+    );
+  expect(inTheme("dark")).toContain(`stroke="${PALETTE.dark.yellow}"/><path stroke="white"`);
+  expect(inTheme("light")).toContain(`stroke="${PALETTE.light.yellow}"/><path stroke="black"`);
+});
+
+test("Enter belongs to the fields of a form, and its action has Command-Enter", () => {
+  const actions = node("ActionPanel", {}, [action("Share")]);
+  const keys = (screen: ScreenNode) => commandWindow({ screen, title: "Share" }, look).text.split("<kbd>").length - 1;
+  expect(keys(node("Form", { actions })) - keys(node("Detail", { markdown: "", actions }))).toBe(1);
 });
