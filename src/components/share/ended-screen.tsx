@@ -1,5 +1,5 @@
 import { usePromise } from "@raycast/utils";
-import { toTorbizError, TorbizError } from "../../lib/errors";
+import { TorbizError } from "../../lib/errors";
 import { whyEnded } from "../../lib/sharing/why-ended";
 import { choiceOf } from "./choice";
 import { ChooseScreen } from "./choose-screen";
@@ -11,7 +11,10 @@ import type { Live } from "./live-rows";
 export function EndedScreen({ ended, controls }: { ended: Live; controls: Controls }) {
   const { context, containerId, image, status } = ended;
   const { sharing } = controls;
-  const { data: why } = usePromise((id: string) => whyEnded(context, id).catch(toTorbizError), [containerId]);
+  const { data: why } = usePromise((id: string) => whyEnded(context, id), [containerId], {
+    // Its log can't be read: then the status has to do.
+    onError: () => undefined,
+  });
   const again = choiceOf({ model: status.model, swarm: status.swarm });
   return (
     <>

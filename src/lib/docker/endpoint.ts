@@ -188,7 +188,7 @@ async function contextEndpoint(name: string, surroundings: DockerSurroundings): 
   }
   const contexts = join(configFolder(surroundings), "contexts");
   // Not with the module: the menu bar loads that anew every ten seconds.
-  const { createHash } = await import("node:crypto");
+  const { createHash } = process.getBuiltinModule("node:crypto");
   const id = createHash("sha256").update(name).digest("hex");
   const file = join(contexts, "meta", id, "meta.json");
   let meta: unknown;
