@@ -148,7 +148,7 @@ export class CommandView extends RunningCommand {
     const values = fields.map((field) => [String(field.props.id), valueOf(field, this.state())] as const);
     if (!node.handlers.includes("onAction")) throw new Error(`"${title}" does nothing:\n${this.text()}`);
     await this.invoke(node, "onAction", ...(isSubmit ? [Object.fromEntries(values)] : []));
-    this.throwCrash();
+    await this.throwCrash();
   }
 
   private async blur(): Promise<void> {

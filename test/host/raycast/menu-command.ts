@@ -42,7 +42,7 @@ export class OpenMenu extends MenuCommand {
     const { node, enabled } = entry(item, alternate);
     if (!enabled) throw new Error(`"${title}" can't be clicked:\n${this.text()}`);
     await this.process.call("invoke", node.id, "onAction", [{ type: button }], true);
-    this.throwCrash();
+    await this.throwCrash();
     await this.close();
   }
 

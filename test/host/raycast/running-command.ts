@@ -39,6 +39,8 @@ export class RunningCommand {
   protected root?: ScreenNode | null;
   private visibleToast?: { id: number; entry: ToastEntry };
   private ending?: Ending;
+  /** The host has taken note of its end too. */
+  private isOver = false;
   private crashed?: Error;
   private settleEnd!: { resolve: () => void; reject: (error: Error) => void };
   private readonly watchers = new Set<() => void>();
@@ -134,6 +136,7 @@ export class RunningCommand {
     this.process.listen(undefined);
     await this.options.finish();
     this.options.onEnd(this, ending);
+    this.isOver = true;
     if (this.crashed) this.settleEnd.reject(this.crashed);
     else this.settleEnd.resolve();
     this.changed();
@@ -146,7 +149,7 @@ export class RunningCommand {
       const button = shown?.entry[action];
       if (!shown || !button || !matches(button.title, title)) continue;
       await this.process.call("pressToast", shown.id, action);
-      this.throwCrash();
+      await this.throwCrash();
       return true;
     }
     return false;
@@ -187,8 +190,9 @@ export class RunningCommand {
   /** After each render. */
   protected renderedAgain(): void {}
 
-  protected throwCrash(): void {
-    if (this.crashed) throw this.crashed;
+  /** @throws with the crash, once all of its end is done */
+  protected async throwCrash(): Promise<void> {
+    if (this.crashed) await this.ended;
   }
 
   protected async until(
@@ -204,8 +208,9 @@ export class RunningCommand {
       };
       const look = () => {
         if (isThere()) stop(resolve);
-        else if (this.crashed) stop(() => reject(this.crashed!));
-        else if (this.ending) stop(() => reject(new Error(`${this.command} ended before ${what}:\n${this.text()}`)));
+        else if (this.isOver) {
+          stop(() => reject(this.crashed ?? new Error(`${this.command} ended before ${what}:\n${this.text()}`)));
+        }
       };
       const timer = setTimeout(() => {
         stop(() => reject(new Error(`${this.command}: waited ${timeoutMs} ms for ${what}:\n${this.text()}`)));
