@@ -2,8 +2,6 @@ import { Action, ActionPanel, Icon, environment, openExtensionPreferences } from
 import { join } from "node:path";
 import { SHORTCUTS } from "./shortcuts";
 
-const GUIDE = join(environment.assetsPath, "runtime", "docker", "DOCKER_MACOS_GUIDE.txt");
-
 /** What helps on every screen. */
 export function HelpActions({ onRefresh }: { onRefresh: () => void }) {
   return (
@@ -17,7 +15,8 @@ export function HelpActions({ onRefresh }: { onRefresh: () => void }) {
 
 /** Opens the guide that comes with Torbiz. */
 export function OpenGuideAction() {
-  return <Action.Open title="Open Guide" icon={Icon.Book} shortcut={SHORTCUTS.guide} target={GUIDE} />;
+  const guide = join(environment.assetsPath, "runtime", "docker", "DOCKER_MACOS_GUIDE.txt");
+  return <Action.Open title="Open Guide" icon={Icon.Book} shortcut={SHORTCUTS.guide} target={guide} />;
 }
 
 export function OpenPreferencesAction() {
