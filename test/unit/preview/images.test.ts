@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..", "..", "..");
@@ -13,4 +13,19 @@ function readPng(path: string) {
 
 test("the icon has the size that Raycast wants, and round corners on any ground", () => {
   expect(readPng(join(root, "assets", "icon.png"))).toEqual({ width: 512, height: 512, transparent: true });
+});
+
+test("the store's pictures have its size, and there are as many as it takes", () => {
+  const names = readdirSync(join(root, "metadata")).sort();
+  expect(names).toEqual(Array.from({ length: 6 }, (_, index) => `torbiz-${index + 1}.png`));
+  for (const name of names) {
+    expect(readPng(join(root, "metadata", name))).toMatchObject({ width: 2000, height: 1250 });
+  }
+});
+
+test("the README shows pictures that are there", () => {
+  const shown = [...readFileSync(join(root, "README.md"), "utf8").matchAll(/!\[[^\]]*\]\(([^)]+)\)/g)];
+  expect(shown.length).toBeGreaterThanOrEqual(2);
+  const media = readdirSync(join(root, "media")).map((name) => `media/${name}`);
+  for (const [, path] of shown) expect(media).toContain(path);
 });
