@@ -241,9 +241,11 @@ function shown({ screen, text }: MenuBar) {
 /** Takes away all that this instance makes and remembers, its image too: the first time has none. */
 async function forget({ endpoint }: ReadyDocker): Promise<void> {
   await removeLeftovers(endpoint, INSTANCE, say);
-  const { run } = surroundings.paths;
-  const notes = (await readdir(run)).filter((name) => name.includes(INSTANCE));
-  await Promise.all(notes.map((name) => rm(join(run, name), { recursive: true })));
+  const { run, logs } = surroundings.paths;
+  for (const folder of [run, logs]) {
+    const notes = (await readdir(folder)).filter((name) => name.includes(INSTANCE));
+    await Promise.all(notes.map((name) => rm(join(folder, name), { recursive: true })));
+  }
   const image = resolveNames(env).image;
   await execa("docker", [...engineArgs(endpoint), "rmi", image], { reject: false, timeout: 60_000 });
 }

@@ -14,7 +14,7 @@ const CLOCK = { weekday: "short", hour: "numeric", minute: "2-digit" } as const;
 export function menuBar(screen: ScreenNode, look: Look): Html {
   return html`<div class="menu-bar">
     <span class="status">
-      ${image(screen.props.icon, look)}${words(screen.props.title)}
+      ${image(screen.props.icon, { ...look, theme: "dark" })}${words(screen.props.title)}
       <div class="menu">${screen.children.map((child) => entry(child, look))}</div>
     </span>
     <i class="image">${lucideIcon("wifi")}</i><i class="image">${lucideIcon("battery-full")}</i>
