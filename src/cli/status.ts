@@ -1,5 +1,5 @@
 import { openEngine } from "../lib/context";
-import { orBuilding } from "../lib/sharing/or-building";
+import { orPreparing } from "../lib/sharing/or-preparing";
 import { readStatus, type SharingStatus } from "../lib/sharing/status";
 import { describeBlocks } from "./share";
 import type { Session } from "./session";
@@ -7,7 +7,7 @@ import type { Session } from "./session";
 /** `torbiz status`: one inspect call, and the build's lock. */
 export async function runStatus({ output, surroundings }: Session): Promise<void> {
   const { engine, names } = await openEngine(surroundings);
-  const status = orBuilding(readStatus(await engine.inspect(names.container)), surroundings);
+  const status = orPreparing(readStatus(await engine.inspect(names.container)), surroundings);
   output.result({ ...status }, describe(status));
 }
 
@@ -21,6 +21,7 @@ function describe(status: SharingStatus): string {
     case "exited":
       return `Sharing ${status.model} has ended. ${status.message ?? ""} See \`torbiz logs\`.`;
     default:
+      if (!status.model) return `${WORDS[status.state]}. ${status.message ?? ""}`;
       return [
         `${WORDS[status.state]}: ${status.model}`,
         `  Stage     ${status.stage ?? "unknown"}`,
@@ -44,5 +45,6 @@ const WORDS = {
   online: "Online",
   finishing: "Finishing",
   stopping: "Stopping",
+  paused: "Paused",
   unknown: "Unknown",
 };

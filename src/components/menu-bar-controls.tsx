@@ -58,11 +58,12 @@ const STOP_TITLE: Partial<Record<State, string>> = {
   starting: "Stop Sharing",
   online: "Stop Sharing",
   finishing: "Stop Sharing",
+  paused: "Stop Sharing",
   unknown: "Stop Sharing",
   exited: "Clear Ended Share",
 };
 
-const STOPS_AT_ONCE: readonly State[] = ["starting", "online", "finishing", "stopping", "unknown"];
+const STOPS_AT_ONCE: readonly State[] = ["starting", "online", "finishing", "stopping", "paused", "unknown"];
 
 type Options = Parameters<typeof launchCommand>[0];
 

@@ -33,6 +33,7 @@ export const STATUS_LOOK: Record<SharingStatus["state"], Look> = {
   online: look("Sharing", Icon.CircleFilled, "good"),
   finishing: look("Finishing", Icon.CircleProgress75, "busy"),
   stopping: look("Stopping", Icon.CircleProgress25, "busy"),
+  paused: look("Paused", Icon.PauseFilled, "warning"),
   exited: look("Ended", Icon.XMarkCircle, "bad"),
   foreign: look("Name Taken", Icon.Warning, "warning"),
   unknown: look("Unknown", Icon.QuestionMarkCircle, "quiet"),

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TorbizError } from "./errors";
@@ -36,7 +35,7 @@ const SILENT_MS = 120_000;
  * @throws TorbizError interrupted when `signal` aborts while waiting
  */
 export async function acquireLock(path: string, { onWait, signal }: LockOptions = {}): Promise<ProcessLock> {
-  const own: Holder = { pid: process.pid, token: randomUUID(), note: "" };
+  const own: Holder = { pid: process.pid, token: crypto.randomUUID(), note: "" };
   while (!tryCreate(path, own)) {
     if (signal?.aborted) throw new TorbizError("interrupted", "Waiting for another Torbiz was stopped.");
     const holder = read(path);
@@ -112,7 +111,7 @@ function isGone(path: string, holder: Holder | undefined): boolean {
 
 /** Removes a gone holder's lock; one that somebody took in the same moment is put back. */
 function takeAway(path: string, holder: Holder | undefined): void {
-  const aside = `${path}.${randomUUID()}`;
+  const aside = `${path}.${crypto.randomUUID()}`;
   try {
     renameSync(path, aside);
     if (read(aside)?.token !== holder?.token) linkSync(aside, path);

@@ -5,6 +5,7 @@ import { Engine } from "../../src/lib/docker/engine";
 import { requireDocker } from "../../src/lib/docker/preflight";
 import { TorbizError } from "../../src/lib/errors";
 import { LABELS } from "../../src/lib/names";
+import { exec } from "./torbiz";
 
 /** The real engine and small containers of any Debian-like image. */
 const IMAGE = process.env.TORBIZ_BASE_IMAGE || "python:3.11-slim";
@@ -64,6 +65,17 @@ describe("a container's life", () => {
     expect(await engine.inspect(own)).toBeUndefined();
     await engine.stop(id, 1);
     await engine.remove(id, { force: true });
+  });
+
+  it("lets a paused container go on, and leaves any other as it is", async () => {
+    const id = await engine.createContainer(name(), shell("sleep 60"));
+    await engine.start(id);
+    await exec("docker", ["pause", id]);
+    await engine.unpause(id);
+    expect((await engine.inspect(id))?.State).toMatchObject({ Running: true, Paused: false });
+    await engine.unpause(id);
+    await engine.kill(id, "SIGKILL");
+    await engine.unpause("no-such-container");
   });
 
   it("tells a taken name by its status", async () => {

@@ -76,6 +76,7 @@ describe("stop", () => {
     rmSync(join(context.paths.models, MODEL, "ready.json"), { force: true });
     const sharing = start(["share"]);
     await sharing.waitFor(({ stage }) => stage === "preparing-model");
+    expect(await peekStatus(context)).toMatchObject({ state: "starting", message: "What it needs is being prepared." });
     const { last } = await torbiz(["stop"]);
     expect(last).toMatchObject({
       ...{ ok: true, stopped: true, cancelledBuild: false },
@@ -218,7 +219,7 @@ test("log and events come as one, and end with the container", async () => {
   await exec(docker, ["pause", context.names.container]);
   expect(await new OverviewReader(context).look()).toMatchObject({
     screen: "live",
-    status: { message: "The container is paused." },
+    status: { state: "paused" },
   });
   await exec(docker, ["unpause", context.names.container]);
   await exec(docker, ["stop", context.names.container]);

@@ -164,9 +164,9 @@ const STATES: Record<string, Case> = {
   },
   paused: {
     container: container({ Status: "paused" }, { seeder: report() }),
-    title: "Unknown",
-    tooltip: "Torbiz: Unknown",
-    tells: ["Unknown: The container is paused."],
+    title: "Paused",
+    tooltip: "Torbiz: Paused",
+    tells: ["Paused: Peers can't use it while its container is paused."],
     controls: ["Stop Sharing", "Stop Now", ...WITH_LOG],
   },
 };

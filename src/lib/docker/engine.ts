@@ -191,6 +191,18 @@ export class Engine {
     );
   }
 
+  /** Lets a paused container go on; one that isn't paused, or is gone, is fine. */
+  async unpause(id: string): Promise<void> {
+    try {
+      await this.unlessStatus([404, 409], () =>
+        this.call(this.limits.quick, (abortSignal) => this.docker.getContainer(id).unpause({ abortSignal })),
+      );
+    } catch (error) {
+      // 20.10 calls it a failure of its own, newer engines a conflict.
+      if (!/is not paused/i.test((error as Error).message)) throw error;
+    }
+  }
+
   /**
    * Removes a container and its anonymous volumes; resolves when its name is free. One that is gone, or that somebody
    * else is removing, is fine.

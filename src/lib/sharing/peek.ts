@@ -3,7 +3,7 @@ import { inspectContainer } from "../docker/http";
 import { TorbizError } from "../errors";
 import { resolveNames } from "../names";
 import { resolvePaths } from "../paths";
-import { orBuilding } from "./or-building";
+import { orPreparing } from "./or-preparing";
 import { readStatus, type InspectedContainer, type SharingStatus } from "./status";
 
 /**
@@ -28,5 +28,5 @@ export async function peekStatus(
   if (!answer) throw new TorbizError("docker-not-running", "No Docker engine answers on this computer.");
   if (answer.status === "rejected") throw answer.reason;
   const status = readStatus(answer.value as InspectedContainer | undefined);
-  return orBuilding(status, { names, paths, runtimeFiles: surroundings.runtimeFiles });
+  return orPreparing(status, { names, paths, runtimeFiles: surroundings.runtimeFiles });
 }

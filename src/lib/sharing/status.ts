@@ -2,7 +2,16 @@ import { LABELS } from "../names";
 
 /** What sharing is doing, in one word. */
 export type SharingState =
-  "absent" | "building" | "starting" | "online" | "finishing" | "stopping" | "exited" | "foreign" | "unknown";
+  | "absent"
+  | "building"
+  | "starting"
+  | "online"
+  | "finishing"
+  | "stopping"
+  | "paused"
+  | "exited"
+  | "foreign"
+  | "unknown";
 
 /** Blocks this computer serves: `start` (inclusive) to `end` (exclusive) of the model's, `loaded` of `total` so far. */
 export interface BlockStatus {
@@ -127,7 +136,7 @@ export function readStatus(container: InspectedContainer | undefined): SharingSt
     case "running":
       return readReport(status, State);
     case "paused":
-      return { ...readReport(status, State), state: "unknown", message: "The container is paused." };
+      return { ...readReport(status, State), state: "paused", message: "Peers can't use it while its container is paused." };
     case "removing":
       return { ...status, state: "stopping" };
     case "exited":

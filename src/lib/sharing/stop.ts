@@ -113,6 +113,8 @@ export async function stopContainer(
       message: now ? "Stopping at once" : "Telling peers and stopping",
       progress: null,
     });
+    // An engine resumes what it stops, but a signal sent to a frozen process may be lost on the way.
+    if (container.State.Paused) await engine.unpause(container.Id);
     if (now) await killAndWait(context, container.Id);
     else await engine.stop(container.Id, STOP_SECONDS);
   }

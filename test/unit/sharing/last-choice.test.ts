@@ -3,7 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { resolveNames } from "../../../src/lib/names";
 import { prepareHome, resolvePaths } from "../../../src/lib/paths";
-import { lastAsked, lastChoice, lastShareAt, rememberAsked, rememberChoice } from "../../../src/lib/sharing/last-choice";
+import {
+  lastAsked,
+  lastChoice,
+  lastShareAt,
+  rememberAsked,
+  rememberChoice,
+} from "../../../src/lib/sharing/last-choice";
 
 const home = mkdtempSync(join(tmpdir(), "torbiz-choice-"));
 const where = { paths: resolvePaths({ TORBIZ_HOME: home }), names: resolveNames({}) };

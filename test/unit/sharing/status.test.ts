@@ -164,5 +164,5 @@ test.each([
 
 test("a paused container is not called online", () => {
   const status = readStatus(container({ Status: "paused" }, { output: JSON.stringify(REPORT) }));
-  expect(status.state).toBe("unknown");
+  expect(status.state).toBe("paused");
 });

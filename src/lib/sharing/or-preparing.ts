@@ -1,14 +1,16 @@
 import type { Surroundings } from "../context";
 import { lastBuild } from "../docker/build/last-build";
 import { peekBuild } from "../docker/build/peek-build";
+import { lockHolder } from "../process-lock";
 import { lastShareAt } from "./last-choice";
 import type { SharingStatus } from "./status";
+import { shareLock } from "./stop-request";
 
 /**
- * The status, or that the image is being built: while it is, nothing else can be told. Where nothing is shared or was since,
- * it says how the last build ended. Reads a few small files.
+ * The status, or what is under way before there is a container that could tell: the image is being built, or a share is
+ * being prepared. Where nothing is, and nothing was shared since, it says how the last build ended. Reads a few small files.
  */
-export function orBuilding(
+export function orPreparing(
   status: SharingStatus,
   where: Pick<Surroundings, "paths" | "names" | "runtimeFiles">,
 ): SharingStatus {
@@ -25,7 +27,11 @@ export function orBuilding(
       build: { step, steps, percent, secondsLeft },
     };
   }
-  const last = status.state === "absent" ? lastBuild(paths, names) : undefined;
+  if (status.state === "exited") return status;
+  if (lockHolder(shareLock(where))) {
+    return { ...status, state: "starting", stage: "starting", message: "What it needs is being prepared." };
+  }
+  const last = lastBuild(paths, names);
   // Whoever shared since knows how it ended.
   if (!last || last.at < (lastShareAt(where) ?? "")) return status;
   const { outcome, at, error } = last;
