@@ -18,7 +18,25 @@ describe("toBuildError", () => {
   it.each(["classic", "buildkit"])("names the base image that can't be had (%s)", (builder) => {
     const error = fail(`base-missing-${builder}.log`);
     expect(error.code).toBe("base-image-unavailable");
-    expect(error.message).toMatch(/^python:3\.11-slim-bookworm can't be downloaded: .*no such host/);
+    expect(error.message).toBe(
+      "python:3.11-slim-bookworm can't be downloaded: its registry's name can't be looked up.",
+    );
+    expect(String(error.details?.lines)).toContain("no such host");
+  });
+
+  it.each([
+    ["dial tcp [::1]:1: connect: connection refused", /registry doesn't answer\.$/],
+    ["net/http: request canceled (Client.Timeout exceeded while awaiting headers)", /registry doesn't answer\.$/],
+    ["toomanyrequests: You have reached your pull rate limit.", /lets no more be downloaded for now\.$/],
+    ["x509: certificate signed by unknown authority", /certificate isn't trusted\.$/],
+    ["pull access denied for nobody/none, repository does not exist", /registry doesn't have it\.$/],
+    ["something new", /something new$/],
+  ])("says in words why the base image can't be had: %s", (said, words) => {
+    const { code, message } = toBuildError(
+      ["torbiz: build pid=1 tag=t base=b:1 inputs=0", said, "Failed at: Step 1/30 : FROM ${BASE_IMAGE}"],
+      "/logs/build.log",
+    );
+    expect({ code, message }).toEqual({ code: "base-image-unavailable", message: expect.stringMatching(words) });
   });
 
   it("knows a full disk, an engine that has gone, and an image that doesn't work", () => {

@@ -34,7 +34,9 @@ export function toBuildError(lines: readonly string[], log: string): TorbizError
   }
   if (step && /^(?:Step \d+\/\d+ : FROM|\[.*\] FROM|\[internal\] load metadata) /.test(step)) {
     const base = / base=(\S+) /.exec(lines[0] ?? "")?.[1] ?? "The base image";
-    return new TorbizError("base-image-unavailable", `${base} can't be downloaded: ${reason(output)}`, { details });
+    return new TorbizError("base-image-unavailable", `${base} can't be downloaded: ${whyNotPulled(output)}`, {
+      details,
+    });
   }
   return new TorbizError(
     "build-failed",
@@ -44,6 +46,20 @@ export function toBuildError(lines: readonly string[], log: string): TorbizError
       details,
     },
   );
+}
+
+/** What registries and the network say, in words: the engine's own sentence is a chain of addresses and calls. */
+const PULL_FAILURES: ReadonlyArray<[RegExp, string]> = [
+  [/no such host|server misbehaving|name resolution/i, "its registry's name can't be looked up."],
+  [/x509|certificate/i, "its registry's certificate isn't trusted."],
+  [/toomanyrequests|rate limit/i, "its registry lets no more be downloaded for now."],
+  [/manifest unknown|pull access denied|not found: |does not exist/i, "its registry doesn't have it."],
+  [/connection refused|timeout|deadline exceeded|unreachable|connection reset|EOF/i, "its registry doesn't answer."],
+];
+
+function whyNotPulled(output: readonly string[]): string {
+  const words = reason(output);
+  return PULL_FAILURES.find(([said]) => said.test(words))?.[1] ?? words;
 }
 
 /** The script's own lines about the end, which stand after what the builder said. */
