@@ -228,11 +228,15 @@ async function explain(failures: readonly Failure[], surroundings: DockerSurroun
   };
 }
 
-function nextStep({ state, endpoint }: Failure, { platform }: DockerSurroundings, app?: string) {
+function nextStep({ state, endpoint }: Failure, surroundings: DockerSurroundings, app?: string) {
+  const { platform } = surroundings;
   const start = startAdvice(endpoint, platform, app);
   switch (state) {
     case "not-running":
-      return { hint: `${start.how}, wait until it runs, and try again.${elsewhere(endpoint)}`, action: start.action };
+      return {
+        hint: `${start.how}, wait until it runs, and try again.${elsewhere(endpoint)}${systemSocket(endpoint, surroundings)}`,
+        action: start.action,
+      };
     case "not-answering":
       return endpoint.tcp
         ? { hint: `Check the address and the network to it, and that Docker runs there.${elsewhere(endpoint)}` }
@@ -244,6 +248,15 @@ function nextStep({ state, endpoint }: Failure, { platform }: DockerSurroundings
     default:
       return undefined;
   }
+}
+
+/**
+ * Docker Desktop makes the system's socket only where a setting allows it. Its own socket is found without; it matters where
+ * a context, DOCKER_HOST or an option insists on the system's.
+ */
+function systemSocket({ source, socketPath }: Endpoint, { platform, root = "/" }: DockerSurroundings): string {
+  if (platform !== "darwin" || source === "socket" || socketPath !== join(root, "var/run/docker.sock")) return "";
+  return " With Docker Desktop, this socket is there only with Settings > Advanced > Allow the default Docker socket to be used.";
 }
 
 function elsewhere({ source, socketPath }: Endpoint): string {

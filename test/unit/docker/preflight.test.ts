@@ -227,6 +227,16 @@ describe("without a choice", () => {
     expect(error.hint).toContain("`colima start work`");
   });
 
+  it.each([
+    ["darwin", "var/run/docker.sock", true],
+    ["darwin", "elsewhere/docker.sock", false],
+    ["linux", "var/run/docker.sock", false],
+  ] as const)("on %s, who insists on %s hears of the setting that makes it: %s", async (platform, socket, named) => {
+    const { state, error } = problem(await checkDocker(machine({ platform, host: `unix://${await at(socket)}` })));
+    expect(state).toBe("not-running");
+    expect(error.hint.includes("Allow the default Docker socket")).toBe(named);
+  });
+
   it("takes the first in order that answers, past those that don't", async () => {
     await writeFile(await at("var/run/docker.sock"), "");
     await keep(scriptedSocket(() => undefined, await at("home/.docker/run/docker.sock")));
