@@ -128,6 +128,7 @@ async function main(): Promise<void> {
     };
     process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
     await writeFile(join(ROOT, "docs/menu-bar-benchmark.json"), `${JSON.stringify(report, null, 2)}\n`);
+    if (report.ratio > report.limitRatio) process.exitCode = 1;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

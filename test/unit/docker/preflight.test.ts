@@ -232,6 +232,7 @@ describe("without a choice", () => {
     ["darwin", "elsewhere/docker.sock", false],
     ["linux", "var/run/docker.sock", false],
   ] as const)("on %s, who insists on %s hears of the setting that makes it: %s", async (platform, socket, named) => {
+    await installCli();
     const { state, error } = problem(await checkDocker(machine({ platform, host: `unix://${await at(socket)}` })));
     expect(state).toBe("not-running");
     expect(error.hint.includes("Allow the default Docker socket")).toBe(named);
