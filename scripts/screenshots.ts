@@ -1,6 +1,7 @@
 import { copyFile, mkdir, readdir, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { execa } from "execa";
 import { toTorbizError } from "../src/lib/errors";
 import { resolveNames } from "../src/lib/names";
@@ -17,11 +18,13 @@ import { ensureChromium } from "./preview/chromium";
 /**
  * Pictures of the real commands in real states: `npm run screenshots`. Builds the extension, runs its commands in a
  * Raycast of our own against a real engine, and has Chromium draw what they show. All pictures go to
- * test-results/screens in both themes; the best six to metadata/ for the store, some of them to media/ for the README.
+ * test-results/screens; the best six to metadata/ for the store, some of them to media/ for the README.
+ *
+ * `npm run screenshots -- --light` draws all in the light theme too, to look at: the store and the README have dark ones.
  */
 
 /** For the store, in its order. */
-const STORE = ["live", "choose", "building", "menu-online", "first-time", "log"];
+const STORE = ["live", "menu-online", "choose", "building", "first-time", "log"];
 const README = ["live", "menu-online", "building"];
 
 /** What is shared here meanwhile isn't touched. */
@@ -50,17 +53,21 @@ const surroundings: SetUpSurroundings = {
 const BUILD = { timeoutMs: 1_200_000 };
 const START = { timeoutMs: 300_000 };
 
+/** Its answer is long: it is served while pictures are taken. */
+const QUESTION = "Tell me a long story about a lighthouse keeper who finds a map.";
+
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
 async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { light: { type: "boolean" } } });
   prepareHome(surroundings.paths);
   const chromium = await ensureChromium(surroundings);
   const docker = await setUpMachine(surroundings);
   const baseImage = await ensureBaseImage({ ...surroundings, endpoint: docker.endpoint, runtimeFiles: root });
   const extension = await builtExtension();
-  const album = new Album(screens, join(extension, "assets"));
+  const album = new Album(screens, join(extension, "assets"), values.light ? ["dark", "light"] : ["dark"]);
   await rm(screens, { recursive: true, force: true });
   await forget(docker);
   try {
@@ -114,7 +121,7 @@ async function takeFailure(album: Album, extension: string): Promise<void> {
   try {
     const view = await host.launch("share-gpu");
     await view.run("Build Image", { item: "1. Build the Image" });
-    await view.waitFor("The Last Build Failed", BUILD);
+    await view.waitFor("Build Failed", BUILD);
     album.window("build-failed", view, "Share GPU", { toast: view.toast() });
     album.menu("menu-build-failed", shown(await host.refresh("menu-bar")));
   } finally {
@@ -131,7 +138,7 @@ async function takeSharing(album: Album, extension: string, baseImage: string): 
     await takeChoice(album, view);
     await takeStart(album, host, view);
     await takeAnswer(album, host);
-    await takeLive(album, host);
+    await whileServing(() => takeLive(album, host));
     await takeStop(album, host);
   } finally {
     await host.close();
@@ -195,6 +202,20 @@ async function takeAnswer(album: Album, host: RaycastHost): Promise<void> {
   album.window("answer", view, "Ask Model", { pushed: true });
 }
 
+/** Has a question asked, by a program of its own, as long as something is done. */
+async function whileServing(work: () => Promise<void>): Promise<void> {
+  const asked = new AbortController();
+  const torbiz = join(root, "bin", "torbiz.mjs");
+  const ask = async (): Promise<void> => {
+    const options = { env, stdin: "ignore", cancelSignal: asked.signal, timeout: BUILD.timeoutMs } as const;
+    while (!asked.signal.aborted) await execa(process.execPath, [torbiz, "ask", QUESTION], options);
+  };
+  const asking = ask().catch((error: unknown) => {
+    if (!asked.signal.aborted) throw error;
+  });
+  await Promise.all([work().finally(() => asked.abort()), asking]);
+}
+
 async function takeLive(album: Album, host: RaycastHost): Promise<void> {
   say("Online");
   host.confirm = (alert) => {
@@ -205,11 +226,11 @@ async function takeLive(album: Album, host: RaycastHost): Promise<void> {
   await view.waitFor("Status · Sharing");
   await view.waitFor(/CPU and Memory · \d/);
   await view.select("Serving");
-  await view.waitFor(/Tokens Served: [1-9]/);
+  await view.waitFor(/Sessions Now: [1-9]/, START);
   await view.select("Status");
   album.window("live", view, "Share GPU");
   album.window("live-actions", view, "Share GPU", { actions: true });
-  for (const item of ["Blocks", "Peer", "Serving", "Running Since", "CPU and Memory"]) {
+  for (const item of ["Blocks", "Peer", "Serving", "Running For", "CPU and Memory"]) {
     await view.select(item);
     album.window(`live-${item.toLowerCase().replaceAll(" ", "-")}`, view, "Share GPU");
   }

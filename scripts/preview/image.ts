@@ -10,6 +10,8 @@ export interface Look {
   theme: Theme;
   /** The extension's assets: images that are files lie there. */
   assets: string;
+  /** When the picture was taken: drawn, it may be minutes later. */
+  taken: Date;
 }
 
 type Value = Json | ScreenNode | undefined;

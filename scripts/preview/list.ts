@@ -39,13 +39,13 @@ function row({ props }: ScreenNode, look: Look): Html {
 function accessory(value: Json, look: Look): Html {
   const [tagValue, date] = [field(value, "tag"), field(value, "date")];
   if (tagValue !== undefined) return tag(words(tagValue), field(tagValue, "color"), field(value, "icon"), look);
-  const text = date === undefined ? words(field(value, "text")) : age(words(date));
+  const text = date === undefined ? words(field(value, "text")) : age(words(date), look);
   return html`<span class="accessory">${image(field(value, "icon"), look)}${text}</span>`;
 }
 
 /** How long ago, in the short form that Raycast gives to dates: "3m". */
-function age(iso: string): string {
-  const minutes = Math.max(0, Math.round((Date.now() - Date.parse(iso)) / 60_000));
+function age(iso: string, { taken }: Look): string {
+  const minutes = Math.max(0, Math.round((taken.getTime() - Date.parse(iso)) / 60_000));
   if (minutes < 60) return `${minutes}m`;
   return minutes < 60 * 24 ? `${Math.round(minutes / 60)}h` : `${Math.round(minutes / 60 / 24)}d`;
 }

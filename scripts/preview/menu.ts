@@ -18,7 +18,7 @@ export function menuBar(screen: ScreenNode, look: Look): Html {
       <div class="menu">${screen.children.map((child) => entry(child, look))}</div>
     </span>
     <i class="image">${lucideIcon("wifi")}</i><i class="image">${lucideIcon("battery-full")}</i>
-    <span>${new Date().toLocaleString("en-US", CLOCK)}</span>
+    <span>${look.taken.toLocaleString("en-US", CLOCK)}</span>
   </div>`;
 }
 

@@ -4,7 +4,11 @@ import { PALETTE } from "../../../scripts/preview/palette";
 import { commandWindow, type WindowState } from "../../../scripts/preview/window";
 import type { Json, ScreenNode } from "../../host/raycast";
 
-const look = { theme: "dark" as const, assets: join(import.meta.dirname, "..", "..", "..", "assets") };
+const look = {
+  theme: "dark" as const,
+  assets: join(import.meta.dirname, "..", "..", "..", "assets"),
+  taken: new Date(2026, 0, 5, 9, 41),
+};
 
 let last = 0;
 
@@ -109,6 +113,12 @@ test("a menu shows what can't be clicked as disabled", () => {
   ]);
   const entries = menuBar(screen, look).text.split('<div class="entry').slice(1);
   expect(entries.map((entry) => entry.startsWith(" disabled"))).toEqual([true, false]);
+});
+
+test("times are those at which the picture was taken", () => {
+  expect(menuBar(node("MenuBarExtra"), look).text).toContain("Mon 9:41 AM");
+  const accessories = [{ date: new Date(2026, 0, 5, 7, 41).toISOString() }];
+  expect(drawn(node("List", {}, [node("List.Item", { title: "x", accessories })]))).toContain("x 2h");
 });
 
 test("an icon that can't be drawn stops the picture instead of leaving a hole", () => {
