@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { TorbizError } from "./errors";
 import { isAlive } from "./is-alive";
 
-/** Held by one process at a time. */
+/** Held by one command at a time, in whichever process or thread. */
 export interface ProcessLock {
   /** Tells those who wait what is being done. */
   note(text: string): void;
@@ -24,12 +24,18 @@ interface Holder {
 }
 
 const POLL_MS = 300;
-const HEARTBEAT_MS = 5_000;
-/** A holder that has not shown itself for so long is gone, even if its process id lives: it may be another's by now. */
-const SILENT_MS = 120_000;
+const HEARTBEAT_MS = 4_000;
+/**
+ * A holder that has not shown itself for so long is gone, even if its process lives: Raycast runs all commands as threads of
+ * one process, and ends such a thread with its window. Four heartbeats, as a busy holder may miss some.
+ */
+const SILENT_MS = 4 * HEARTBEAT_MS;
+/** After a computer's sleep all locks look old: a holder that woke up with us shows itself within this time. */
+const PROOF_MS = HEARTBEAT_MS + 1_000;
 
 /**
- * Takes a lock file, waiting for its holder to release it. A holder that was killed is noticed, and its lock taken over.
+ * Takes a lock file, waiting for its holder to release it. A holder that was killed is noticed, and its lock taken over: at
+ * once where its process is no more, else after about 20 s.
  *
  * @param path the lock file; its folder must exist
  * @throws TorbizError interrupted when `signal` aborts while waiting
@@ -39,8 +45,9 @@ export async function acquireLock(path: string, { onWait, signal }: LockOptions 
   while (!tryCreate(path, own)) {
     if (signal?.aborted) throw new TorbizError("interrupted", "Waiting for another Torbiz was stopped.");
     const holder = read(path);
-    if (isGone(path, holder)) takeAway(path, holder);
-    else {
+    if (isGone(path, holder)) {
+      if (!holder || !isAlive(holder.pid) || (await staysSilent(path, signal))) takeAway(path, holder);
+    } else {
       if (holder) onWait?.(holder.note);
       await sleep(POLL_MS);
     }
@@ -59,7 +66,7 @@ export async function acquireLock(path: string, { onWait, signal }: LockOptions 
   };
 }
 
-/** Who holds a lock now: a word that only this holder has; undefined when nobody does. */
+/** Who holds a lock now: a word that only this holder has; undefined when nobody does, or its holder is long silent. */
 export function lockHolder(path: string): string | undefined {
   const holder = read(path);
   return holder && !isGone(path, holder) ? holder.token : undefined;
@@ -101,12 +108,25 @@ function write(path: string, own: Holder): void {
 }
 
 function isGone(path: string, holder: Holder | undefined): boolean {
-  try {
-    if (Date.now() - statSync(path).mtimeMs > SILENT_MS) return true;
-  } catch {
-    return false; // released just now: the next try gets it
+  const touched = touchedAt(path);
+  if (touched === undefined) return false; // released just now: the next try gets it
+  return Date.now() - touched > SILENT_MS || (holder !== undefined && !isAlive(holder.pid));
+}
+
+/** Milliseconds since 1970; undefined when there is no lock. */
+function touchedAt(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+}
+
+/** Whether nobody touches the lock for longer than a living holder could leave it; false when `signal` ends the look. */
+async function staysSilent(path: string, signal?: AbortSignal): Promise<boolean> {
+  const before = touchedAt(path);
+  const end = performance.now() + PROOF_MS;
+  while (performance.now() < end) {
+    await sleep(POLL_MS);
+    if (signal?.aborted || touchedAt(path) !== before) return false;
   }
-  return holder !== undefined && !isAlive(holder.pid);
+  return true;
 }
 
 /** Removes a gone holder's lock; one that somebody took in the same moment is put back. */

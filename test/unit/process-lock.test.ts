@@ -1,7 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
 import { acquireLock, lockHolder } from "../../src/lib/process-lock";
 
 let folder: string;
@@ -18,6 +20,12 @@ afterEach(() => {
 
 function heldBy(pid: number, note = ""): void {
   writeFileSync(path, JSON.stringify({ pid, token: "another", note }));
+}
+
+/** As if nobody had shown himself for ten minutes. */
+function makeOld(): void {
+  const longAgo = new Date(Date.now() - 600_000);
+  utimesSync(path, longAgo, longAgo);
 }
 
 it("lets one after the other in", async () => {
@@ -70,19 +78,48 @@ it("takes over from a process that is no more", async () => {
   expect(existsSync(path)).toBe(false);
 });
 
-it("takes over from one that has not shown itself for minutes: its number may be another's by now", async () => {
-  heldBy(process.pid);
-  const longAgo = new Date(Date.now() - 600_000);
-  utimesSync(path, longAgo, longAgo);
+it("takes over from a thread that was ended in a process that lives on, as Raycast ends a command", async () => {
+  const thread = new Worker(
+    `require("tsx/cjs/api").register();
+     const { acquireLock } = require(${JSON.stringify(join(process.cwd(), "src/lib/process-lock.ts"))});
+     acquireLock(${JSON.stringify(path)}).then(() => require("node:worker_threads").parentPort.postMessage("held"));`,
+    { eval: true },
+  );
+  await new Promise((resolve, reject) => thread.once("message", resolve).once("error", reject));
+  expect(lockHolder(path)).toMatch(/\S/);
+  await thread.terminate();
+  while (lockHolder(path)) await sleep(100);
   (await acquireLock(path)).release();
+  expect(existsSync(path)).toBe(false);
+}, 28_000);
+
+it("stops waiting for one that seems to be gone, too, when told to", async () => {
+  heldBy(process.pid);
+  makeOld();
+  await expect(acquireLock(path, { signal: AbortSignal.timeout(100) })).rejects.toMatchObject({ code: "interrupted" });
+  expect(existsSync(path)).toBe(true);
 });
 
 it("takes over a file that was cut off, once it is old", async () => {
   writeFileSync(path, '{"pid":');
-  const longAgo = new Date(Date.now() - 600_000);
-  utimesSync(path, longAgo, longAgo);
+  makeOld();
   (await acquireLock(path)).release();
 });
+
+it("takes nothing from one that slept with the computer and shows itself again", async () => {
+  const lock = await acquireLock(path);
+  makeOld();
+  let taken = false;
+  const second = acquireLock(path).then((lock) => {
+    taken = true;
+    lock.release();
+  });
+  while (!taken && Date.now() - statSync(path).mtimeMs > 60_000) await sleep(50);
+  await sleep(2_000);
+  expect(taken).toBe(false);
+  lock.release();
+  await second;
+}, 20_000);
 
 it("waits for one that lives, until told to stop", async () => {
   heldBy(process.pid);

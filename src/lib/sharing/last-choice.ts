@@ -53,7 +53,7 @@ type Content = Partial<Record<"shared" | "sharedAt" | "asked", unknown>>;
 
 /** Whole or not at all. */
 function write(where: Where, content: Content): void {
-  const draft = `${file(where)}.${process.pid}`;
+  const draft = `${file(where)}.${crypto.randomUUID()}`;
   writeFileSync(draft, JSON.stringify(content), { mode: 0o600 });
   renameSync(draft, file(where));
 }

@@ -23,7 +23,7 @@ export function shareLock({ paths, names }: Where): string {
 
 /** Asks every share that is on its way now to give up. */
 export function requestStop(where: Where): void {
-  const draft = `${file(where)}.${process.pid}`;
+  const draft = `${file(where)}.${crypto.randomUUID()}`;
   writeFileSync(draft, String(Date.now()), { mode: 0o600 });
   renameSync(draft, file(where));
 }
@@ -54,7 +54,8 @@ export class StopRequests {
     clearInterval(this.timer);
   }
 
-  private look(): void {
+  /** Looks at once, without a word: `signal` tells. */
+  look(): void {
     if (!this.signal.aborted && requestedAt(this.where) > this.began) {
       this.controller.abort(new TorbizError("interrupted", "Sharing was stopped before it began."));
     }

@@ -36,7 +36,7 @@ export interface StopOptions {
 }
 
 const KILL_LIMIT_MS = 10_000;
-/** A start gives up within seconds; a slow engine may take its whole limit for the call that is under way. */
+/** A start gives up within seconds, and one that was ended is forgotten within 20; a slow engine may take its whole limit. */
 const GIVE_UP_LIMIT_MS = 60_000;
 const POLL_MS = 100;
 
@@ -59,7 +59,10 @@ export async function stopSharing(context: EngineContext, options: StopOptions =
   const cancelledBuild = await cancelBuild(paths, names);
   if (start !== undefined) await untilGivenUp(context, start, options);
   const result = await stopContainer(context, names.container, options);
-  if (result.stopped) return { ...result, cancelledBuild };
+  if (result.stopped) {
+    const message = cancelledBuild ? `${result.message} The build of the image was cancelled, too.` : result.message;
+    return { ...result, message, cancelledBuild };
+  }
   if (cancelledBuild) {
     const message = "The build of the image was cancelled. Finished steps are kept.";
     return { ...result, stopped: true, cancelledBuild, message };
