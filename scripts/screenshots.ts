@@ -230,9 +230,9 @@ async function takeLive(album: Album, host: RaycastHost): Promise<void> {
   await view.select("Status");
   album.window("live", view, "Share GPU");
   album.window("live-actions", view, "Share GPU", { actions: true });
-  for (const item of ["Blocks", "Peer", "Serving", "Running For", "CPU and Memory"]) {
-    await view.select(item);
-    album.window(`live-${item.toLowerCase().replaceAll(" ", "-")}`, view, "Share GPU");
+  for (const { title } of view.items().slice(1)) {
+    await view.select(title);
+    album.window(`live-${title.toLowerCase().replaceAll(" ", "-")}`, view, "Share GPU");
   }
   album.menu("menu-online", shown(await host.refresh("menu-bar")));
   await view.run("Stop Now");
