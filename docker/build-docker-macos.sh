@@ -143,7 +143,7 @@ lock_pid() { sed -n 's/.*"pid":\([0-9]*\).*/\1/p' "$1" 2>/dev/null || true; }
 
 # Not every Linux has ps, and no Mac has /proc.
 command_of() {
-  { if [ -d /proc/self ]; then cat "/proc/${1:-0}/cmdline"; else ps -p "${1:-0}" -o command=; fi || true; } 2>/dev/null |
+  { if [ -d /proc/self ]; then cat "/proc/${1:-0}/cmdline"; else ps -ww -p "${1:-0}" -o command=; fi || true; } 2>/dev/null |
     tr '\0' ' '
 }
 

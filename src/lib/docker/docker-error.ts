@@ -1,5 +1,6 @@
 import { TorbizError } from "../errors";
 import { describeEndpoint, type Endpoint } from "./endpoint";
+import { isPortTaken } from "./port-taken";
 
 /**
  * Whatever a call to the engine threw, as the TorbizError a person sees: `docker-not-running`, `docker-not-answering`,
@@ -58,7 +59,7 @@ export function interrupted(signal: AbortSignal): TorbizError {
 export function refusal(statusCode: number, text: string, endpoint: Endpoint, cause?: unknown): TorbizError {
   const words = text.replace(/\s+/g, " ").trim().slice(0, 500);
   const details = { statusCode };
-  if (/port is already allocated|address already in use|ports are not available/i.test(words)) {
+  if (isPortTaken(words)) {
     // "... listen tcp4 127.0.0.1:31330: bind ...", "Bind for 0.0.0.0:31330 failed ...", "... [::]:31330 ..."
     const port = Number(/[\d.\]]:(\d{1,5})\b/.exec(words)?.[1]) || undefined;
     const message = port ? `Port ${port} is taken by another program.` : `A port is taken: ${words}`;

@@ -70,6 +70,9 @@ export interface EngineLimits {
   slow: number;
 }
 
+/** Opens a stream of the engine, which ends with the signal; dockerode's types leave out that it can be iterated. */
+type OpenStream = (abortSignal: AbortSignal) => Promise<AsyncIterable<Buffer> | Iterable<Buffer>>;
+
 /**
  * The Docker Engine API as far as Torbiz needs it: actions and logs by dockerode, questions by the same light calls that
  * the menu bar makes. Every call ends within its limit, and every failure is a TorbizError.
@@ -294,56 +297,43 @@ export class Engine {
    * @throws TorbizError docker-not-answering when the connection is cut: go on with the last event's time as `since`
    */
   async *events(id: string, { since, signal }: EventOptions = {}): AsyncGenerator<ContainerEvent> {
-    if (signal?.aborted) return;
-    const end = new AbortController();
-    const onAbort = () => end.abort();
-    signal?.addEventListener("abort", onAbort, { once: true });
     const filters = { type: ["container" as const], container: [id], event: [...EVENTS] };
-    const options: Dockerode.GetEventsOptions = {
-      filters,
-      ...(since && { since: Number(toSince(since)) }),
-      abortSignal: end.signal,
-    };
-    try {
-      const stream = await withLimits(
-        this.endpoint,
-        { timeoutMs: this.limits.slow, signal },
-        async () => (await this.docker.getEvents(options)) as NodeJS.ReadableStream & AsyncIterable<Buffer>,
-      );
-      yield* readEvents(stream);
-      if (signal?.aborted) return;
-      throw new TorbizError("docker-not-answering", `Docker at ${describeEndpoint(this.endpoint)} closed its events.`);
-    } catch (error) {
-      if (signal?.aborted) return;
-      throw toDockerError(error, this.endpoint);
-    } finally {
-      signal?.removeEventListener("abort", onAbort);
-      end.abort();
-    }
+    const options = { filters, ...(since && { since: Number(toSince(since)) }) };
+    const open = (abortSignal: AbortSignal) => this.docker.getEvents({ ...options, abortSignal });
+    yield* this.stream(open as OpenStream, readEvents, signal);
+    if (signal?.aborted) return;
+    throw new TorbizError("docker-not-answering", `Docker at ${describeEndpoint(this.endpoint)} closed its events.`);
   }
 
   private async *readLog(id: string, { follow, tail, since, signal }: LogOptions): AsyncGenerator<LogLine> {
-    if (signal?.aborted) return;
-    // Ends the stream; the way to its first byte has a limit of its own.
-    const end = new AbortController();
-    const onAbort = () => end.abort();
-    signal?.addEventListener("abort", onAbort, { once: true });
     const options = {
       stdout: true,
       stderr: true,
       timestamps: true,
       ...(tail !== undefined && { tail }),
       ...(since && { since: toSince(since) }),
-      abortSignal: end.signal,
     };
     const container = this.docker.getContainer(id);
+    const open = async (abortSignal: AbortSignal) =>
+      follow
+        ? container.logs({ ...options, abortSignal, follow: true })
+        : [asBuffer(await container.logs({ ...options, abortSignal, follow: false }))];
+    yield* this.stream(open as OpenStream, demultiplex, signal);
+  }
+
+  /** What `read` makes of a stream that `open` asks for. Ends by `signal`, quietly; the way to its first byte has a limit. */
+  private async *stream<T>(
+    open: OpenStream,
+    read: (source: AsyncIterable<Buffer> | Iterable<Buffer>) => AsyncIterable<T>,
+    signal?: AbortSignal,
+  ): AsyncGenerator<T> {
+    if (signal?.aborted) return;
+    const end = new AbortController();
+    const onAbort = () => end.abort();
+    signal?.addEventListener("abort", onAbort, { once: true });
     try {
-      const source = await withLimits(this.endpoint, { timeoutMs: this.limits.slow, signal }, async () =>
-        follow
-          ? ((await container.logs({ ...options, follow: true })) as NodeJS.ReadableStream & AsyncIterable<Buffer>)
-          : [asBuffer(await container.logs({ ...options, follow: false }))],
-      );
-      yield* demultiplex(source);
+      const limits = { timeoutMs: this.limits.slow, signal };
+      yield* read(await withLimits(this.endpoint, limits, () => open(end.signal)));
     } catch (error) {
       if (signal?.aborted) return;
       throw toDockerError(error, this.endpoint);
@@ -384,7 +374,7 @@ export class Engine {
     // The log's end comes a moment before the engine notes the container's.
     const ended = await this.until(id, "closed its log but doesn't end", (info) => !info?.State.Running);
     if (!ended) {
-      throw new TorbizError("docker-request-failed", "The container was removed by somebody else before it ended.");
+      throw new TorbizError("docker-request-failed", "The container was removed outside Torbiz before it ended.");
     }
     return { exitCode: ended.State.ExitCode, lines };
   }

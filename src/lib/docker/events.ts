@@ -29,7 +29,7 @@ const SIGNALS: Readonly<Record<string, string>> = {
 };
 
 /** The events in what the engine sends: one JSON object a line. Lines that are something else are overlooked. */
-export async function* readEvents(stream: AsyncIterable<Buffer>): AsyncGenerator<ContainerEvent> {
+export async function* readEvents(stream: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<ContainerEvent> {
   const decoder = new StringDecoder("utf8");
   let rest = "";
   for await (const chunk of stream) {

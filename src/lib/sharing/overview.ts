@@ -1,12 +1,14 @@
+import { statSync } from "node:fs";
 import type { ContainerInspectInfo } from "dockerode";
 import { imageState, type ImageState } from "../docker/build/state";
 import { lastBuild, type EndedBuild } from "../docker/build/last-build";
-import { currentBuild, type RunningBuild } from "../docker/build/lock";
+import { buildFiles, currentBuild, type RunningBuild } from "../docker/build/lock";
 import type { Endpoint } from "../docker/endpoint";
 import { checkDocker, type PreflightProblem } from "../docker/preflight";
 import { connectEngine, type EngineContext, type Surroundings } from "../context";
 import { toTorbizError, type TorbizError } from "../errors";
 import { lockHolder } from "../process-lock";
+import { lastShareAt } from "./last-choice";
 import { readStatus, type SharingStatus } from "./status";
 import { foreignContainer } from "./stop";
 import { shareLock } from "./stop-request";
@@ -16,12 +18,15 @@ export type Overview =
   /** No engine to work with. */
   | { screen: "gate"; problem: PreflightProblem; error: TorbizError; endpoint?: Endpoint }
   | { screen: "building"; context: EngineContext; build: RunningBuild }
+  /** A command prepares a share, and has no container yet. */
+  | { screen: "preparing"; context: EngineContext }
   /** There is no image that can serve. */
   | { screen: "first-time"; context: EngineContext; failedBuild?: EndedBuild }
-  | { screen: "choose"; context: EngineContext; image: ImageState }
+  /** `failedBuild`: of an update, and nothing was shared since. */
+  | { screen: "choose"; context: EngineContext; image: ImageState; failedBuild?: EndedBuild }
   /** A container of ours: on its way, online, paused, or ended and not yet cleaned up. */
   | { screen: "live"; context: EngineContext; status: SharingStatus; containerId: string; image: ImageState }
-  /** A container of our name that isn't ours. */
+  /** Another program's container that uses our name. */
   | { screen: "foreign"; context: EngineContext; error: TorbizError };
 
 /**
@@ -37,6 +42,8 @@ export class OverviewReader {
   /** The image as it was compared last. */
   private image?: { id: string | undefined; state: ImageState };
   private wasBuilding = false;
+  /** The end of the last build, as read when its log was of that time. */
+  private ended?: { logTime: number | undefined; build: EndedBuild | undefined };
 
   constructor(private readonly surroundings: Surroundings) {}
 
@@ -80,10 +87,22 @@ export class OverviewReader {
       return { screen: "live", context, status, containerId: container.Id, image };
     }
     if (build) return { screen: "building", context, build };
+    if (lockHolder(shareLock(context)) !== undefined) return { screen: "preparing", context };
     const image = await this.compareImage(context);
-    if (image !== "missing" && image !== "unusable") return { screen: "choose", context, image };
-    const last = lastBuild(paths, names);
-    return { screen: "first-time", context, ...(last?.outcome === "failed" && { failedBuild: last }) };
+    const failedBuild = this.failedBuild(context);
+    if (image === "missing" || image === "unusable") {
+      return { screen: "first-time", context, ...(failedBuild && { failedBuild }) };
+    }
+    const isNews = failedBuild && failedBuild.at >= (lastShareAt(context) ?? "");
+    return { screen: "choose", context, image, ...(isNews && { failedBuild }) };
+  }
+
+  /** How the last build failed. A log is long, so it is read only when it has changed. */
+  private failedBuild({ paths, names }: EngineContext): EndedBuild | undefined {
+    const logTime = statSync(buildFiles(paths, names).log, { throwIfNoEntry: false })?.mtimeMs;
+    if (!this.ended || this.ended.logTime !== logTime) this.ended = { logTime, build: lastBuild(paths, names) };
+    const { build } = this.ended;
+    return build?.outcome === "failed" ? build : undefined;
   }
 
   private async compareImage(context: EngineContext): Promise<ImageState> {

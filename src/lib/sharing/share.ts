@@ -87,7 +87,9 @@ export async function share(context: EngineContext, options: ShareOptions = {}):
   try {
     return await shareInTurn(context, { options: { ...options, signal }, model, swarm, limits, requests });
   } catch (error) {
-    throw requests.signal.aborted ? requests.signal.reason : error;
+    // What was asked to stop has not failed, even if the stop was faster than the look for it.
+    requests.check();
+    throw error;
   } finally {
     requests.end();
   }
@@ -107,6 +109,7 @@ async function shareInTurn(context: EngineContext, start: Start): Promise<ShareR
         : await waitUntilOnline(context, containerId, options);
     return { status, model, adopted, startedBy, outdatedImage };
   } catch (error) {
+    requests.look();
     if (adopted || !signal?.aborted) throw error;
     // Who asked for the stop also does it, and tells how it went; should that one be killed, it is done here.
     if (requests.signal.aborted) await untilGone(context, containerId);

@@ -1,3 +1,4 @@
+import { isPortTaken } from "../docker/port-taken";
 import { LABELS } from "../names";
 
 /** What sharing is doing, in one word. */
@@ -67,6 +68,11 @@ export const STAGES: readonly { stage: string; title: string }[] = [
   { stage: "online", title: "Online: peers can use it" },
 ];
 
+/** The stages of a share in that swarm, as its label has it. */
+export function stagesIn(swarm: string | null): typeof STAGES {
+  return swarm === "public" ? STAGES : STAGES.filter(({ stage }) => stage !== "checking");
+}
+
 /** The seeder renews its report every 5 s and the engine reads it every 5 s: much older than both means that it is frozen. */
 const STALE_AFTER_MS = 30_000;
 
@@ -118,7 +124,7 @@ export function readStatus(container: InspectedContainer | undefined): SharingSt
     return {
       ...NOTHING,
       state: "foreign",
-      message: `A container of our name, made by something else, is there (image ${container.Config?.Image ?? "unknown"}).`,
+      message: `Another program's container already uses Torbiz's name (image ${container.Config?.Image ?? "unknown"}).`,
     };
   }
   const status: SharingStatus = {
@@ -131,12 +137,16 @@ export function readStatus(container: InspectedContainer | undefined): SharingSt
   switch (State?.Status) {
     case "created":
       return State.Error
-        ? { ...status, state: "exited", exitCode: State.ExitCode ?? null, message: State.Error }
+        ? { ...status, state: "exited", exitCode: State.ExitCode ?? null, message: startMessage(State.Error) }
         : { ...status, state: "starting", stage: "starting" };
     case "running":
       return readReport(status, State);
     case "paused":
-      return { ...readReport(status, State), state: "paused", message: "Peers can't use it while its container is paused." };
+      return {
+        ...readReport(status, State),
+        state: "paused",
+        message: "Peers can't use it while its container is paused.",
+      };
     case "removing":
       return { ...status, state: "stopping" };
     case "exited":
@@ -213,6 +223,11 @@ function isBlocks(value: unknown): value is BlockStatus {
   if (typeof value !== "object" || value === null) return false;
   const { loaded, total, start, end } = value as Record<string, unknown>;
   return [loaded, total, start, end].every((field) => typeof field === "number");
+}
+
+/** Why the engine could not start the container, without the engine's own words: those are for people who know Docker. */
+function startMessage(error: string): string {
+  return isPortTaken(error) ? "The port is in use by another program." : "Docker couldn't start the container.";
 }
 
 function endMessage(state: InspectedState): string {

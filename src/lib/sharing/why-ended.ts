@@ -1,6 +1,7 @@
 import type { LogLine } from "../docker/demux";
 import type { EngineContext } from "../context";
 import { errorCodes, TorbizError, type ErrorCode } from "../errors";
+import { isPortTaken } from "../docker/port-taken";
 import { keepLogs } from "./kept-logs";
 import { distrustStarterModel } from "./starter";
 import { readStatus } from "./status";
@@ -9,22 +10,28 @@ const LAST_LINES = 20;
 
 /**
  * Why a share ended that nobody stopped: the seeder's own words out of its log, which is kept in the home folder.
- * `details` has the exit code, the log's path and its last lines. A model that turned out to be damaged is prepared anew
+ * `details` has the exit code, the log's path, its last lines, and what Docker said where it could not start the container. A model that turned out to be damaged is prepared anew
  * by the next start.
  */
 export async function whyEnded(context: EngineContext, containerId: string): Promise<TorbizError> {
   const container = await context.engine.inspect(containerId);
-  if (!container) return new TorbizError("share-failed", "The container was removed by somebody else.");
+  if (!container) return new TorbizError("share-failed", "The container was removed outside Torbiz.");
   const status = readStatus(container);
   const { path, lines } = await keepLogs(context, container);
-  const details = { exitCode: status.exitCode, log: path, lines: lines.slice(-LAST_LINES).map(({ text }) => text) };
-  if (container.State.OOMKilled) {
+  const { Error: refusal, OOMKilled } = container.State;
+  const details = {
+    exitCode: status.exitCode,
+    log: path,
+    lines: lines.slice(-LAST_LINES).map(({ text }) => text),
+    ...(refusal && { docker: refusal }),
+  };
+  if (OOMKilled) {
     return new TorbizError("not-enough-memory", "The server ran out of memory.", { details });
   }
   const named = namedFailure(lines);
   if (named?.code === "model-broken") distrustStarterModel(context.paths);
   const { code, message } = named ?? {
-    code: "share-failed" as const,
+    code: isPortTaken(refusal) ? ("port-in-use" as const) : ("share-failed" as const),
     message: status.message ?? "The server ended by itself.",
   };
   return new TorbizError(code, message, { details });

@@ -60,7 +60,9 @@ describe.each(["linux", "darwin"] as const)("findBuild on %s", (platform) => {
   if (platform === "linux" && process.platform !== "linux") return;
 
   it("knows a build by its command line, and no other program that has its number", async () => {
-    const build = spawn("bash", ["-c", "exec -a build-docker-macos.sh sleep 60"]);
+    const path = `/a/${"long/".repeat(40)}build-docker-macos.sh`;
+    const build = spawn("bash", ["-c", `exec -a ${path} sleep 60`]);
+    process.env.COLUMNS = "79"; // what a Mac's ps goes by without being told
     const stranger = spawn("sleep", ["60"]);
     try {
       write(note(build.pid));
@@ -70,6 +72,7 @@ describe.each(["linux", "darwin"] as const)("findBuild on %s", (platform) => {
       write(note(spawnSync("true").pid));
       expect(await findBuild(paths, names, platform)).toBeUndefined();
     } finally {
+      delete process.env.COLUMNS;
       build.kill();
       stranger.kill();
     }

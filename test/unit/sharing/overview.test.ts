@@ -3,6 +3,7 @@ import { openEngine } from "../../../src/lib/context";
 import { buildFiles } from "../../../src/lib/docker/build/lock";
 import { inputsHash } from "../../../src/lib/docker/build/script";
 import { acquireLock } from "../../../src/lib/process-lock";
+import { rememberChoice } from "../../../src/lib/sharing/last-choice";
 import { OverviewReader } from "../../../src/lib/sharing/overview";
 import { shareLock } from "../../../src/lib/sharing/stop-request";
 import { LABELS, scriptedShare, type ScriptedShare } from "./scripted-share";
@@ -100,6 +101,22 @@ test("a build that failed is told of where an image is still missing", async () 
     screen: "first-time",
     failedBuild: { outcome: "failed", error: { code: "build-failed" } },
   });
+});
+
+test("a build that failed is told of beside an older image, until something is shared", async () => {
+  share.image = {};
+  endBuild("ERROR: the wheels have come off", "torbiz: failed step=build");
+  expect(await reader.look()).toMatchObject({ screen: "choose", failedBuild: { outcome: "failed" } });
+  rememberChoice(share.surroundings, { model: "smollm2-135m-instruct", swarm: "private" });
+  expect(await reader.look()).not.toHaveProperty("failedBuild");
+});
+
+test("a share that another command prepares is on its way, as the menu bar says it is", async () => {
+  share.image = {};
+  const lock = await acquireLock(shareLock(share.surroundings));
+  expect(await reader.look()).toMatchObject({ screen: "preparing" });
+  lock.release();
+  expect(await reader.look()).toMatchObject({ screen: "choose" });
 });
 
 test("somebody else's container is named, and no more", async () => {

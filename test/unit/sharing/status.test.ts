@@ -141,9 +141,16 @@ test.each([
   expect(readStatus(container(state)).message).toContain(words);
 });
 
-test("a container that was made but couldn't start tells the engine's reason", () => {
-  const status = readStatus(container({ Status: "created", ExitCode: 128, Error: "port is already allocated" }));
-  expect(status).toMatchObject({ state: "exited", exitCode: 128, message: "port is already allocated" });
+test.each([
+  [
+    "driver failed on endpoint x: Bind for 0.0.0.0:1 failed: port is already allocated",
+    "The port is in use by another program.",
+  ],
+  ["listen tcp4 0.0.0.0:31330: bind: address already in use", "The port is in use by another program."],
+  ["OCI runtime create failed: runc did not terminate", "Docker couldn't start the container."],
+])("a container that was made but couldn't start tells why in plain words: %s", (Error, message) => {
+  const status = readStatus(container({ Status: "created", ExitCode: 128, Error }));
+  expect(status).toMatchObject({ state: "exited", exitCode: 128, message });
 });
 
 test.each([

@@ -45,6 +45,14 @@ test.each([
   expect(await why()).toMatchObject({ code, message: expect.stringContaining(words) as unknown });
 });
 
+test.each([
+  ["Bind for 0.0.0.0:31330 failed: port is already allocated", "port-in-use", "The port is in use by another program."],
+  ["OCI runtime create failed", "share-failed", "Docker couldn't start the container."],
+])("what Docker said of a start that failed is kept, and told in plain words: %s", async (Error, code, message) => {
+  end({ Status: "created", ExitCode: 128, Error });
+  expect(await why()).toMatchObject({ code, message, details: { docker: Error } });
+});
+
 test("a damaged model is prepared anew by the next start", async () => {
   const ready = join(share.surroundings.paths.models, defaultModel.id, "ready.json");
   mkdirSync(dirname(ready), { recursive: true });
@@ -56,5 +64,5 @@ test("a damaged model is prepared anew by the next start", async () => {
 
 test("a container that is gone is said to be", async () => {
   share.container = undefined;
-  expect(await why()).toMatchObject({ code: "share-failed", message: "The container was removed by somebody else." });
+  expect(await why()).toMatchObject({ code: "share-failed", message: "The container was removed outside Torbiz." });
 });

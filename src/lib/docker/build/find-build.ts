@@ -21,6 +21,7 @@ export async function findBuild(
 async function commandOf(pid: number, platform: NodeJS.Platform): Promise<string> {
   // Not every Linux has ps, and no Mac has /proc.
   if (platform === "linux") return readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-  const { stdout } = await execa("ps", ["-p", `${pid}`, "-o", "command="], { reject: false, timeout: 10_000 });
+  // BSD's ps cuts a line at 79 columns where nobody asks for all of it.
+  const { stdout } = await execa("ps", ["-ww", "-p", `${pid}`, "-o", "command="], { reject: false, timeout: 10_000 });
   return stdout;
 }
