@@ -97,12 +97,12 @@ const CATALOGUE = {
   },
   "disk-full": { title: "The disk is full", hint: "Free some space and try again." },
   "foreign-container": {
-    title: "Another container has our name",
+    title: "Another container uses Torbiz's name",
     hint: "Rename or remove that container, and try again.",
     cliHint: "Or set TORBIZ_INSTANCE to share under another name.",
   },
   "port-in-use": { title: "The port is in use", hint: "Choose another port.", cliHint: "Choose it with --port." },
-  "port-invalid": { title: "Not a port", hint: "A port is a number from 1024 to 65535." },
+  "port-invalid": { title: "This port can't be used", hint: "Enter a number from 1024 to 65535." },
   "model-unknown": { title: "Unknown model", hint: "Choose one of the models that Torbiz knows." },
   "model-broken": { title: "The model's files are damaged", hint: "They will be prepared anew: try again." },
   "model-missing": {
@@ -118,8 +118,8 @@ const CATALOGUE = {
     cliHint: "Allow more with --memory, or choose the number of blocks with --blocks.",
   },
   "limit-invalid": {
-    title: "Not a limit that can be kept",
-    hint: "Allow a share between a little and all of what Docker has, such as 50%.",
+    title: "This limit can't be used",
+    hint: "Choose a share of Docker's resources, such as 50%.",
     cliHint: "The limits are --cpus, --memory and --disk.",
   },
   "already-sharing": {

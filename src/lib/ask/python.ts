@@ -51,7 +51,7 @@ export async function findPython(surroundings: PythonSurroundings): Promise<Foun
       "python-missing",
       python
         ? `The chosen Python (${named}) is ${python.version}, but ${NEEDED} is needed.`
-        : `The chosen Python (${named}) is none that runs.`,
+        : `The chosen Python (${named}) doesn't run.`,
     );
   }
   const seen = new Map<string, FoundPython>();

@@ -262,13 +262,13 @@ function systemSocket({ source, socketPath }: Endpoint, { platform, root = "/" }
 function elsewhere({ source, socketPath }: Endpoint): string {
   switch (source) {
     case "option":
-      return " If another Docker is meant, choose its host.";
+      return " If another Docker is meant, choose its socket.";
     case "DOCKER_HOST":
       return " If another Docker is meant, change or unset DOCKER_HOST.";
     case "context":
       return " If another Docker is meant, choose it with `docker context use NAME`.";
     case "socket":
-      return socketPath ? " If Docker listens elsewhere, choose its host." : "";
+      return socketPath ? " If Docker listens elsewhere, choose its socket." : "";
   }
 }
 

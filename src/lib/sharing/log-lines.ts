@@ -106,7 +106,7 @@ class EventSentences {
       case "pause":
         return { text: "The container was paused.", level: "warning" };
       case "unpause":
-        return { text: "The container goes on after a pause.", level: "info" };
+        return { text: "The container was resumed.", level: "info" };
       case "health_status: healthy":
         return { text: "The server reports its state.", level: "info" };
       case "health_status: unhealthy":

@@ -38,7 +38,7 @@ const GIGABYTE = 1_000_000_000;
 export function readSharePreferences(values: Readonly<Record<string, unknown>>): SharePreferences {
   const read = <T>(name: Preference, parse: (text: string) => T): T | undefined => {
     const value = values[name] ?? "";
-    if (typeof value !== "string") throw unusable(name, "unexpected", "it is not a text.");
+    if (typeof value !== "string") throw unusable(name, "unexpected", "it isn't text.");
     const text = value.trim();
     if (text === "") return undefined;
     try {

@@ -117,7 +117,7 @@ describe("TORBIZ_PYTHON", () => {
       message: `The chosen Python (${old}) is 3.8.1, but 3.11 is needed.`,
     });
     await expect(findPython(surroundings(["bin"], { TORBIZ_PYTHON: "/nonexistent" }))).rejects.toMatchObject({
-      message: "The chosen Python (/nonexistent) is none that runs.",
+      message: "The chosen Python (/nonexistent) doesn't run.",
     });
   });
 });
