@@ -21,9 +21,10 @@ function metadataValue(row: ScreenNode, look: Look): Html {
   }
   if (row.type.endsWith(".Link")) return html`<a>${words(row.props.text)}</a>`;
   const color = cssColor(field(row.props.text, "color"), look);
-  return html`${image(row.props.icon, look)}<span style="${color ? `color:${color}` : ""}"
-      >${words(row.props.text)}</span
-    >`;
+  const text = words(row.props.text);
+  return html`${image(row.props.icon, look)}${
+    text !== "" && html`<span style="${color ? `color:${color}` : ""}">${text}</span>`
+  }`;
 }
 
 /** A word on a ground of its own color. */
