@@ -229,7 +229,7 @@ test("log and events come as one, and end with the container", async () => {
     /^The container was started\.$/,
     /Stage: online/,
     /^The container was paused\.$/,
-    /^The container goes on after a pause\.$/,
+    /^The container was resumed\.$/,
     /^The container was asked to stop\.$/,
     /Announced OFFLINE/,
     /^The container ended as it was asked to\.$/,

@@ -55,7 +55,7 @@ test.each([
   ],
   [
     [event("pause", 1), event("unpause", 2)],
-    ["was paused", "goes on"],
+    ["was paused", "was resumed"],
   ],
   [[event("health_status: unhealthy", 1)], ["no longer reports"]],
   [[event("die", 1, { exitCode: "0" })], ["by itself"]],
