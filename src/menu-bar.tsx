@@ -1,6 +1,6 @@
 import { Icon, MenuBarExtra } from "@raycast/api";
 import { MenuBarControls } from "./components/menu-bar-controls";
-import { headOf, lastKnown, linesOf, shortened } from "./components/menu-bar-text";
+import { headOf, lastKnown, lineOf, linesOf } from "./components/menu-bar-text";
 import { STATUS_LOOK } from "./components/status-look";
 import { useSharingStatus } from "./hooks/use-sharing-status";
 
@@ -12,7 +12,7 @@ export default function MenuBar() {
     <MenuBarExtra icon={icon} title={title} tooltip={tooltip} isLoading={isLoading}>
       {failure && (
         <MenuBarExtra.Section title={failure.title}>
-          <MenuBarExtra.Item icon={Icon.Warning} {...shortened(failure.hint)} tooltip={failure.message} />
+          <MenuBarExtra.Item icon={Icon.Warning} {...lineOf(failure.hint)} tooltip={failure.message} />
           {seen && <MenuBarExtra.Item icon={Icon.Clock} title={`Last Known: ${lastKnown(seen)}`} />}
         </MenuBarExtra.Section>
       )}

@@ -1,6 +1,12 @@
 import type { LaunchProps } from "@raycast/api";
 import { ShareGpuList } from "./components/share/share-gpu-list";
 
-export default function ShareGpu({ arguments: { model } }: LaunchProps<{ arguments: Arguments.ShareGpu }>) {
-  return <ShareGpuList model={model?.trim() || undefined} />;
+interface ShareGpuProps {
+  arguments: Arguments.ShareGpu;
+  launchContext?: { view?: "logs" };
+}
+
+/** @param launchContext `view` opens more than the list: the log over it */
+export default function ShareGpu({ arguments: { model }, launchContext }: LaunchProps<ShareGpuProps>) {
+  return <ShareGpuList model={model?.trim() || undefined} isLogWanted={launchContext?.view === "logs"} />;
 }

@@ -2,7 +2,7 @@ import { Icon, type Image } from "@raycast/api";
 import type { Look, Seen } from "../hooks/use-sharing-status";
 import type { SharingStatus } from "../lib/sharing/status";
 import { stageTitle } from "./share/stages";
-import { count, dateWords, swarmTextWords, timeLeft } from "./share/words";
+import { count, dateWords, shortened, swarmTextWords, timeLeft } from "./share/words";
 import { STATUS_LOOK, tinted } from "./status-look";
 import { blocksText, modelTitle, sessionsText } from "./status-text";
 import { agoText, durationText } from "./time-text";
@@ -57,7 +57,7 @@ export function linesOf(status: SharingStatus): Line[] {
     state === "starting" && { icon: Icon.List, title: stageTitle(status) },
     build && {
       icon: Icon.List,
-      ...shortened(message ?? "Building"),
+      ...lineOf(message ?? "Building"),
       subtitle: buildText(build),
     },
     since !== null && {
@@ -76,8 +76,8 @@ export function linesOf(status: SharingStatus): Line[] {
       title: sessionsText(status),
       subtitle: `${count(tokens, "token")} served`,
     },
-    !build && message !== null && { icon: state === "exited" ? Icon.Warning : Icon.Info, ...shortened(message) },
-    news && { icon: news.icon, ...shortened(news.message), subtitle: agoText(news.at) },
+    !build && message !== null && { icon: state === "exited" ? Icon.Warning : Icon.Info, ...lineOf(message) },
+    news && { icon: news.icon, ...lineOf(news.message), subtitle: agoText(news.at) },
   ];
   return lines.filter((line) => !!line);
 }
@@ -88,9 +88,9 @@ function buildText({ percent, secondsLeft }: NonNullable<SharingStatus["build"]>
 }
 
 /** A sentence as a line: whole in the tooltip where it is too long for a menu. */
-export function shortened(sentence: string): { title: string; tooltip?: string } {
-  if (sentence.length <= LINE_LENGTH) return { title: sentence };
-  return { title: `${sentence.slice(0, LINE_LENGTH - 1).trimEnd()}…`, tooltip: sentence };
+export function lineOf(sentence: string): { title: string; tooltip?: string } {
+  const title = shortened(sentence, LINE_LENGTH);
+  return title === sentence ? { title } : { title, tooltip: sentence };
 }
 
 function titleOf(status: SharingStatus): string | undefined {

@@ -1,5 +1,6 @@
 import { open, openExtensionPreferences, type Toast } from "@raycast/api";
 import { showFailureToast } from "@raycast/utils";
+import { plainText } from "../components/plain-text";
 import { toTorbizError, type TorbizError } from "../lib/errors";
 
 /** Says in a toast what happened, and offers the action that helps. */
@@ -7,7 +8,7 @@ export async function showFailure(failure: unknown): Promise<void> {
   const error = toTorbizError(failure);
   await showFailureToast(error, {
     title: error.title,
-    message: `${error.message} ${error.hint}`,
+    message: plainText(`${error.message} ${error.hint}`),
     primaryAction: helpFor(error),
   });
 }

@@ -1,4 +1,5 @@
 import { useCachedState, usePromise } from "@raycast/utils";
+import { plainText } from "../components/plain-text";
 import { toTorbizError, type TorbizError } from "../lib/errors";
 import { peekStatus } from "../lib/sharing/peek";
 import type { SharingStatus } from "../lib/sharing/status";
@@ -36,14 +37,19 @@ export function useSharingStatus(): Look & { isLoading: boolean } {
     // The menu says it itself; a toast every ten seconds helps nobody.
     { onError: () => undefined },
   );
-  return { ...look, ...(error && { failure: toTorbizError(error) }), isLoading };
+  return { ...look, ...(error && { failure: toFailure(error) }), isLoading };
 }
 
 async function lookOnce(seen: Seen | undefined): Promise<Look> {
   try {
     return { seen: { status: await peekStatus(dockerSurroundings()), at: new Date().toISOString() } };
   } catch (error) {
-    const { title, message, hint } = toTorbizError(error);
-    return { seen, failure: { title, message, hint } };
+    return { seen, failure: toFailure(error) };
   }
+}
+
+/** As a menu can show it. */
+function toFailure(error: unknown): Look["failure"] {
+  const { title, message, hint } = toTorbizError(error);
+  return { title, message: plainText(message), hint: plainText(hint) };
 }

@@ -12,9 +12,10 @@ import { LABELS } from "./scripted-share";
 
 const INSTANCE = "viewlog";
 const IMAGE = process.env.TORBIZ_BASE_IMAGE ?? "python:3.11-slim-bookworm";
-/** What our programs write, and more than is kept. */
+/** What our programs write, and more than is kept. The pause: Docker reads the two streams each at its own pace. */
 const SAYS = `
   i=0; while [ $i -lt 700 ]; do i=$((i+1)); echo "2026-01-31T12:00:00.000Z INFO torbiz.seeder: line $i"; done
+  sleep 1
   echo "2026-01-31T12:00:00.000Z WARNING petals.server: a warning"
   echo "2026-01-31T12:00:00.000Z ERROR torbiz.seeder: an error" >&2
   while [ ! -e /tmp/more ]; do sleep 0.1; done
@@ -78,7 +79,7 @@ it("goes on with new lines, and tells what Docker does to the container between 
   await view.waitFor("The container was paused.");
   await docker("unpause", name);
   await view.choose("Events");
-  await view.waitFor("The container goes on after a pause.");
+  await view.waitFor("The container was resumed.");
   expect(shown().at(-1)).not.toContain("torbiz.seeder");
   await view.choose("All");
 });
@@ -95,4 +96,15 @@ it("shows a whole line, and exports the log", async () => {
   mkdirSync(join(folder, "Downloads"));
   await view.run("Export Log");
   await view.waitFor(() => view.toast()?.message?.startsWith(join(folder, "Downloads")) === true);
+});
+
+it("opens from the menu bar, over the list", async () => {
+  const menu = await host.openMenu("menu-bar");
+  await menu.waitFor("View Log");
+  await menu.click("View Log");
+  await host.waitFor(() => host.window !== undefined && host.window !== view);
+  const opened = host.window;
+  await opened?.waitFor("ERROR torbiz.seeder: an error");
+  await opened?.press("escape");
+  await opened?.waitFor("CPU and Memory");
 });

@@ -5,7 +5,9 @@ import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { acquireLock } from "../../src/lib/process-lock";
 import { rememberChoice } from "../../src/lib/sharing/last-choice";
+import { shareLock } from "../../src/lib/sharing/stop-request";
 import { healthy, scriptedEngine, scriptedSocket, type ScriptedEngine } from "../unit/docker/scripted-engine";
 import { builtExtension } from "./built-extension";
 import { RaycastHost, type CommandView } from "./raycast";
@@ -61,18 +63,24 @@ async function listening(engine: Promise<ScriptedEngine>): Promise<ScriptedEngin
 
 const OUTDATED = { "com.torbiz.inputs": "of an older Torbiz", "com.torbiz.contract": "1" };
 
-/** Answers as an engine with this image, if any, and this container, if any. */
-function answering({ image, share }: { image?: Record<string, string>; share?: () => object | undefined }) {
+interface Answers {
+  /** Its labels. */
+  image?: Record<string, string>;
+  share?: () => object | undefined;
+}
+
+/** Answers as an engine with this image, if any, and this container, if any; both can change. */
+function answering(answers: Answers) {
   const json =
     (value: object): RequestListener =>
     (_request, response) =>
       void response.end(JSON.stringify(value));
-  const imageAnswer = image && json({ Id: "sha256:1", Size: 1_340_000_000, Config: { Labels: image } });
   const answer: RequestListener = (request, response) => {
     const path = (request.url ?? "").replace(/^\/v[\d.]+/, "").split("?")[0] ?? "";
-    const shared = share?.();
-    if (imageAnswer && path === `/images/${encodeURIComponent(here.names.image)}/json`) {
-      return imageAnswer(request, response);
+    const { image: Labels } = answers;
+    const shared = answers.share?.();
+    if (Labels && path === `/images/${encodeURIComponent(here.names.image)}/json`) {
+      return json({ Id: "sha256:1", Size: 1_340_000_000, Config: { Labels } })(request, response);
     }
     if (shared && path === `/containers/${here.names.container}/json`) return json(shared)(request, response);
     if (shared && path.endsWith("/json") && path.includes("c".repeat(64))) return json(shared)(request, response);
@@ -81,8 +89,7 @@ function answering({ image, share }: { image?: Record<string, string>; share?: (
   return answer;
 }
 
-const serve = (options: Parameters<typeof answering>[0], at = socket) =>
-  listening(scriptedEngine(answering(options), at));
+const serve = (options: Answers, at = socket) => listening(scriptedEngine(answering(options), at));
 
 const titles = (view: CommandView) => view.actions().map(({ title }) => title);
 
@@ -123,6 +130,8 @@ describe("the gate", () => {
     const other = await open({ preferences: { dockerHost: "" }, env: { DOCKER_CONTEXT: "gone" } });
     await other.waitFor("Empty: The Docker Context Doesn't Exist — ");
     expect(titles(other)[0]).toBe("Try Again");
+    // Markdown would be shown as it is written.
+    expect(other.text()).toContain("with docker context use NAME");
   });
 
   it("goes on by itself when Docker runs, and comes back when it ends", async () => {
@@ -190,9 +199,9 @@ describe("before sharing", () => {
     const view = await open();
     await view.waitFor("5–10 minutes on a usual Mac");
     expect(view.items().map(({ title }) => title)).toEqual(["1. Build the Image", "2. Choose a Model", "3. Share"]);
+    expect(view.items()[0]).toMatchObject({ selected: true });
     expect(view.text()).toContain("Disk: 1.3 GB");
-    await view.select("3. Share");
-    expect(view.text()).toContain("The container computes on the CPU.");
+    expect(view.text()).toContain("The container computes on the CPU. Expect 10–17 tokens/s");
     expect(view.text()).toContain("Docker's Memory: 8.0 GB");
     expect(titles(view)[0]).toBe("Build Image");
   });
@@ -217,7 +226,7 @@ describe("before sharing", () => {
 
     buildThatEnded(here, "torbiz: failed");
     builder.kill();
-    await view.waitFor("The Last Build Failed");
+    await view.waitFor("Build Failed");
     expect(view.toast()?.style).toBe("FAILURE");
     expect(titles(view).slice(0, 3)).toEqual(["Retry", "View Log", "Copy Build Command"]);
     await view.run("View Log");
@@ -226,6 +235,16 @@ describe("before sharing", () => {
     await view.run("Copy Build Command");
     expect(JSON.stringify(host.clipboard)).toContain("build-docker-macos.sh");
   });
+});
+
+it("opens at the log when it is launched for it, and leads back from there", async () => {
+  buildThatRuns(here, 30);
+  await serve({});
+  await open();
+  const view = await host.launch("share-gpu", { context: { view: "logs" } });
+  await view.waitFor(/Build Log[^]*Step \d+\/\d+ : /);
+  await view.press("escape");
+  await view.waitFor("Building the Image");
 });
 
 describe("choosing", () => {
@@ -287,12 +306,12 @@ describe("choosing", () => {
     await view.type("port", String(port));
     await view.type("peers", peer);
     await view.submit();
-    await view.waitFor("Sharing Didn't Start");
+    await view.waitFor("Start Failed");
     expect(view.text()).toContain(`Port ${port} is used by another program`);
     taken.close();
     expect(titles(view).slice(0, 2)).toEqual(["Retry", "Clear"]);
     await view.run("Clear");
-    await view.waitFor((screen) => !JSON.stringify(screen).includes("Sharing Didn't Start"));
+    await view.waitFor((screen) => !JSON.stringify(screen).includes("Start Failed"));
   });
 });
 
@@ -307,6 +326,37 @@ describe("with a model as argument", () => {
     await view.waitFor(`Port ${port} is used by another program`);
     expect(view.toast()).toMatchObject({ style: "FAILURE", title: "The port is in use" });
     taken.close();
+  });
+
+  it("shares it as it was shared last", async () => {
+    rememberChoice(here, { model: "smollm2-135m-instruct", swarm: "public", blocks: 12 });
+    // Keeps the start where it is.
+    const lock = await acquireLock(shareLock(here));
+    await serve({ image: {} });
+    const view = await open({ model: "smollm2-135m-instruct" });
+    await view.waitFor("Keep this window open until the container starts");
+    expect(view.text()).toContain("Swarm: Public Petals Network");
+    expect(view.text()).toContain("Blocks: 12 of 30");
+    lock.release();
+  });
+
+  it("keeps it in mind until there is an image", async () => {
+    const answers: Answers = {};
+    await serve(answers);
+    const view = await open({ model: "smollm2-135m-instruct" });
+    await view.waitFor("SmolLM2 135M Instruct is shared when the image is built");
+    expect(titles(view)[0]).toBe("Build Image");
+    const builder = spawn("bash", ["-c", "exec -a build-docker-macos.sh sleep 600"], { stdio: "ignore" });
+    children.push(builder);
+    buildThatRuns(here, 30, builder.pid);
+    await view.waitFor(/Building the Image[^]*SmolLM2 135M Instruct is shared when the image is built/);
+    // Keeps the start where it is.
+    const lock = await acquireLock(shareLock(here));
+    answers.image = {};
+    buildThatEnded(here, "torbiz: done");
+    builder.kill();
+    await view.waitFor("Keep this window open until the container starts");
+    lock.release();
   });
 
   it("says which models there are when it doesn't know one, and lets choose", async () => {
@@ -336,12 +386,23 @@ describe("a share that runs", () => {
     expect(view.text()).toContain("Joining the swarm: Done");
     seeder = report({ sessions: 2, tokens: 1_234 });
     await view.waitFor("Status · Sharing");
+    for (const fact of [
+      "Swarm: Private Swarm",
+      "Blocks: 0 to 29, all 30",
+      "Peer ID: …KooWPeer",
+      "Sessions: 2",
+      "Tokens Served: 1,234",
+      "Throughput: 300.0 tokens/s",
+      "Port: 31330",
+    ]) {
+      expect(view.text()).toContain(fact);
+    }
     expect(view.items().map(({ title, subtitle }) => `${title}: ${subtitle}`)).toEqual([
       "Status: Sharing",
       "Blocks: 30 of 30",
       "Peer: …KooWPeer",
       "Serving: 2 sessions",
-      "Running Since: 2 h 5 min",
+      "Running For: 2 h 5 min",
       "CPU and Memory: ",
       "Log: ",
     ]);
@@ -355,6 +416,7 @@ describe("a share that runs", () => {
     await view.run("Change Model…");
     await alerted("Stop and Choose Another Model?");
     await view.run("Copy Peer ID", { item: "Peer" });
+    expect(view.text()).toContain("Reachable: On This Computer Only");
     expect(JSON.stringify(host.clipboard)).toContain("12D3KooWPeer");
   });
 
@@ -368,7 +430,7 @@ describe("a share that runs", () => {
   it("tells of one that ended, and offers the models all the same", async () => {
     await serve({ image: {}, share: () => container({ Status: "exited", ExitCode: 3 }) });
     const view = await open();
-    await view.waitFor("The Last Share Ended");
+    await view.waitFor("Share Ended");
     await view.waitFor("exit code 3");
     expect(titles(view).slice(0, 3)).toEqual(["Retry", "View Log", "Clear"]);
     expect(view.items().map(({ title }) => title)).toContain("SmolLM2 135M Instruct");

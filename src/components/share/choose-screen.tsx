@@ -1,4 +1,5 @@
 import { Action, Icon, List } from "@raycast/api";
+import { choiceOf } from "../../hooks/share-choice";
 import { sharePreferences } from "../../hooks/share-preferences";
 import { toTorbizError, type TorbizError } from "../../lib/errors";
 import type { EngineContext } from "../../lib/context";
@@ -8,7 +9,6 @@ import { lastChoice } from "../../lib/sharing/last-choice";
 import { resourceLimits, type Limits } from "../../lib/sharing/limits";
 import type { SharePreferences } from "../../lib/sharing/preferences";
 import { tinted } from "../status-look";
-import { choiceOf } from "./choice";
 import type { Controls } from "./controls";
 import { FactRow } from "./fact-row";
 import { HelpActions, OpenPreferencesAction } from "./help-actions";

@@ -1,7 +1,7 @@
 import { usePromise } from "@raycast/utils";
+import { choiceOf } from "../../hooks/share-choice";
 import { TorbizError } from "../../lib/errors";
 import { whyEnded } from "../../lib/sharing/why-ended";
-import { choiceOf } from "./choice";
 import { ChooseScreen } from "./choose-screen";
 import type { Controls } from "./controls";
 import { FailureRow } from "./failure-row";

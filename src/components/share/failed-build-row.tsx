@@ -1,6 +1,7 @@
 import { Action, ActionPanel, Icon, List } from "@raycast/api";
 import type { EngineContext } from "../../lib/context";
 import type { EndedBuild } from "../../lib/docker/build/last-build";
+import { findFailedStep } from "../../lib/docker/build/failed-step";
 import { manualBuildCommand } from "../../lib/docker/build/manual";
 import { tinted } from "../status-look";
 import type { Controls } from "./controls";
@@ -9,7 +10,7 @@ import { failureText } from "./failure-text";
 import { HelpActions } from "./help-actions";
 import { buildLog } from "../../hooks/log-sources";
 import { ViewLogAction } from "./view-log-action";
-import { dateWords } from "./words";
+import { dateWords, shortened } from "./words";
 
 interface FailedBuildRowProps {
   context: EngineContext;
@@ -17,19 +18,28 @@ interface FailedBuildRowProps {
   failed: EndedBuild;
 }
 
+/** A longer one is cut at some place. */
+const FACT_LENGTH = 40;
+
 /** How the last build failed: the step, the last lines, and what can be done. */
 export function FailedBuildRow({ context, controls, failed }: FailedBuildRowProps) {
   const { error, at } = failed;
-  const step = error?.details?.step;
+  const named = error?.details?.step;
+  const found = typeof named === "string" ? findFailedStep(named, context.runtimeFiles) : undefined;
   return (
-    <List.Section title="The Last Build Failed">
+    <List.Section title="Last Build">
       <FactRow
         id="failed-build"
-        title={error?.title ?? "The build broke off"}
+        title="Build Failed"
         icon={tinted(Icon.XMarkCircle, "bad")}
-        markdown={error && failureText(error)}
+        markdown={error ? failureText(error) : "The build broke off."}
         facts={[
-          ...(typeof step === "string" ? [{ title: "Step", text: step }] : []),
+          ...(found
+            ? [
+                { title: "Step", text: `${found.step} of ${found.steps}` },
+                { title: "Doing", text: shortened(found.title, FACT_LENGTH) },
+              ]
+            : []),
           { title: "When", text: dateWords(at) },
         ]}
         actions={

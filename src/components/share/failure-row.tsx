@@ -29,10 +29,10 @@ export function FailureRow({ context, image, controls, error, containerId, onRet
   const { log, exitCode } = error.details ?? {};
   const source = containerId ? shareLog(context, containerId) : typeof log === "string" ? fileLog(log) : undefined;
   return (
-    <List.Section title={containerId ? "The Last Share Ended" : "Sharing Didn't Start"}>
+    <List.Section title={containerId ? "Last Share" : "Last Start"}>
       <FactRow
         id="failure"
-        title={error.title}
+        title={containerId ? "Share Ended" : "Start Failed"}
         icon={tinted(Icon.XMarkCircle, "bad")}
         markdown={failureText(error)}
         facts={typeof exitCode === "number" ? [{ title: "Exit Code", text: String(exitCode) }] : []}

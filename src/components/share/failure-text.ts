@@ -1,5 +1,5 @@
 import type { TorbizError } from "../../lib/errors";
-import { codeBlock } from "./words";
+import { codeBlock, shortened } from "./words";
 
 /** As many of a log's last lines as the pane shows without scrolling. */
 const LINES = 15;
@@ -7,8 +7,8 @@ const LINES = 15;
 const LINE_LENGTH = 300;
 
 /** What happened, what to do next, and the last lines of the log that tells more, as Markdown. */
-export function failureText({ message, hint, details }: TorbizError): string {
+export function failureText({ title, message, hint, details }: TorbizError): string {
   const lines = Array.isArray(details?.lines) ? details.lines.slice(-LINES).map(String) : [];
-  const shown = lines.map((line) => (line.length > LINE_LENGTH ? `${line.slice(0, LINE_LENGTH)}…` : line));
-  return [message, hint, ...(shown.length > 0 ? [codeBlock(shown.join("\n"))] : [])].join("\n\n");
+  const shown = lines.map((line) => shortened(line, LINE_LENGTH));
+  return [`**${title}**`, message, hint, ...(shown.length > 0 ? [codeBlock(shown.join("\n"))] : [])].join("\n\n");
 }

@@ -21,7 +21,7 @@ interface FirstStepsProps {
 
 /** What happens from nothing to sharing, before anything of it is started, and while the image is built. */
 export function FirstSteps({ context, controls, running }: FirstStepsProps) {
-  const { build, refresh } = controls;
+  const { build, refresh, wish } = controls;
   const progress = running?.progress;
   const actions = (
     <>
@@ -45,8 +45,11 @@ export function FirstSteps({ context, controls, running }: FirstStepsProps) {
         title="1. Build the Image"
         icon={running ? getProgressIcon(progress?.percent ?? 0, PALETTE.busy) : Icon.Hammer}
         accessories={progress && [{ text: `${Math.floor(progress.percent * 100)}%` }]}
-        markdown={running ? BUILDING : BUILD}
-        facts={running ? buildFacts(running.startedAt, progress) : BUILD_FACTS}
+        markdown={[
+          ...(running ? [BUILDING] : [BUILD, `${computesWith(context)} ${SPEED}`, MEANWHILE]),
+          ...(wish ? [`**${wish.title} is shared when the image is built**, if this window is open then.`] : []),
+        ].join("\n\n")}
+        facts={running ? buildFacts(running.startedAt, progress) : [...BUILD_FACTS, ...engineFacts(context)]}
         actions={actions}
       />
       <FactRow
@@ -60,36 +63,36 @@ export function FirstSteps({ context, controls, running }: FirstStepsProps) {
         id="share"
         title="3. Share"
         icon={Icon.Play}
-        markdown={[computesWith(context), SPEED, SAFETY].join("\n\n")}
-        facts={[
-          { title: "Docker's Processors", text: String(context.facts.cpus) },
-          { title: "Docker's Memory", text: gigabytes(context.facts.memoryBytes) },
-        ]}
+        markdown={[`${computesWith(context)} ${SPEED}`, "Larger models are far slower.", SAFETY].join("\n\n")}
+        facts={engineFacts(context)}
         actions={actions}
       />
     </List.Section>
   );
 }
 
-const BUILD = [
-  "Torbiz shares from a Docker container. Its image is built on this computer, and kept.",
-  "You may close this window meanwhile: the build goes on, and the menu bar shows how far it is.",
-].join("\n\n");
+const BUILD = "Torbiz shares from a Docker container. Its image is built once on this computer, and kept.";
+
+const MEANWHILE = "You may close this window meanwhile: the build goes on.";
 
 const BUILDING = "You may close this window: the build goes on, and the menu bar shows how far it is.";
 
 const BUILD_FACTS: readonly Fact[] = [
-  { title: "First Time", text: "5–10 minutes on a usual Mac" },
-  { title: "Later", text: "Not at all" },
+  { title: "Time", text: "5–10 minutes on a usual Mac" },
   { title: "Download", text: "About 500 MB" },
-  { title: "Disk", text: "1.3 GB" },
-  { title: "Disk While It Builds", text: "About 3 GB" },
+  { title: "Disk", text: "1.3 GB, about 3 GB while it builds" },
 ];
 
-const SPEED =
-  "Expect about 10–17 tokens/s with the starter model on two processor cores. Larger models are far slower.";
+const SPEED = "Expect 10–17 tokens/s with the starter model on two processor cores.";
 
 const SAFETY = "The container has limits on memory and processors, and no access to your files.";
+
+function engineFacts({ facts }: EngineContext): Fact[] {
+  return [
+    { title: "Docker's Processors", text: String(facts.cpus) },
+    { title: "Docker's Memory", text: gigabytes(facts.memoryBytes) },
+  ];
+}
 
 function buildFacts(startedAt: string, progress: BuildProgress | undefined): Fact[] {
   const started = new Date(startedAt).toLocaleTimeString("en-US", { timeStyle: "short" });

@@ -1,6 +1,7 @@
 import { Action, ActionPanel, Icon, List } from "@raycast/api";
 import type { PreflightProblem } from "../../lib/docker/preflight";
 import type { Overview } from "../../lib/sharing/overview";
+import { plainText } from "../plain-text";
 import { tinted } from "../status-look";
 import { ChooseSocket } from "./choose-socket";
 import type { Controls } from "./controls";
@@ -54,7 +55,7 @@ export function GateScreen({ gate, controls }: { gate: Gate; controls: Controls 
     <List.EmptyView
       icon={tinted(Icon.Warning, "warning")}
       title={TITLES[problem]}
-      description={`${error.message} ${error.hint}${defaultSocketHint(gate)}`}
+      description={plainText(`${error.message} ${error.hint}${defaultSocketHint(gate)}`)}
       actions={
         <ActionPanel>
           {action?.url && <Action.OpenInBrowser title={action.title} icon={Icon.Download} url={action.url} />}

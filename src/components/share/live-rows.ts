@@ -1,9 +1,11 @@
 import { Icon, type Image } from "@raycast/api";
 import type { Stats } from "../../hooks/use-stats";
 import { gigabytes } from "../../lib/sharing/fit";
+import type { EngineContext } from "../../lib/context";
 import type { Progress } from "../../lib/progress";
 import type { Overview } from "../../lib/sharing/overview";
 import type { SharingStatus } from "../../lib/sharing/status";
+import { MODELS } from "../../lib/models";
 import { STATUS_LOOK, tinted } from "../status-look";
 import { blocksText, modelTitle, sessionsText } from "../status-text";
 import { durationText } from "../time-text";
@@ -31,9 +33,10 @@ interface Heard {
 
 /** What there is to tell of a share, as rows. */
 export function liveRows({ context, status }: Live, { stats, heard }: Heard): LiveRow[] {
-  const { blocks, peerId, since, throughput } = status;
+  const { blocks, peerId, reachability, since } = status;
+  const usage = stats && usageFacts(stats, context);
   return [
-    statusRow(status, heard),
+    statusRow(status, { heard, usage }),
     {
       id: "blocks",
       title: "Blocks",
@@ -51,11 +54,10 @@ export function liveRows({ context, status }: Live, { stats, heard }: Heard): Li
     {
       id: "peer",
       title: "Peer",
-      // The ends tell peers apart: all begin alike.
-      subtitle: peerId ? `…${peerId.slice(-8)}` : "Not Known Yet",
+      subtitle: peerId ? shortPeer(peerId) : "Not Known Yet",
       icon: Icon.Fingerprint,
       markdown: peerText(status),
-      facts: status.reachability ? [{ title: "Reachable", text: status.reachability }] : [],
+      facts: reachability ? [{ title: "Reachable", text: REACHABLE[reachability] ?? reachability }] : [],
     },
     {
       id: "sessions",
@@ -63,24 +65,15 @@ export function liveRows({ context, status }: Live, { stats, heard }: Heard): Li
       subtitle: status.state === "online" ? sessionsText(status) : undefined,
       icon: Icon.TwoPeople,
       markdown: computesWith(context),
-      facts: [
-        { title: "Sessions Now", text: String(status.sessions) },
-        { title: "Tokens Served", text: status.tokens.toLocaleString("en-US") },
-        ...(throughput === null ? [] : [{ title: "Announced Throughput", text: `${throughput.toFixed(1)} tokens/s` }]),
-      ],
+      facts: servedFacts(status),
     },
     {
       id: "since",
-      title: "Running Since",
+      title: "Running For",
       subtitle: since ? durationText(Date.now() - Date.parse(since)) : "Not Online Yet",
       icon: Icon.Clock,
       markdown: since ? undefined : "It counts from when peers can use it.",
-      facts: since
-        ? [
-            { title: "Online Since", text: dateWords(since) },
-            { title: "For", text: durationText(Date.now() - Date.parse(since)) },
-          ]
-        : [],
+      facts: since ? [{ title: "Online Since", text: dateWords(since) }] : [],
     },
     {
       id: "usage",
@@ -88,10 +81,7 @@ export function liveRows({ context, status }: Live, { stats, heard }: Heard): Li
       subtitle: stats && gigabytes(stats.memoryBytes),
       icon: Icon.MemoryChip,
       markdown: stats ? undefined : "Docker hasn't told yet.",
-      facts: stats && [
-        { title: "CPU", text: `${stats.cpus.toFixed(1)} of ${count(context.facts.cpus, "processor")}` },
-        { title: "Memory", text: `${gigabytes(stats.memoryBytes)} of ${gigabytes(stats.memoryLimitBytes)}` },
-      ],
+      facts: usage,
     },
     {
       id: "log",
@@ -102,11 +92,13 @@ export function liveRows({ context, status }: Live, { stats, heard }: Heard): Li
   ];
 }
 
-function statusRow(status: SharingStatus, heard: Progress | undefined): LiveRow {
-  const { state, message, swarm, port } = status;
+/** All that matters, at a glance; on the way there the stages. */
+function statusRow(status: SharingStatus, { heard, usage = [] }: { heard?: Progress; usage?: Fact[] }): LiveRow {
+  const { state, message, swarm, port, peerId, since } = status;
   const { word, icon } = STATUS_LOOK[state];
   const isStarting = state === "starting";
   const sentence = state === "online" ? "Peers can use it. It goes on when you close this window." : undefined;
+  const blocks = blocksRange(status);
   return {
     id: "status",
     title: "Status",
@@ -119,10 +111,56 @@ function statusRow(status: SharingStatus, heard: Progress | undefined): LiveRow 
       ...(isStarting ? stageFacts({ ...status, heard }) : []),
       { title: "Model", text: modelTitle(status) },
       ...(swarm ? [{ title: "Swarm", text: swarmTextWords(swarm) }] : []),
+      ...(isStarting
+        ? []
+        : [
+            ...(blocks ? [{ title: "Blocks", text: blocks }] : []),
+            ...(peerId ? [{ title: "Peer ID", text: shortPeer(peerId) }] : []),
+            ...servedFacts(status),
+            ...(since ? [{ title: "Since", text: dateWords(since) }] : []),
+            ...usage,
+          ]),
       ...(port ? [{ title: "Port", text: String(port) }] : []),
     ],
   };
 }
+
+/** "0 to 29, all 30"; undefined while nobody knows. */
+function blocksRange({ blocks, model: id }: SharingStatus): string | undefined {
+  if (!blocks) return undefined;
+  const { start, end } = blocks;
+  const all = MODELS.find((model) => model.id === id)?.blocks;
+  const part = end - start === all ? `all ${all}` : all ? `${end - start} of ${all}` : count(end - start, "block");
+  return `${start} to ${end - 1}, ${part}`;
+}
+
+/** The ends tell peers apart: all begin alike. */
+function shortPeer(peerId: string): string {
+  return `…${peerId.slice(-8)}`;
+}
+
+function servedFacts({ sessions, tokens, throughput }: SharingStatus): Fact[] {
+  return [
+    { title: "Sessions", text: String(sessions) },
+    { title: "Tokens Served", text: tokens.toLocaleString("en-US") },
+    ...(throughput === null ? [] : [{ title: "Throughput", text: `${throughput.toFixed(1)} tokens/s as announced` }]),
+  ];
+}
+
+function usageFacts({ cpus, memoryBytes, memoryLimitBytes }: Stats, { facts }: EngineContext): Fact[] {
+  return [
+    { title: "CPU", text: `${cpus.toFixed(1)} of ${count(facts.cpus, "processor")}` },
+    { title: "Memory", text: `${gigabytes(memoryBytes)} of ${gigabytes(memoryLimitBytes)}` },
+  ];
+}
+
+/** How peers reach it, in the words of status.json. */
+const REACHABLE: Readonly<Record<string, string>> = {
+  local: "On This Computer Only",
+  direct: "Directly",
+  relayed: "Through Relays",
+  unknown: "Not Known Yet",
+};
 
 function peerText({ peerId, addresses }: SharingStatus): string {
   if (!peerId) return "This computer's name in the swarm is known when it has joined.";

@@ -2,6 +2,7 @@ import { Action, ActionPanel, Clipboard, Icon, Keyboard, List, showHUD, type Ima
 import { useState } from "react";
 import { exportLog } from "../../hooks/export-log";
 import { useLog, type LogEntry, type LogSource } from "../../hooks/use-log";
+import { plainText } from "../plain-text";
 import { tinted } from "../status-look";
 import { SHORTCUTS } from "./shortcuts";
 import { codeBlock } from "./words";
@@ -47,7 +48,7 @@ export function LogsView({ title, source: given }: LogsViewProps) {
         <List.EmptyView
           icon={tinted(Icon.Warning, "warning")}
           title="The Log Can't Be Read"
-          description={`${error.message} ${error.hint}`}
+          description={plainText(`${error.message} ${error.hint}`)}
         />
       ) : (
         !isLoading && <List.EmptyView icon={Icon.List} title="No Lines" description="New ones show up by themselves." />

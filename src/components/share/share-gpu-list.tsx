@@ -3,10 +3,11 @@ import type { ReactNode } from "react";
 import { useBuildJobs } from "../../hooks/use-build-jobs";
 import { useModelArgument } from "../../hooks/use-model-argument";
 import { useOverview } from "../../hooks/use-overview";
-import { useShareJobs } from "../../hooks/use-share-jobs";
+import { useShareJobs, type ShareJobs } from "../../hooks/use-share-jobs";
 import { useStartDocker } from "../../hooks/use-start-docker";
 import type { TorbizError } from "../../lib/errors";
 import type { Overview } from "../../lib/sharing/overview";
+import { plainText } from "../plain-text";
 import { tinted } from "../status-look";
 import { BuildingScreen } from "./building-screen";
 import { ChooseScreen } from "./choose-screen";
@@ -19,27 +20,34 @@ import { GateScreen } from "./gate-screen";
 import { HelpActions } from "./help-actions";
 import { LiveScreen } from "./live-screen";
 import { StartingScreen } from "./starting-screen";
+import { useLogAtOnce } from "./use-log-at-once";
+
+interface ShareGpuListProps {
+  /** The id of a model to share without asking. */
+  model?: string;
+  /** Opens the log over the list. */
+  isLogWanted?: boolean;
+}
 
 /**
  * Share GPU, from a computer without Docker to a share that runs. Always this one list, so that it never flickers; what
  * is in it follows what the last look saw.
- *
- * @param model the id of a model to share without asking
  */
-export function ShareGpuList({ model }: { model?: string }) {
+export function ShareGpuList({ model, isLogWanted = false }: ShareGpuListProps) {
   const { overview, error, refresh, restart } = useOverview();
   const sharing = useShareJobs(refresh);
   const build = useBuildJobs(overview, refresh);
   const docker = useStartDocker();
-  useModelArgument(model, overview, sharing.share);
-  const controls: Controls = { refresh, restart, docker, build, sharing };
+  const wish = useModelArgument(model, overview, sharing.share);
+  useLogAtOnce(isLogWanted, overview);
+  const controls: Controls = { refresh, restart, docker, build, sharing, wish };
   const hasRows = overview !== undefined && overview.screen !== "gate" && overview.screen !== "foreign";
   const isBusy = sharing.isStopping || build.isStarting || (sharing.start !== undefined && !sharing.start.error);
   return (
     <List
       isLoading={(!overview && !error) || isBusy}
       isShowingDetail={hasRows}
-      searchBarPlaceholder={overview?.screen === "choose" ? "Search models" : "Search"}
+      searchBarPlaceholder={placeholderOf(overview, sharing)}
     >
       {overview ? (
         screenOf(overview, controls)
@@ -52,6 +60,22 @@ export function ShareGpuList({ model }: { model?: string }) {
   );
 }
 
+/** What there is to be found in the list. */
+function placeholderOf(overview: Overview | undefined, { start }: ShareJobs): string {
+  switch (overview?.screen) {
+    case "first-time":
+    case "building":
+      return "Search steps";
+    case "choose":
+    case "live": {
+      const isShared = overview.screen === "live" && overview.status.state !== "exited";
+      return isShared || (start && !start.error) ? "Search facts of this share" : "Search models";
+    }
+    default:
+      return "Search models";
+  }
+}
+
 function screenOf(overview: Overview, controls: Controls): ReactNode {
   const { start, share, clearStart } = controls.sharing;
   switch (overview.screen) {
@@ -61,6 +85,8 @@ function screenOf(overview: Overview, controls: Controls): ReactNode {
       return <FailureEmptyView error={overview.error} onRetry={controls.refresh} />;
     case "building":
       return <BuildingScreen building={overview} controls={controls} />;
+    case "preparing":
+      return start && <StartingScreen context={overview.context} controls={controls} start={start} />;
     case "first-time":
       return (
         <>
@@ -97,7 +123,7 @@ function FailureEmptyView({ error, onRetry }: { error: TorbizError; onRetry: () 
     <List.EmptyView
       icon={tinted(Icon.Warning, "warning")}
       title={error.title}
-      description={`${error.message} ${error.hint}`}
+      description={plainText(`${error.message} ${error.hint}`)}
       actions={
         <ActionPanel>
           <Action title="Try Again" icon={Icon.RotateClockwise} onAction={onRetry} />

@@ -14,9 +14,12 @@ interface StartingScreenProps {
   start: Start;
 }
 
+/** Until then it is this window that works. */
+const KEEP_OPEN = "Keep this window open until the container starts (some seconds).";
+
 /** A start of this window that has no container yet. */
 export function StartingScreen({ context, controls, start }: StartingScreenProps) {
-  const { model, swarm } = start.choice;
+  const { model, swarm, blocks } = start.choice;
   return (
     <List.Section title={model.title}>
       <FactRow
@@ -24,8 +27,12 @@ export function StartingScreen({ context, controls, start }: StartingScreenProps
         title="Status"
         subtitle={STATUS_LOOK.starting.word}
         icon={STATUS_LOOK.starting.icon}
-        markdown={`**${start.progress?.message ?? "Preparing"}**`}
-        facts={[{ title: "Model", text: model.title }, ...(swarm ? [{ title: "Swarm", text: swarmWords(swarm) }] : [])]}
+        markdown={`**${start.progress?.message ?? "Preparing"}**\n\n${KEEP_OPEN}`}
+        facts={[
+          { title: "Model", text: model.title },
+          ...(swarm ? [{ title: "Swarm", text: swarmWords(swarm) }] : []),
+          ...(blocks ? [{ title: "Blocks", text: `${blocks} of ${model.blocks}` }] : []),
+        ]}
         actions={
           <>
             <ActionPanel.Section>

@@ -46,6 +46,11 @@ export function codeBlock(text: string): string {
   return `\`\`\`\`\n${text}\n\`\`\`\``;
 }
 
+/** Text that has to fit into one line. @param length of that line, in characters */
+export function shortened(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length - 1).trimEnd()}…`;
+}
+
 /** "1 block", "12 blocks" */
 export function count(number: number, word: string): string {
   return `${number.toLocaleString("en-US")} ${word}${number === 1 ? "" : "s"}`;

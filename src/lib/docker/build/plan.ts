@@ -31,7 +31,8 @@ const KNOWN: ReadonlyArray<{ match: RegExp; title: string; seconds: number }> = 
   { match: new RegExp(`^${CHECK_STEP}$`), title: "Checking the image", seconds: 5 },
 ];
 
-const MOMENT = { title: "Preparing", seconds: 0.2 };
+/** What all other instructions are. */
+export const MOMENT = { title: "Preparing", seconds: 0.2 };
 
 /**
  * The steps of a build, in the order of the Dockerfile: the n-th is what the classic builder calls "Step n".

@@ -1,6 +1,6 @@
-import type { ShareChoice } from "../../hooks/use-share-jobs";
-import { MODELS } from "../../lib/models";
-import { parseSwarmText } from "../../lib/sharing/swarm";
+import { MODELS } from "../lib/models";
+import { parseSwarmText } from "../lib/sharing/swarm";
+import type { ShareChoice } from "./use-share-jobs";
 
 /** What was chosen once, as labels and files keep it. */
 interface Kept {
