@@ -24,6 +24,16 @@ export function agoText(iso: string, now = Date.now()): string {
   return age < 10 * SECOND ? "just now" : `${durationText(age)} ago`;
 }
 
+/** The time of day of a moment given in ISO-8601, on this computer's clock: "00:10:06". */
+export function clockText(iso: string): string {
+  return new Date(iso).toLocaleTimeString("en-US", {
+    hourCycle: "h23",
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+  });
+}
+
 function joined(count: number, unit: string, rest: number, restUnit: string): string {
   return rest === 0 ? `${count} ${unit}` : `${count} ${unit} ${rest} ${restUnit}`;
 }

@@ -3,28 +3,36 @@ import type { EngineContext } from "../lib/context";
 import { followBuildLog } from "../lib/docker/build/follow-log";
 import { buildFiles, currentBuild } from "../lib/docker/build/lock";
 import { isAlive } from "../lib/is-alive";
-import { followLog, levelOf, type FollowedLine } from "../lib/sharing/log-lines";
+import { followLog, levelOf, readLog, type FollowedLine } from "../lib/sharing/log-lines";
 import type { LogSource } from "./use-log";
 
 /** What a container says, with the engine's own events between its lines. */
 export function shareLog(context: EngineContext, containerId: string): LogSource {
-  return (signal) => followLog(context, containerId, signal);
+  return {
+    follow: (signal) => followLog(context, containerId, signal),
+    read: () => readLog(context, containerId),
+  };
 }
 
 /** What the build that runs says, or what the last one said. */
 export function buildLog({ paths, names }: EngineContext): LogSource {
-  return async function* (signal) {
-    const running = currentBuild(paths, names);
-    if (!running) return yield* linesOf(buildFiles(paths, names).log, buildLine);
-    const { pid, log } = running;
-    const lines = followBuildLog({ pid, log, isRunning: () => isAlive(pid), signal });
-    for await (const batch of lines) yield* batch.map(({ text }) => buildLine(text));
+  const read = () => linesOf(buildFiles(paths, names).log, buildLine);
+  return {
+    read,
+    async *follow(signal) {
+      const running = currentBuild(paths, names);
+      if (!running) return yield* read();
+      const { pid, log } = running;
+      const lines = followBuildLog({ pid, log, isRunning: () => isAlive(pid), signal });
+      for await (const batch of lines) yield* batch.map(({ text }) => buildLine(text));
+    },
   };
 }
 
 /** A log that was kept when its container was removed. */
 export function fileLog(path: string): LogSource {
-  return () => linesOf(path, keptLine);
+  const read = () => linesOf(path, keptLine);
+  return { follow: read, read };
 }
 
 async function* linesOf(path: string, read: (line: string) => FollowedLine): AsyncGenerator<FollowedLine> {
@@ -39,9 +47,8 @@ function buildLine(text: string): FollowedLine {
   return { time: "", text, kind: isEvent ? "event" : "log", ...(isError && { level: "error" }) };
 }
 
-/** "TIME text", as logs are kept. */
+/** "TIME text", as logs of containers are kept; what a build or another program left has no times. */
 function keptLine(line: string): FollowedLine {
-  const space = line.indexOf(" ");
-  const text = line.slice(space + 1);
-  return { time: line.slice(0, space), text, kind: "log", level: levelOf(text) };
+  const [, time = "", text = line] = /^(\d{4}-\d\d-\d\dT\S+Z) (.*)$/.exec(line) ?? [];
+  return { time, text, kind: "log", level: levelOf(text) };
 }

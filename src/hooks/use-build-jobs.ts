@@ -7,12 +7,12 @@ import { findDockerCli } from "../lib/docker/cli";
 import type { EngineContext } from "../lib/context";
 import { toTorbizError } from "../lib/errors";
 import type { Overview } from "../lib/sharing/overview";
-import { refreshMenuBar } from "./refresh-menu-bar";
+import { refreshMenuBar, showMenuBar } from "./refresh-menu-bar";
 import { showFailure } from "./show-failure";
 
 export interface BuildJobs {
-  /** This window was asked for a build that isn't to be seen yet. */
-  isStarting: boolean;
+  /** This window was asked for a build that has not come to an end. */
+  isBuilding: boolean;
   /** @param options.force builds every step anew, whatever is there */
   build: (context: EngineContext, options?: { force?: boolean }) => Promise<void>;
   cancel: (context: EngineContext) => Promise<void>;
@@ -20,7 +20,7 @@ export interface BuildJobs {
 
 /**
  * Building the image. A build is a process of its own: it goes on when the window closes, and the end of any build is
- * told in a toast, whoever started it.
+ * told in a toast, whoever started it. The menu bar is shown as soon as it runs.
  *
  * @param overview the last look
  * @param refresh looks again
@@ -29,13 +29,18 @@ export interface BuildJobs {
  * const { build, cancel } = useBuildJobs(overview, refresh);
  */
 export function useBuildJobs(overview: Overview | undefined, refresh: () => Promise<void>): BuildJobs {
-  const [isStarting, setStarting] = useState(false);
-  useBuildEnd(overview);
+  const [isBuilding, setBuilding] = useState(false);
+  useBuildEnd(overview, isBuilding);
 
   const build = useCallback(
     async (context: EngineContext, { force = false } = {}) => {
-      setStarting(true);
-      const built = ensureImage({ ...context, cliPath: () => findDockerCli(context), force });
+      setBuilding(true);
+      let hasBegun = false;
+      const onProgress = () => {
+        if (!hasBegun) void showMenuBar();
+        hasBegun = true;
+      };
+      const built = ensureImage({ ...context, cliPath: () => findDockerCli(context), force, onProgress });
       void refresh();
       try {
         await built;
@@ -45,7 +50,7 @@ export function useBuildJobs(overview: Overview | undefined, refresh: () => Prom
         if (!("log" in (error.details ?? {})) && error.code !== "build-cancelled") await showFailure(error);
       }
       await refresh();
-      setStarting(false);
+      setBuilding(false);
     },
     [refresh],
   );
@@ -56,7 +61,7 @@ export function useBuildJobs(overview: Overview | undefined, refresh: () => Prom
         title: "Cancel the Build?",
         message: "Finished steps are kept: a later build goes on from there.",
         primaryAction: { title: "Cancel Build", style: Alert.ActionStyle.Destructive },
-        dismissAction: { title: "Go On" },
+        dismissAction: { title: "Keep Building" },
       });
       if (!confirmed) return;
       try {
@@ -69,14 +74,19 @@ export function useBuildJobs(overview: Overview | undefined, refresh: () => Prom
     [refresh],
   );
 
-  return { isStarting, build, cancel };
+  return { isBuilding, build, cancel };
 }
 
 /** Tells when a build ends that the first look did not know as ended. */
-function useBuildEnd(overview: Overview | undefined): void {
+function useBuildEnd(overview: Overview | undefined, isBuilding: boolean): void {
   const known = useRef<string>(undefined);
+  const latest = useRef(overview);
+  latest.current = overview;
+  const screen = overview?.screen;
 
+  // Not at each look: a build's log may have a megabyte.
   useEffect(() => {
+    const overview = latest.current;
     if (!overview || overview.screen === "gate") return;
     if (overview.screen === "building") {
       known.current ??= "";
@@ -97,5 +107,5 @@ function useBuildEnd(overview: Overview | undefined): void {
       });
     } else if (ended.error) void showFailure(ended.error);
     void refreshMenuBar();
-  }, [overview]);
+  }, [screen, isBuilding]);
 }

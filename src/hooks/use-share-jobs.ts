@@ -6,7 +6,7 @@ import type { Model } from "../lib/models";
 import type { Progress } from "../lib/progress";
 import { share, type ShareOptions } from "../lib/sharing/share";
 import { stopSharing } from "../lib/sharing/stop";
-import { refreshMenuBar } from "./refresh-menu-bar";
+import { refreshMenuBar, showMenuBar } from "./refresh-menu-bar";
 import { sharePreferences } from "./share-preferences";
 import { showFailure } from "./show-failure";
 
@@ -33,9 +33,17 @@ export interface ShareJobs {
   clearStart: () => void;
 }
 
+/** The job that may change what the window shows, and its toasts; one whose place was taken ends in silence. */
+interface Job {
+  kind: "start" | "stop";
+  /** When it is over, however it ended. */
+  ended: Promise<void>;
+}
+
 /**
- * Starting and stopping, each with a toast that says how far it is and how it ended. One start at a time; a stop ends a
- * start that runs.
+ * Starting and stopping, each with a toast that says how far it is and how it ended. One start at a time: a stop takes the
+ * place of a start that runs, and a start waits for a stop. The menu bar is shown from the first stage on, as all of it
+ * goes on when the window closes.
  *
  * @param refresh looks at what is shared now
  *
@@ -45,73 +53,84 @@ export interface ShareJobs {
 export function useShareJobs(refresh: () => Promise<void>): ShareJobs {
   const [start, setStart] = useState<Start>();
   const [isStopping, setStopping] = useState(false);
-  const running = useRef<"start" | "stop">(undefined);
+  const owner = useRef<Job>(undefined);
+
+  /** Runs what takes the place of the job that runs now. */
+  const run = useCallback((kind: Job["kind"], work: (isOwner: () => boolean) => Promise<void>) => {
+    const job: Job = { kind, ended: Promise.resolve() };
+    owner.current = job;
+    job.ended = work(() => owner.current === job).finally(() => {
+      if (owner.current === job) owner.current = undefined;
+    });
+    return job.ended;
+  }, []);
 
   const startSharing = useCallback(
     async (context: EngineContext, choice: ShareChoice) => {
-      if (running.current) return;
-      running.current = "start";
-      const { title } = choice.model;
-      setStart({ choice });
-      const toast = await showToast({ style: Toast.Style.Animated, title: `Starting ${title}` });
-      // Who stops a start knows why it ends, and is told by the stop.
-      const isOver = () => running.current !== "start";
-      let failure: TorbizError | undefined;
-      try {
-        const { adopted } = await share(context, {
-          ...sharePreferences(),
-          ...choice,
-          model: choice.model.id,
-          onProgress: (progress) => {
-            if (isOver()) return;
-            toast.message = progress.message;
-            setStart({ choice, progress });
-          },
-        });
-        if (!isOver()) {
+      while (owner.current?.kind === "stop") await owner.current.ended;
+      if (owner.current) return;
+      await run("start", async (isOwner) => {
+        const { title } = choice.model;
+        setStart({ choice });
+        const toast = await showToast({ style: Toast.Style.Animated, title: `Starting ${title}` });
+        let stage = "";
+        const onProgress = (progress: Progress) => {
+          if (!isOwner()) return;
+          toast.message = progress.message;
+          setStart({ choice, progress });
+          if (progress.stage !== stage) void showMenuBar();
+          stage = progress.stage;
+        };
+        let failure: TorbizError | undefined;
+        try {
+          const wanted = { ...sharePreferences(), ...choice, model: choice.model.id };
+          const { adopted } = await share(context, { ...wanted, onProgress });
+          if (!isOwner()) return;
           await showToast({
             style: Toast.Style.Success,
             title: adopted ? `${title} Is Shared Already` : `${title} Is Online`,
             message: "It goes on when you close this window.",
           });
+        } catch (error) {
+          // Who stops a start knows why it ends, and is told by the stop.
+          if (!isOwner()) return;
+          failure = toTorbizError(error);
+          await showFailure(failure);
         }
-      } catch (error) {
-        if (!isOver()) failure = toTorbizError(error);
-      }
-      if (failure) await showFailure(failure);
-      await refresh();
-      setStart(failure && { choice, error: failure });
-      if (!isOver()) running.current = undefined;
-      await refreshMenuBar();
+        await refresh();
+        if (isOwner()) setStart(failure && { choice, error: failure });
+        await refreshMenuBar();
+      });
     },
-    [refresh],
+    [refresh, run],
   );
 
   const stop = useCallback(
     async (context: EngineContext, { now = false } = {}) => {
-      if (running.current === "stop" && !now) return;
-      running.current = "stop";
-      setStopping(true);
-      const toast = await showToast({ style: Toast.Style.Animated, title: "Stopping" });
-      try {
-        const { message, forced } = await stopSharing(context, {
-          now,
-          onProgress: ({ message }) => {
-            toast.message = message;
-          },
-        });
-        const style = forced && !now ? Toast.Style.Failure : Toast.Style.Success;
-        await showToast({ style, title: message });
-      } catch (error) {
-        await showFailure(error);
-      }
-      await refresh();
-      setStart(undefined);
-      setStopping(false);
-      running.current = undefined;
-      await refreshMenuBar();
+      if (owner.current?.kind === "stop" && !now) return owner.current.ended;
+      await run("stop", async (isOwner) => {
+        setStopping(true);
+        const toast = await showToast({ style: Toast.Style.Animated, title: "Stopping" });
+        const onProgress = ({ message }: Progress) => {
+          if (isOwner()) toast.message = message;
+        };
+        try {
+          const { message, forced } = await stopSharing(context, { now, onProgress });
+          if (!isOwner()) return;
+          const style = forced && !now ? Toast.Style.Failure : Toast.Style.Success;
+          await showToast({ style, title: message });
+        } catch (error) {
+          if (!isOwner()) return;
+          await showFailure(error);
+        }
+        await refresh();
+        if (!isOwner()) return;
+        setStart(undefined);
+        setStopping(false);
+        await refreshMenuBar();
+      });
     },
-    [refresh],
+    [refresh, run],
   );
 
   return { start, isStopping, share: startSharing, stop, clearStart: () => setStart(undefined) };

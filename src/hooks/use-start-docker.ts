@@ -1,4 +1,4 @@
-import { useCallback, useState } from "react";
+import { useCallback, useEffect, useState } from "react";
 import { startEngine } from "../lib/docker/start";
 import type { ProgramStart } from "../lib/errors";
 import { dockerSurroundings } from "./docker-surroundings";
@@ -16,11 +16,16 @@ export interface UseStartDocker {
 /**
  * Starts the program that runs the engine. That it runs is seen by looking, not told.
  *
+ * @param isReady an engine answers: a start is over
+ *
  * @example
- * const { isStarting, startDocker } = useStartDocker();
+ * const { isStarting, startDocker } = useStartDocker(isReady);
  */
-export function useStartDocker(): UseStartDocker {
+export function useStartDocker(isReady: boolean): UseStartDocker {
   const [startedAt, setStartedAt] = useState(0);
+  useEffect(() => {
+    if (isReady) setStartedAt(0);
+  }, [isReady]);
 
   const startDocker = useCallback(async (start: ProgramStart) => {
     setStartedAt(Date.now());

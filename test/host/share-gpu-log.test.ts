@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,6 +27,10 @@ const exec = promisify(execFile);
 const docker = (...args: string[]) => exec("docker", args);
 const { container: name } = resolveNames({ TORBIZ_INSTANCE: INSTANCE });
 
+/** Between the view and Docker, so that it can go away. */
+let proxy: Server;
+const connections = new Set<Socket>();
+
 let folder: string;
 let host: RaycastHost;
 let view: CommandView;
@@ -36,8 +41,19 @@ beforeAll(async () => {
   await docker("rm", "-f", name).catch(() => undefined);
   const labels = Object.entries(LABELS).flatMap(([label, value]) => ["--label", `${label}=${value}`]);
   await docker("run", "-d", "--init", "--name", name, ...labels, IMAGE, "sh", "-c", SAYS);
+  proxy = createServer((client) => {
+    const engine = connect("/var/run/docker.sock");
+    for (const socket of [client, engine]) {
+      connections.add(socket);
+      socket.on("error", () => undefined);
+      socket.on("close", () => (client.destroy(), engine.destroy()));
+    }
+    client.pipe(engine).pipe(client);
+  });
+  await listen();
   host = await RaycastHost.open({
     extension,
+    preferences: { dockerHost: `unix://${join(folder, "docker.sock")}` },
     env: { HOME: folder, TORBIZ_HOME: join(folder, "home"), TORBIZ_INSTANCE: INSTANCE },
   });
   view = await host.launch("share-gpu", { arguments: { model: "" } });
@@ -47,9 +63,12 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await host.close();
+  proxy.close();
   await docker("rm", "-f", name).catch(() => undefined);
   rmSync(folder, { recursive: true });
 }, 60_000);
+
+const listen = () => new Promise<void>((resolve) => void proxy.listen(join(folder, "docker.sock"), resolve));
 
 const shown = () => view.items().map(({ title }) => title);
 
@@ -85,17 +104,36 @@ it("goes on with new lines, and tells what Docker does to the container between 
 });
 
 it("shows a whole line, and exports the log", async () => {
-  await view.run("Show Whole Line");
-  await view.waitFor("Hide Whole Line");
+  await view.run("Show Full Line");
+  await view.waitFor("Hide Full Line");
   await view.run("Export Log");
   await view.waitFor(() => view.toast()?.title === "Log Exported");
   const logs = join(folder, "home", "logs");
   const [file = ""] = readdirSync(logs).filter((each) => each.startsWith("torbiz-log-"));
   expect(view.toast()?.message).toBe(join(logs, file));
-  expect(readFileSync(join(logs, file), "utf8")).toContain("ERROR torbiz.seeder: an error\n");
+  const written = readFileSync(join(logs, file), "utf8");
+  expect(written).toContain("ERROR torbiz.seeder: an error\n");
+  // More than is shown.
+  expect(written).toContain("torbiz.seeder: line 1\n");
   mkdirSync(join(folder, "Downloads"));
   await view.run("Export Log");
   await view.waitFor(() => view.toast()?.message?.startsWith(join(folder, "Downloads")) === true);
+});
+
+it("says that it goes no further when Docker goes away, and goes on where it was", async () => {
+  const before = shown().filter((title) => title.includes("torbiz.seeder"));
+  proxy.close();
+  for (const socket of connections) socket.destroy();
+  await view.waitFor("The Log Stops Here: ");
+  expect(view.actions(/The Log Stops Here/).map(({ title }) => title)).toEqual(["Try Again"]);
+  await docker("pause", name);
+  await listen();
+  await view.waitFor((screen) => !JSON.stringify(screen).includes("The Log Stops Here"));
+  await docker("unpause", name);
+  await view.waitFor(() => shown().filter((title) => title === "The container was resumed.").length === 2);
+  expect(shown().filter((title) => title === "The container was paused.")).toHaveLength(2);
+  expect(shown().filter((title) => title === "INFO torbiz.seeder: more")).toHaveLength(1);
+  expect(new Set(before).size).toBe(before.length);
 });
 
 it("opens from the menu bar, over the list", async () => {

@@ -167,7 +167,7 @@ describe("the gate", () => {
     const view = await open({ preferences: { dockerHost: `unix://${at}` } });
     await view.run("Start Colima");
     await view.waitFor("there is no colima command.");
-    expect(view.toast()).toMatchObject({ style: "FAILURE", title: "Docker isn't running" });
+    expect(view.toast()).toMatchObject({ style: "FAILURE", title: "Docker Isn't Running" });
     await view.waitFor("Empty: Docker Isn't Running");
   });
 
@@ -197,7 +197,7 @@ describe("before sharing", () => {
   it("says what will happen, how long it takes, and what computes", async () => {
     await serve({});
     const view = await open();
-    await view.waitFor("5–10 minutes on a usual Mac");
+    await view.waitFor("5–10 minutes on a typical Mac");
     expect(view.items().map(({ title }) => title)).toEqual(["1. Build the Image", "2. Choose a Model", "3. Share"]);
     expect(view.items()[0]).toMatchObject({ selected: true });
     expect(view.text()).toContain("Disk: 1.3 GB");
@@ -295,8 +295,8 @@ describe("choosing", () => {
     await view.waitFor("Peer Addresses");
     await view.type("peers", "10.0.0.5");
     await view.submit();
-    await view.waitFor("A number from 1 to 30");
-    expect(view.text()).toContain("A number from 1024 to 65535");
+    await view.waitFor("Enter a number from 1 to 30");
+    expect(view.text()).toContain("Enter a number from 1024 to 65535");
     expect(view.text()).toContain(`"10.0.0.5" is neither`);
 
     const taken = createServer().listen(0, "127.0.0.1");
@@ -324,7 +324,7 @@ describe("with a model as argument", () => {
     const view = await open({ model: "SmolLM2-135M-Instruct", preferences: { port: String(port) } });
     // It gets as far as a port that is taken.
     await view.waitFor(`Port ${port} is used by another program`);
-    expect(view.toast()).toMatchObject({ style: "FAILURE", title: "The port is in use" });
+    expect(view.toast()).toMatchObject({ style: "FAILURE", title: "The Port Is in Use" });
     taken.close();
   });
 
@@ -363,7 +363,7 @@ describe("with a model as argument", () => {
     await serve({ image: {} });
     const view = await open({ model: "llama-900b" });
     await view.waitFor("It knows: smollm2-135m-instruct.");
-    expect(view.toast()).toMatchObject({ style: "FAILURE", title: "Unknown model" });
+    expect(view.toast()).toMatchObject({ style: "FAILURE", title: "Unknown Model" });
     await view.waitFor("Models");
     expect(titles(view)[0]).toBe("Share");
   });
@@ -382,7 +382,7 @@ describe("a share that runs", () => {
     let seeder = report({ stage: "loading", blocks: { loaded: 12, total: 30, start: 0, end: 30 }, since: null });
     await serve({ image: {}, share: () => container({ Status: "running", Running: true }, { seeder }) });
     const view = await open();
-    await view.waitFor("Stage 5 of 7: Loading blocks 12/30");
+    await view.waitFor("Stage 5 of 6: Loading blocks 12/30");
     expect(view.text()).toContain("Joining the swarm: Done");
     seeder = report({ sessions: 2, tokens: 1_234 });
     await view.waitFor("Status · Sharing");

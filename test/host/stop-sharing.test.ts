@@ -149,7 +149,7 @@ describe("Stop Sharing", () => {
     await runContainer(LISTENS, { labels: { "com.torbiz.managed": "0" } });
     await stop();
     expect(host.huds).toEqual([]);
-    expect(host.toasts.at(-1)).toMatchObject({ style: "FAILURE", title: "Another container has our name" });
+    expect(host.toasts.at(-1)).toMatchObject({ style: "FAILURE", title: "Another Container Uses Torbiz's Name" });
     expect(await isThere()).toBe(true);
   });
 
@@ -168,7 +168,7 @@ describe("Stop Sharing", () => {
       host = await open({ dockerHost: mute.socketPath });
       await stop();
       expect(host.huds).toEqual([]);
-      expect(host.toasts.at(-1)).toMatchObject({ style: "FAILURE", title: "Docker isn't answering" });
+      expect(host.toasts.at(-1)).toMatchObject({ style: "FAILURE", title: "Docker Isn't Answering" });
     } finally {
       await mute.close();
     }

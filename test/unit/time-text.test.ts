@@ -1,4 +1,4 @@
-import { agoText, durationText } from "../../src/components/time-text";
+import { agoText, clockText, durationText } from "../../src/components/time-text";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -24,4 +24,10 @@ test.each([
 ])("%d ms before now is %s", (ms, text) => {
   const now = Date.parse("2026-01-31T12:00:00Z");
   expect(agoText(new Date(now - ms).toISOString(), now)).toBe(text);
+});
+
+test("a moment after midnight is in the hour 00", () => {
+  const moment = new Date();
+  moment.setHours(0, 10, 6);
+  expect(clockText(moment.toISOString())).toBe("00:10:06");
 });

@@ -9,10 +9,12 @@ import { lastChoice } from "../../lib/sharing/last-choice";
 import { resourceLimits, type Limits } from "../../lib/sharing/limits";
 import type { SharePreferences } from "../../lib/sharing/preferences";
 import { tinted } from "../status-look";
+import { titleCase } from "../title-case";
 import type { Controls } from "./controls";
 import { FactRow } from "./fact-row";
-import { HelpActions, OpenPreferencesAction } from "./help-actions";
+import { OpenGuideAction, OpenPreferencesAction } from "./help-actions";
 import { ModelRow } from "./model-row";
+import { SHORTCUTS } from "./shortcuts";
 import { UpdateImageRow } from "./update-image-row";
 
 interface ChooseScreenProps {
@@ -29,14 +31,19 @@ export function ChooseScreen({ context, image, controls }: ChooseScreenProps) {
     return (
       <FactRow
         id="preferences"
-        title={title}
+        title={titleCase(title)}
         icon={tinted(Icon.Warning, "warning")}
         markdown={`${message}\n\n${hint}`}
         actions={
           <>
             <OpenPreferencesAction />
-            <Action title="Try Again" icon={Icon.ArrowClockwise} onAction={controls.refresh} />
-            <HelpActions onRefresh={controls.refresh} />
+            <Action
+              title="Try Again"
+              icon={Icon.ArrowClockwise}
+              shortcut={SHORTCUTS.refresh}
+              onAction={controls.refresh}
+            />
+            <OpenGuideAction />
           </>
         }
       />

@@ -33,7 +33,7 @@ export function FailureRow({ context, image, controls, error, containerId, onRet
       <FactRow
         id="failure"
         title={containerId ? "Share Ended" : "Start Failed"}
-        icon={tinted(Icon.XMarkCircle, "bad")}
+        icon={exitCode === 0 ? tinted(Icon.CheckCircle, "quiet") : tinted(Icon.XMarkCircle, "bad")}
         markdown={failureText(error)}
         facts={typeof exitCode === "number" ? [{ title: "Exit Code", text: String(exitCode) }] : []}
         actions={
@@ -47,7 +47,7 @@ export function FailureRow({ context, image, controls, error, containerId, onRet
               context={context}
               image={image}
               controls={controls}
-              hasContainer={containerId !== undefined}
+              container={containerId ? "ended" : undefined}
             />
             <HelpActions onRefresh={controls.refresh} />
           </>

@@ -78,9 +78,9 @@ const MEANWHILE = "You may close this window meanwhile: the build goes on.";
 const BUILDING = "You may close this window: the build goes on, and the menu bar shows how far it is.";
 
 const BUILD_FACTS: readonly Fact[] = [
-  { title: "Time", text: "5–10 minutes on a usual Mac" },
+  { title: "Time", text: "5–10 minutes on a typical Mac" },
   { title: "Download", text: "About 500 MB" },
-  { title: "Disk", text: "1.3 GB, about 3 GB while it builds" },
+  { title: "Disk", text: "1.3 GB, about 3 GB during the build" },
 ];
 
 const SPEED = "Expect 10–17 tokens/s with the starter model on two processor cores.";

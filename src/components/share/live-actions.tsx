@@ -1,10 +1,11 @@
-import { Action, ActionPanel, Alert, Icon, confirmAlert } from "@raycast/api";
+import { Action, ActionPanel, Icon, confirmAlert } from "@raycast/api";
 import { shareLog } from "../../hooks/log-sources";
 import type { Controls } from "./controls";
 import { HelpActions } from "./help-actions";
 import { ImageActions } from "./image-actions";
 import type { Live } from "./live-rows";
 import { SHORTCUTS } from "./shortcuts";
+import { StopActions } from "./stop-actions";
 import { ViewLogAction } from "./view-log-action";
 
 interface LiveActionsProps {
@@ -18,14 +19,6 @@ interface LiveActionsProps {
 export function LiveActions({ live, controls, row }: LiveActionsProps) {
   const { context, containerId, image, status } = live;
   const { sharing, refresh } = controls;
-  const stopNow = async () => {
-    const confirmed = await confirmAlert({
-      title: "Stop Now?",
-      message: "Peers are not told, and sessions break off.",
-      primaryAction: { title: "Stop Now", style: Alert.ActionStyle.Destructive },
-    });
-    if (confirmed) await sharing.stop(context, { now: true });
-  };
   const changeModel = async () => {
     const confirmed = await confirmAlert({
       title: "Stop and Choose Another Model?",
@@ -45,23 +38,11 @@ export function LiveActions({ live, controls, row }: LiveActionsProps) {
       {row === "peer" && copy}
       <ActionPanel.Section>
         <ViewLogAction title="Log" source={shareLog(context, containerId)} />
-        <Action
-          title="Stop Sharing"
-          icon={Icon.Stop}
-          shortcut={SHORTCUTS.stop}
-          onAction={() => sharing.stop(context)}
-        />
-        <Action
-          title="Stop Now"
-          icon={Icon.XMarkCircle}
-          style={Action.Style.Destructive}
-          shortcut={SHORTCUTS.stopNow}
-          onAction={stopNow}
-        />
+        <StopActions context={context} sharing={sharing} />
         <Action title="Change Model…" icon={Icon.Switch} onAction={changeModel} />
       </ActionPanel.Section>
       {row !== "peer" && copy}
-      <ImageActions context={context} image={image} controls={controls} hasContainer />
+      <ImageActions context={context} image={image} controls={controls} container="running" />
       <HelpActions onRefresh={refresh} />
     </>
   );

@@ -1,9 +1,11 @@
 import { Action, ActionPanel, Clipboard, Icon, Keyboard, List, showHUD, type Image } from "@raycast/api";
 import { useState } from "react";
 import { exportLog } from "../../hooks/export-log";
-import { useLog, type LogEntry, type LogSource } from "../../hooks/use-log";
+import { lineText, useLog, type LogEntry, type LogSource } from "../../hooks/use-log";
 import { plainText } from "../plain-text";
 import { tinted } from "../status-look";
+import { clockText } from "../time-text";
+import { titleCase } from "../title-case";
 import { SHORTCUTS } from "./shortcuts";
 import { codeBlock } from "./words";
 
@@ -25,8 +27,8 @@ interface LogsViewProps {
 
 /** A log as it is written, newest line first. The list's own search finds in it. */
 export function LogsView({ title, source: given }: LogsViewProps) {
-  const [source] = useState(() => given);
-  const { entries, isLoading, error } = useLog(source);
+  const [source] = useState(given);
+  const { entries, isLoading, error, retry } = useLog(source);
   const [filter, setFilter] = useState<Filter>("all");
   const [isShowingLine, setShowingLine] = useState(false);
   const shown = entries.filter(FILTERS[filter]);
@@ -44,6 +46,20 @@ export function LogsView({ title, source: given }: LogsViewProps) {
         </List.Dropdown>
       }
     >
+      {error && entries.length > 0 && (
+        <List.Item
+          id="broken-off"
+          icon={tinted(Icon.Warning, "warning")}
+          title={`The Log Stops Here: ${titleCase(error.title)}`}
+          subtitle="It goes on by itself."
+          detail={<List.Item.Detail markdown={`${error.message}\n\n${error.hint}`} />}
+          actions={
+            <ActionPanel>
+              <Action title="Try Again" icon={Icon.RotateClockwise} onAction={retry} />
+            </ActionPanel>
+          }
+        />
+      )}
       {error ? (
         <List.EmptyView
           icon={tinted(Icon.Warning, "warning")}
@@ -59,25 +75,25 @@ export function LogsView({ title, source: given }: LogsViewProps) {
           id={entry.id}
           icon={iconOf(entry)}
           title={entry.text.replace(OWN_TIME, "")}
-          accessories={isShowingLine || !entry.time ? [] : [{ text: clock(entry.time), tooltip: entry.time }]}
+          accessories={isShowingLine || !entry.time ? [] : [{ text: clockText(entry.time), tooltip: entry.time }]}
           detail={<List.Item.Detail markdown={[entry.time, codeBlock(entry.text)].filter(Boolean).join("\n\n")} />}
           actions={
             <ActionPanel>
               <Action.CopyToClipboard title="Copy Line" content={entry.text} />
               <Action
-                title="Copy All"
+                title="Copy Shown Lines"
                 icon={Icon.CopyClipboard}
                 shortcut={{ modifiers: ["cmd", "shift"], key: "a" }}
-                onAction={() => copyAll(entries)}
+                onAction={() => copyLines(shown)}
               />
               <Action
                 title="Export Log"
                 icon={Icon.Download}
                 shortcut={Keyboard.Shortcut.Common.Save}
-                onAction={() => exportLog(textOf(entries))}
+                onAction={() => exportLog(source)}
               />
               <Action
-                title={isShowingLine ? "Hide Whole Line" : "Show Whole Line"}
+                title={isShowingLine ? "Hide Full Line" : "Show Full Line"}
                 icon={Icon.Sidebar}
                 shortcut={SHORTCUTS.details}
                 onAction={() => setShowingLine((is) => !is)}
@@ -91,22 +107,13 @@ export function LogsView({ title, source: given }: LogsViewProps) {
 }
 
 /** Not by `Action.CopyToClipboard`: each row would carry the whole log. */
-async function copyAll(entries: readonly LogEntry[]): Promise<void> {
-  await Clipboard.copy(textOf(entries).join("\n"));
-  await showHUD("Copied the Log");
-}
-
-/** Oldest first, as files have it. */
-function textOf(entries: readonly LogEntry[]): string[] {
-  return entries.toReversed().map(({ time, text }) => (time ? `${time} ${text}` : text));
+async function copyLines(shown: readonly LogEntry[]): Promise<void> {
+  await Clipboard.copy(shown.toReversed().map(lineText).join("\n"));
+  await showHUD(shown.length === 1 ? "Copied 1 Line" : `Copied ${shown.length} Lines`);
 }
 
 function iconOf({ kind, level }: LogEntry): Image.ImageLike {
   if (level === "error") return tinted(Icon.XMarkCircle, "bad");
   if (level === "warning") return tinted(Icon.Warning, "warning");
   return kind === "event" ? tinted(Icon.Bolt, "busy") : tinted(Icon.Minus, "quiet");
-}
-
-function clock(iso: string): string {
-  return new Date(iso).toLocaleTimeString("en-US", { hour12: false });
 }

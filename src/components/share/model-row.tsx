@@ -29,9 +29,9 @@ export function ModelRow({ id, context, image, controls, choice, preferences, li
   const { sharing, refresh } = controls;
   const fit = fitOf(model, limits);
   const { word, icon } =
-    fit.blocks === 0
+    fit.blocks < (blocks ?? 1)
       ? { word: "Doesn't Fit", icon: tinted(Icon.XMarkCircle, "bad") }
-      : fit.all
+      : fit.all || blocks !== undefined
         ? { word: "Fits", icon: tinted(Icon.CheckCircle, "good") }
         : { word: "Fits in Part", icon: tinted(Icon.CircleProgress50, "busy") };
   const port = choice.port ?? preferences.port ?? context.names.port;

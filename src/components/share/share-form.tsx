@@ -30,8 +30,8 @@ export function ShareForm({ choice, onSubmit }: ShareFormProps) {
     validation: {
       peers: (text) => (kind === "join" ? whyNot(() => parseSwarm(addresses(text))) : undefined),
       blocks: (text = "") =>
-        text.trim() === "" || isWhole(text, 1, model.blocks) ? undefined : `A number from 1 to ${model.blocks}`,
-      port: (text = "") => (isWhole(text, 1024, 65535) ? undefined : "A number from 1024 to 65535"),
+        text.trim() === "" || isWhole(text, 1, model.blocks) ? undefined : `Enter a number from 1 to ${model.blocks}`,
+      port: (text = "") => (isWhole(text, 1024, 65535) ? undefined : "Enter a number from 1024 to 65535"),
     },
     onSubmit: (values) => {
       pop();
@@ -65,13 +65,13 @@ export function ShareForm({ choice, onSubmit }: ShareFormProps) {
         {...itemProps.blocks}
         title="Blocks"
         placeholder="As many as fit"
-        info={`The model has ${model.blocks}. Peers serve those that you leave out.`}
+        info={`The model has ${model.blocks}. Other peers must serve the rest.`}
       />
       <Form.TextField
         {...itemProps.port}
         title="Port"
         placeholder="31330"
-        info="Peers connect to it. Let your router pass it on, so that they can from outside your network."
+        info="Forward this port on your router to be reachable from the internet."
       />
     </Form>
   );
@@ -79,7 +79,7 @@ export function ShareForm({ choice, onSubmit }: ShareFormProps) {
 
 const SWARMS: Readonly<Record<string, string>> = {
   private: "A swarm that this computer starts, for questions asked on it.",
-  public: "The network of everybody who runs Petals. It may be silent at times.",
+  public: "The network of everybody who runs Petals. At times nobody may be online.",
   join: "A swarm that somebody invited you to, by the address of one or more of its peers.",
 };
 

@@ -9,6 +9,7 @@ import type { TorbizError } from "../../lib/errors";
 import type { Overview } from "../../lib/sharing/overview";
 import { plainText } from "../plain-text";
 import { tinted } from "../status-look";
+import { titleCase } from "../title-case";
 import { BuildingScreen } from "./building-screen";
 import { ChooseScreen } from "./choose-screen";
 import type { Controls } from "./controls";
@@ -17,8 +18,9 @@ import { FailedBuildRow } from "./failed-build-row";
 import { FailureRow } from "./failure-row";
 import { FirstSteps } from "./first-steps";
 import { GateScreen } from "./gate-screen";
-import { HelpActions } from "./help-actions";
+import { OpenGuideAction, OpenPreferencesAction } from "./help-actions";
 import { LiveScreen } from "./live-screen";
+import { SHORTCUTS } from "./shortcuts";
 import { StartingScreen } from "./starting-screen";
 import { useLogAtOnce } from "./use-log-at-once";
 
@@ -37,12 +39,12 @@ export function ShareGpuList({ model, isLogWanted = false }: ShareGpuListProps) 
   const { overview, error, refresh, restart } = useOverview();
   const sharing = useShareJobs(refresh);
   const build = useBuildJobs(overview, refresh);
-  const docker = useStartDocker();
+  const docker = useStartDocker(overview !== undefined && overview.screen !== "gate");
   const wish = useModelArgument(model, overview, sharing.share);
   useLogAtOnce(isLogWanted, overview);
   const controls: Controls = { refresh, restart, docker, build, sharing, wish };
   const hasRows = overview !== undefined && overview.screen !== "gate" && overview.screen !== "foreign";
-  const isBusy = sharing.isStopping || build.isStarting || (sharing.start !== undefined && !sharing.start.error);
+  const isBusy = sharing.isStopping || build.isBuilding || (sharing.start !== undefined && !sharing.start.error);
   return (
     <List
       isLoading={(!overview && !error) || isBusy}
@@ -84,9 +86,9 @@ function screenOf(overview: Overview, controls: Controls): ReactNode {
     case "foreign":
       return <FailureEmptyView error={overview.error} onRetry={controls.refresh} />;
     case "building":
-      return <BuildingScreen building={overview} controls={controls} />;
+      return <BuildingScreen key={overview.build.pid} building={overview} controls={controls} />;
     case "preparing":
-      return start && <StartingScreen context={overview.context} controls={controls} start={start} />;
+      return <StartingScreen context={overview.context} controls={controls} start={start?.error ? undefined : start} />;
     case "first-time":
       return (
         <>
@@ -107,6 +109,7 @@ function screenOf(overview: Overview, controls: Controls): ReactNode {
               onClear={clearStart}
             />
           )}
+          {overview.failedBuild && <FailedBuildRow {...overview} failed={overview.failedBuild} controls={controls} />}
           <ChooseScreen {...overview} controls={controls} />
         </>
       );
@@ -122,12 +125,13 @@ function FailureEmptyView({ error, onRetry }: { error: TorbizError; onRetry: () 
   return (
     <List.EmptyView
       icon={tinted(Icon.Warning, "warning")}
-      title={error.title}
+      title={titleCase(error.title)}
       description={plainText(`${error.message} ${error.hint}`)}
       actions={
         <ActionPanel>
-          <Action title="Try Again" icon={Icon.RotateClockwise} onAction={onRetry} />
-          <HelpActions onRefresh={onRetry} />
+          <Action title="Try Again" icon={Icon.RotateClockwise} shortcut={SHORTCUTS.refresh} onAction={onRetry} />
+          <OpenGuideAction />
+          <OpenPreferencesAction />
         </ActionPanel>
       }
     />

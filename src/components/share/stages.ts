@@ -1,41 +1,45 @@
 import { Icon } from "@raycast/api";
 import type { Progress } from "../../lib/progress";
-import { STAGES, type SharingStatus } from "../../lib/sharing/status";
+import { stagesIn, type SharingStatus } from "../../lib/sharing/status";
 import { tinted } from "../status-look";
 import type { Fact } from "./fact-row";
 
 /** A start on its way: the status is read every five seconds, a start of this window tells at once. */
-interface OnTheWay extends Pick<SharingStatus, "stage" | "blocks"> {
+interface OnTheWay extends Pick<SharingStatus, "stage" | "blocks" | "swarm"> {
   /** What the start of this window said last. */
   heard?: Progress;
 }
 
-/** "Stage 5 of 7: Loading blocks 12/30" */
-export function stageTitle({ stage, blocks, heard }: OnTheWay): string {
-  const index = current({ stage, heard });
+/** "Stage 5 of 6: Loading blocks 12/30" */
+export function stageTitle({ stage, blocks, swarm, heard }: OnTheWay): string {
+  const stages = stagesIn(swarm);
+  const index = current(stages, { stage, heard });
   const loaded = stage === "loading" && blocks ? ` ${blocks.loaded}/${blocks.total}` : "";
-  const title = heard && index > indexOf(stage) ? heard.message : `${STAGES[index]?.title ?? ""}${loaded}`;
-  return `Stage ${index + 1} of ${STAGES.length}: ${title}`;
+  const title = heard && index > indexOf(stages, stage) ? heard.message : `${stages[index]?.title ?? ""}${loaded}`;
+  return `Stage ${index + 1} of ${stages.length}: ${title}`;
 }
 
 /** The stages as a list to tick off. */
-export function stageFacts(status: Pick<OnTheWay, "stage" | "heard">): Fact[] {
-  const now = current(status);
-  return STAGES.map(({ title }, index) => {
+export function stageFacts(status: Pick<OnTheWay, "stage" | "swarm" | "heard">): Fact[] {
+  const stages = stagesIn(status.swarm);
+  const now = current(stages, status);
+  return stages.map(({ title }, index) => {
     if (index < now) return { title, text: "Done", icon: tinted(Icon.CheckCircle, "good") };
     if (index === now) return { title, text: "Now", icon: tinted(Icon.CircleProgress50, "busy") };
     return { title, icon: tinted(Icon.Circle, "quiet") };
   });
 }
 
-function current({ stage, heard }: Pick<OnTheWay, "stage" | "heard">): number {
-  return Math.max(indexOf(stage), indexOf(heard?.stage));
+type Stages = ReturnType<typeof stagesIn>;
+
+function current(stages: Stages, { stage, heard }: Pick<OnTheWay, "stage" | "heard">): number {
+  return Math.max(indexOf(stages, stage), indexOf(stages, heard?.stage));
 }
 
 /** A stage that nobody knows counts as the first. */
-function indexOf(stage: string | null | undefined): number {
+function indexOf(stages: Stages, stage: string | null | undefined): number {
   return Math.max(
     0,
-    STAGES.findIndex((known) => known.stage === stage),
+    stages.findIndex((known) => known.stage === stage),
   );
 }

@@ -4,47 +4,51 @@ import type { EngineContext } from "../../lib/context";
 import { STATUS_LOOK } from "../status-look";
 import type { Controls } from "./controls";
 import { FactRow } from "./fact-row";
-import { HelpActions } from "./help-actions";
+import { OpenGuideAction, OpenPreferencesAction } from "./help-actions";
 import { SHORTCUTS } from "./shortcuts";
+import { StopActions } from "./stop-actions";
 import { swarmWords } from "./words";
 
 interface StartingScreenProps {
   context: EngineContext;
   controls: Controls;
-  start: Start;
+  /** Undefined: another command starts something. */
+  start?: Start;
 }
 
 /** Until then it is this window that works. */
 const KEEP_OPEN = "Keep this window open until the container starts (some seconds).";
 
-/** A start of this window that has no container yet. */
+/** A start that has no container yet. */
 export function StartingScreen({ context, controls, start }: StartingScreenProps) {
-  const { model, swarm, blocks } = start.choice;
+  const { model, swarm, blocks } = start?.choice ?? {};
   return (
-    <List.Section title={model.title}>
+    <List.Section title={model?.title ?? "Started Elsewhere"}>
       <FactRow
         id="status"
         title="Status"
         subtitle={STATUS_LOOK.starting.word}
         icon={STATUS_LOOK.starting.icon}
-        markdown={`**${start.progress?.message ?? "Preparing"}**\n\n${KEEP_OPEN}`}
+        markdown={`**${start?.progress?.message ?? "What it needs is being prepared."}**\n\n${start ? KEEP_OPEN : ""}`}
         facts={[
-          { title: "Model", text: model.title },
+          ...(model ? [{ title: "Model", text: model.title }] : []),
           ...(swarm ? [{ title: "Swarm", text: swarmWords(swarm) }] : []),
-          ...(blocks ? [{ title: "Blocks", text: `${blocks} of ${model.blocks}` }] : []),
+          ...(model && blocks ? [{ title: "Blocks", text: `${blocks} of ${model.blocks}` }] : []),
         ]}
         actions={
           <>
             <ActionPanel.Section>
-              <Action title="Refresh" icon={Icon.ArrowClockwise} onAction={controls.refresh} />
+              {/* First, as the key that started it may be pressed twice. */}
               <Action
-                title="Stop Sharing"
-                icon={Icon.Stop}
-                shortcut={SHORTCUTS.stop}
-                onAction={() => controls.sharing.stop(context)}
+                title="Refresh"
+                icon={Icon.ArrowClockwise}
+                shortcut={SHORTCUTS.refresh}
+                onAction={controls.refresh}
               />
+              <StopActions context={context} sharing={controls.sharing} />
             </ActionPanel.Section>
-            <HelpActions onRefresh={controls.refresh} />
+            <OpenGuideAction />
+            <OpenPreferencesAction />
           </>
         }
       />

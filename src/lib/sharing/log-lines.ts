@@ -12,6 +12,8 @@ export interface FollowedLine {
 
 /** More than anybody reads; a share of weeks has a log of 10 MB. */
 const TAIL = 2_000;
+/** More than the engine keeps. */
+const ALL = 1_000_000;
 /** Lines and events that come within so long of each other are put into the order of their times. */
 const GATHER_MS = 100;
 /** The engine tells of a container's end a moment after the end of its log. */
@@ -23,10 +25,23 @@ const LAST_EVENTS_MS = 500;
  *
  * @throws TorbizError when the engine goes away
  */
-export async function* followLog(
-  { engine }: EngineContext,
+export function followLog(
+  context: EngineContext,
   containerId: string,
   signal?: AbortSignal,
+): AsyncGenerator<FollowedLine> {
+  return mergedLog(context, containerId, { follow: true, tail: TAIL, signal });
+}
+
+/** The same for all that the engine keeps of it up to now. @throws TorbizError when the engine goes away */
+export function readLog(context: EngineContext, containerId: string): AsyncGenerator<FollowedLine> {
+  return mergedLog(context, containerId, { follow: false, tail: ALL });
+}
+
+async function* mergedLog(
+  { engine }: EngineContext,
+  containerId: string,
+  { follow, tail, signal }: { follow: boolean; tail: number; signal?: AbortSignal },
 ): AsyncGenerator<FollowedLine> {
   const end = new AbortController();
   const ending = signal ? AbortSignal.any([signal, end.signal]) : end.signal;
@@ -36,8 +51,8 @@ export async function* followLog(
   const gathered: FollowedLine[] = [];
   let failure: unknown;
   let logEnded = false;
-  const readLog = async () => {
-    for await (const { time, text } of engine.logs(containerId, { follow: true, tail: TAIL, signal: ending })) {
+  const readLines = async () => {
+    for await (const { time, text } of engine.logs(containerId, { follow, tail, signal: ending })) {
       gathered.push({ time, text, kind: "log", level: levelOf(text) });
     }
   };
@@ -49,7 +64,7 @@ export async function* followLog(
     }
   };
   const fail = (error: unknown) => (failure ??= error);
-  const log = readLog()
+  const log = readLines()
     .catch(fail)
     .then(() => delay(LAST_EVENTS_MS, undefined, { signal: ending }).catch(() => undefined))
     .finally(() => (logEnded = true));
