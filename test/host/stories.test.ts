@@ -1,14 +1,17 @@
 import { createServer, connect, type Server, type Socket } from "node:net";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EngineContext } from "../../src/lib/context";
+import { currentBuild } from "../../src/lib/docker/build/lock";
+import { imageState } from "../../src/lib/docker/build/state";
+import { isAlive } from "../../src/lib/is-alive";
 import { LABELS } from "../../src/lib/names";
 import { SecondEngine } from "../e2e/second-engine";
 import { exec, openTestBed, torbiz } from "../e2e/torbiz";
 import { builtExtension } from "./built-extension";
-import { RaycastHost } from "./raycast";
+import { RaycastHost, type CommandView } from "./raycast";
 
 /**
  * Whole stories with the built commands, the real engine, the real Petals and the real model, in the order in which a person
@@ -54,18 +57,44 @@ async function eventually(check: () => void): Promise<void> {
   check();
 }
 
+/** What the build that runs was started as. */
+async function buildCommand(): Promise<{ pid: number; command: string }> {
+  const { pid } = currentBuild(context.paths, context.names) ?? { pid: 0 };
+  const { stdout } = await exec("ps", ["-ww", "-o", "command=", "-p", String(pid)]);
+  return { pid, command: stdout };
+}
+
+async function cancelBuild(view: CommandView): Promise<void> {
+  const { pid } = await buildCommand();
+  expect(pid).toBeGreaterThan(0);
+  await view.run("Cancel Build");
+  await view.waitFor(() => view.toast()?.title === "The Build Was Cancelled", LONG);
+  expect(host.alerts.at(-1)?.title).toBe("Cancel the Build?");
+  expect(currentBuild(context.paths, context.names)).toBeUndefined();
+  await eventually(() => expect(isAlive(pid)).toBe(false));
+}
+
 async function containers(): Promise<string[]> {
   return (await context.engine.list(`${LABELS.instance}=${context.names.instance}`)).map(
     ({ Names: [name = ""] }) => name,
   );
 }
 
-test("from nothing: the build goes on without its window, and its end leads to the choice", async () => {
+test("a build that is cancelled has ended, and leads back to the first screen", async () => {
   if (await context.engine.image(context.names.image)) await exec(docker, ["rmi", context.names.image]);
+  const view = await host.launch("share-gpu");
+  await view.run("Build Image", { item: "1. Build the Image" });
+  await view.waitFor("Building the Image");
+  await cancelBuild(view);
+  await view.waitFor("Before Sharing");
+  expect(await context.engine.image(context.names.image)).toBeUndefined();
+  await view.closeWindow();
+});
+
+test("from nothing: the build goes on without its window, and its end leads to the choice", async () => {
   const first = await host.launch("share-gpu");
   await first.waitFor("1. Build the Image");
-  expect(first.text()).toMatch(/First Time: .*minutes[^]*Disk: \d/);
-  await first.select("3. Share");
+  expect(first.text()).toMatch(/Time: .*minutes[^]*Disk: \d/);
   expect(first.text()).toMatch(/Docker on a Mac cannot reach the GPU|The container computes on the CPU/);
   await first.run("Build Image");
   await first.waitFor(/Building the Image[^]*Step.*\d+ of \d+/, LONG);
@@ -98,6 +127,40 @@ test("choose, share, watch, stop", async () => {
   expect(view.toast()?.title).toMatch(/^Stopped in \d+\.\d s\. Peers were told\.$/);
   await eventually(() => expect(host.menuBar("menu-bar")?.title).toBe(""));
   expect(await containers()).toEqual([]);
+  await view.closeWindow();
+});
+
+test("an image of an older Torbiz shares, and is brought up to date when it is wanted", async () => {
+  const { image } = context.names;
+  const folder = mkdtempSync(join(tmpdir(), "torbiz-older-"));
+  writeFileSync(join(folder, "Dockerfile"), `FROM ${image}\nLABEL ${LABELS.inputs}="of an older Torbiz"\n`);
+  await exec(docker, ["build", "--tag", image, folder]);
+  rmSync(folder, { recursive: true });
+  expect(await imageState(context)).toBe("outdated");
+
+  const view = await host.launch("share-gpu");
+  await view.waitFor("- Update Image");
+  await view.press("enter");
+  await view.waitFor(ONLINE, LONG);
+  await view.run("Stop Now");
+  await view.waitFor("Last Choice", LONG);
+  expect(host.alerts.at(-1)?.title).toBe("Stop Now?");
+  expect(view.toast()?.title).toMatch(/not told/);
+  expect(await containers()).toEqual([]);
+
+  await view.run("Update Image", { item: "Update Image" });
+  await view.waitFor("Building the Image");
+  await view.waitFor("Last Choice", LONG);
+  expect(view.text()).not.toContain("Update Image");
+  expect(await imageState(context)).toBe("current");
+
+  await view.run("Rebuild Image");
+  await view.waitFor("Building the Image", LONG);
+  expect(host.alerts.at(-1)?.title).toBe("Rebuild the Image?");
+  expect((await buildCommand()).command).toContain("--no-cache");
+  await cancelBuild(view);
+  await view.waitFor("Last Choice");
+  expect(await imageState(context)).toBe("current");
   await view.closeWindow();
 });
 
@@ -157,8 +220,18 @@ test("the engine falls silent and comes back under an open view and the menu bar
     await away.close();
     await proxy.stop();
     rmSync(folder, { recursive: true });
-    await torbiz(["stop"]);
   }
+});
+
+test("changing the model ends the share, and leads to the choice", async () => {
+  const view = await host.launch("share-gpu");
+  await view.waitFor(ONLINE, LONG);
+  await view.run("Change Model…");
+  await view.waitFor("Last Choice", LONG);
+  expect(host.alerts.at(-1)?.title).toBe("Stop and Choose Another Model?");
+  expect(view.toast()?.title).toContain("Peers were told.");
+  expect(await containers()).toEqual([]);
+  await view.closeWindow();
 });
 
 // Only there can a test start an engine of its own.
