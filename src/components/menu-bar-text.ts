@@ -83,8 +83,8 @@ export function linesOf(status: SharingStatus): Line[] {
 }
 
 function buildText({ percent, secondsLeft }: NonNullable<SharingStatus["build"]>): string {
-  const done = `${Math.round(percent * 100)} %`;
-  return secondsLeft === null ? done : `${done}, ${timeLeft(secondsLeft)} Left`;
+  const done = `${Math.round(percent * 100)}%`;
+  return secondsLeft === null ? done : `${done}, ${timeLeft(secondsLeft).toLowerCase()} left`;
 }
 
 /** A sentence as a line: whole in the tooltip where it is too long for a menu. */

@@ -143,7 +143,7 @@ const STATES: Record<string, Case> = {
     tells: ["Ended: It ran out of memory."],
     controls: ["Start Again", "Clear Ended Share", ...WITH_LOG],
   },
-  "never started, with a long reason": {
+  "never started, as its port is taken": {
     container: container({
       Status: "created",
       ExitCode: 128,
@@ -152,14 +152,14 @@ const STATES: Record<string, Case> = {
     }),
     title: "Ended",
     tooltip: "Torbiz: Ended",
-    tells: ["Ended: driver failed programming external connectivity on endpoint torbiz-peta…"],
+    tells: ["Ended: The port is in use by another program."],
     controls: ["Start Again", "Clear Ended Share", ...WITH_LOG],
   },
   "somebody else's container": {
     container: container(running, { labels: {} }),
     title: "Name Taken",
     tooltip: "Torbiz: Name Taken",
-    tells: [/^Name Taken: A container of our name, made by something else/],
+    tells: [/^Name Taken: Another program's container already uses Torbiz's name/],
     controls: ALWAYS,
   },
   paused: {
@@ -216,7 +216,9 @@ describe("the menu bar", () => {
     const menu = await refresh();
     expect(menu.title).toMatch(/^Building \d+\/\d+$/);
     expect(menu.tooltip).toBe("Torbiz: Building Image");
-    expect(told(menu)).toContainEqual(expect.stringMatching(/^Building Image: Building \d+\/\d+: [A-Z].* \| \d+ %/));
+    expect(told(menu)).toContainEqual(
+      expect.stringMatching(/^Building Image: Building \d+\/\d+: [A-Z].* \| \d+%(, (about|a few) .+ left)?$/),
+    );
     expect(told(menu)).toContainEqual(expect.stringMatching(/^Building Image: For \d+ s \| Since /));
     expect(controls(menu)).toEqual(["Cancel Build", ...WITH_LOG]);
 
