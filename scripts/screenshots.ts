@@ -225,9 +225,7 @@ async function takeLive(album: Album, host: RaycastHost): Promise<void> {
   const view = await host.launch("share-gpu");
   await view.waitFor("Status · Sharing");
   await view.waitFor(/CPU and Memory · \d/);
-  await view.select("Serving");
-  await view.waitFor(/Sessions Now: [1-9]/, START);
-  await view.select("Status");
+  await view.waitFor(/Serving · [1-9]/, START);
   album.window("live", view, "Share GPU");
   album.window("live-actions", view, "Share GPU", { actions: true });
   for (const { title } of view.items().slice(1)) {
