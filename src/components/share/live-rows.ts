@@ -97,16 +97,17 @@ function statusRow(status: SharingStatus, { heard, usage = [] }: { heard?: Progr
   const { state, message, swarm, port, peerId, since } = status;
   const { word, icon } = STATUS_LOOK[state];
   const isStarting = state === "starting";
-  const sentence = state === "online" ? "Peers can use it. It goes on when you close this window." : undefined;
+  // One line: the facts fill the rest of the pane.
+  const sentence = state === "online" ? "Peers can use it, also when this window is closed." : `**${word}**`;
   const blocks = blocksRange(status);
   return {
     id: "status",
     title: "Status",
     subtitle: word,
     icon,
-    markdown: [`**${isStarting ? stageTitle({ ...status, heard }) : word}**`, message ?? sentence]
-      .filter(Boolean)
-      .join("\n\n"),
+    markdown: isStarting
+      ? [`**${stageTitle({ ...status, heard })}**`, message].filter(Boolean).join("\n\n")
+      : (message ?? sentence),
     facts: [
       ...(isStarting ? stageFacts({ ...status, heard }) : []),
       { title: "Model", text: modelTitle(status) },
