@@ -237,7 +237,7 @@ async function takeLive(album: Album, host: RaycastHost): Promise<void> {
   await view.run("View Log");
   await view.waitFor(() => view.items().length > 10);
   album.window("log", view, "Share GPU", { pushed: true });
-  await view.run("Show Whole Line");
+  await view.run("Show Full Line");
   album.window("log-line", view, "Share GPU", { pushed: true });
 }
 
