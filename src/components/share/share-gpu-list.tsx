@@ -68,6 +68,8 @@ function placeholderOf(overview: Overview | undefined, { start }: ShareJobs): st
     case "first-time":
     case "building":
       return "Search steps";
+    case "preparing":
+      return "Search facts of this share";
     case "choose":
     case "live": {
       const isShared = overview.screen === "live" && overview.status.state !== "exited";
