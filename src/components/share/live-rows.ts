@@ -144,7 +144,7 @@ function servedFacts({ sessions, tokens, throughput }: SharingStatus): Fact[] {
   return [
     { title: "Sessions", text: String(sessions) },
     { title: "Tokens Served", text: tokens.toLocaleString("en-US") },
-    ...(throughput === null ? [] : [{ title: "Throughput", text: `${throughput.toFixed(1)} tokens/s as announced` }]),
+    ...(throughput === null ? [] : [{ title: "Throughput", text: `${throughput.toFixed(1)} tokens/s (announced)` }]),
   ];
 }
 

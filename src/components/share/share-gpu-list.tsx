@@ -69,11 +69,11 @@ function placeholderOf(overview: Overview | undefined, { start }: ShareJobs): st
     case "building":
       return "Search steps";
     case "preparing":
-      return "Search facts of this share";
+      return "Search details";
     case "choose":
     case "live": {
       const isShared = overview.screen === "live" && overview.status.state !== "exited";
-      return isShared || (start && !start.error) ? "Search facts of this share" : "Search models";
+      return isShared || (start && !start.error) ? "Search details" : "Search models";
     }
     default:
       return "Search models";

@@ -14,6 +14,7 @@ interface OnTheWay extends Pick<SharingStatus, "stage" | "blocks" | "swarm"> {
 export function stageTitle({ stage, blocks, swarm, heard }: OnTheWay): string {
   const stages = stagesIn(swarm);
   const index = current(stages, { stage, heard });
+  if (heard && index === stages.length) return heard.message;
   const loaded = stage === "loading" && blocks ? ` ${blocks.loaded}/${blocks.total}` : "";
   const title = heard && index > indexOf(stages, stage) ? heard.message : `${stages[index]?.title ?? ""}${loaded}`;
   return `Stage ${index + 1} of ${stages.length}: ${title}`;
@@ -32,7 +33,9 @@ export function stageFacts(status: Pick<OnTheWay, "stage" | "swarm" | "heard">):
 
 type Stages = ReturnType<typeof stagesIn>;
 
+/** Behind the last one when it is heard to be online, which its status doesn't tell yet. */
 function current(stages: Stages, { stage, heard }: Pick<OnTheWay, "stage" | "heard">): number {
+  if (heard?.stage === "online") return stages.length;
   return Math.max(indexOf(stages, stage), indexOf(stages, heard?.stage));
 }
 
