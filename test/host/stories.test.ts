@@ -37,6 +37,8 @@ function commandEnv(): NodeJS.ProcessEnv {
 
 beforeAll(async () => {
   ({ context, docker } = await openTestBed());
+  // An earlier run's choice would be offered first.
+  rmSync(join(context.paths.run, `last-choice-${context.names.instance}.json`), { force: true });
   host = await RaycastHost.open({ extension: await builtExtension(), env: commandEnv() });
 });
 
@@ -104,7 +106,7 @@ test("from nothing: the build goes on without its window, and its end leads to t
   const second = await host.launch("share-gpu");
   await second.waitFor(/Building the Image[^]*Step.*\d+ of \d+/);
   await second.waitFor("Models", LONG);
-  expect(second.toast()).toMatchObject({ style: "SUCCESS", title: "The Image Is Built" });
+  await eventually(() => expect(second.toast()).toMatchObject({ style: "SUCCESS", title: "The Image Is Built" }));
   await eventually(() => expect(host.menuBar("menu-bar")?.title).toBe("Image Built"));
   expect((await context.engine.image(context.names.image))?.labels[LABELS.managed]).toBe("1");
   await second.closeWindow();
@@ -124,7 +126,7 @@ test("choose, share, watch, stop", async () => {
 
   await view.run("Stop Sharing");
   await view.waitFor("Last Choice", LONG);
-  expect(view.toast()?.title).toMatch(/^Stopped in \d+\.\d s\. Peers were told\.$/);
+  await eventually(() => expect(view.toast()?.title).toMatch(/^Stopped in \d+\.\d s\. Peers were told\.$/));
   await eventually(() => expect(host.menuBar("menu-bar")?.title).toBe(""));
   expect(await containers()).toEqual([]);
   await view.closeWindow();
@@ -145,7 +147,7 @@ test("an image of an older Torbiz shares, and is brought up to date when it is w
   await view.run("Stop Now");
   await view.waitFor("Last Choice", LONG);
   expect(host.alerts.at(-1)?.title).toBe("Stop Now?");
-  expect(view.toast()?.title).toMatch(/not told/);
+  await eventually(() => expect(view.toast()?.title).toMatch(/not told/));
   expect(await containers()).toEqual([]);
 
   await view.run("Update Image", { item: "Update Image" });
@@ -229,7 +231,7 @@ test("changing the model ends the share, and leads to the choice", async () => {
   await view.run("Change Model…");
   await view.waitFor("Last Choice", LONG);
   expect(host.alerts.at(-1)?.title).toBe("Stop and Choose Another Model?");
-  expect(view.toast()?.title).toContain("Peers were told.");
+  await eventually(() => expect(view.toast()?.title).toContain("Peers were told."));
   expect(await containers()).toEqual([]);
   await view.closeWindow();
 });
