@@ -225,15 +225,19 @@ test("log and events come as one, and end with the container", async () => {
   await exec(docker, ["stop", context.names.container]);
   await following;
   const texts = lines.map(({ text }) => text);
+  const placeOf = (pattern: RegExp) => texts.findIndex((text) => pattern.test(text));
   const order = [
     /^The container was started\.$/,
     /Stage: online/,
     /^The container was paused\.$/,
     /^The container was resumed\.$/,
     /^The container was asked to stop\.$/,
-    /Announced OFFLINE/,
     /^The container ended as it was asked to\.$/,
-  ].map((pattern) => texts.findIndex((text) => pattern.test(text)));
+  ].map(placeOf);
   expect(order).not.toContain(-1);
   expect(order).toEqual(order.toSorted((a, b) => a - b));
+  // The engine writes down that it sent the signal when it has: the seeder may be quicker with its answer to it.
+  const offline = placeOf(/Announced OFFLINE/);
+  expect(offline).toBeGreaterThan(placeOf(/^The container was resumed\.$/));
+  expect(offline).toBeLessThan(placeOf(/^The container ended as it was asked to\.$/));
 });

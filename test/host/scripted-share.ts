@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
+import type { RequestListener } from "node:http";
 import { join } from "node:path";
 import { healthy, scriptedEngine, type ScriptedEngine } from "../unit/docker/scripted-engine";
 import { buildFiles } from "../../src/lib/docker/build/lock";
@@ -63,15 +64,34 @@ export interface ShareEngine extends ScriptedEngine {
   container?: unknown;
 }
 
+/** What an engine has; both may change. */
+export interface EngineContent {
+  /** The image's labels; undefined: there is none. */
+  image?: Record<string, string>;
+  /** What inspect answers of the share; undefined: there is no such container. */
+  share?: () => unknown;
+}
+
+/** Answers as an engine with this image, if any, and this container, if any, with or without the API's version in front. */
+export function answering({ names }: Ground, content: EngineContent): RequestListener {
+  const image = `/images/${encodeURIComponent(names.image)}/json`;
+  const shares = [names.container, "c".repeat(64)].map((name) => `/containers/${name}/json`);
+  return (request, response) => {
+    const path = (request.url ?? "").replace(/^\/v[\d.]+/, "").split("?")[0] ?? "";
+    const { image: Labels, share } = content;
+    const found =
+      path === image && Labels
+        ? { Id: "sha256:1", Size: 1_340_000_000, Config: { Labels } }
+        : shares.includes(path)
+          ? share?.()
+          : undefined;
+    return found === undefined ? healthy()(request, response) : void response.end(JSON.stringify(found));
+  };
+}
+
 /** An engine with one container, which is as a test says. */
-export async function shareEngine({ names }: Ground, socketPath: string): Promise<ShareEngine> {
-  const inspect = `/containers/${names.container}/json`;
-  const engine: ShareEngine = await scriptedEngine((request, response) => {
-    if (engine.container === undefined) return healthy()(request, response);
-    const answer = () => void response.end(JSON.stringify(engine.container));
-    // With or without the API's version in front.
-    return healthy({ [inspect]: answer, [`/v1.41${inspect}`]: answer })(request, response);
-  }, socketPath);
+export async function shareEngine(here: Ground, socketPath: string): Promise<ShareEngine> {
+  const engine: ShareEngine = await scriptedEngine(answering(here, { share: () => engine.container }), socketPath);
   return engine;
 }
 

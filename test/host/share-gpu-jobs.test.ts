@@ -1,15 +1,14 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import type { RequestListener } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { acquireLock } from "../../src/lib/process-lock";
 import { rememberChoice } from "../../src/lib/sharing/last-choice";
 import { shareLock } from "../../src/lib/sharing/stop-request";
-import { healthy, scriptedEngine, type ScriptedEngine } from "../unit/docker/scripted-engine";
+import { scriptedEngine, type ScriptedEngine } from "../unit/docker/scripted-engine";
 import { builtExtension } from "./built-extension";
 import { RaycastHost, type CommandView } from "./raycast";
-import { buildThatEnded, buildThatRuns, container, ground, LABELS, type Ground } from "./scripted-share";
+import { answering, buildThatEnded, buildThatRuns, container, ground, LABELS, type Ground } from "./scripted-share";
 
 /** What Share GPU does besides showing: builds and starts that it begins, and what becomes of them. */
 
@@ -45,20 +44,8 @@ interface OpenOptions {
 
 async function open({ image = true, share, preferences, notActivated }: OpenOptions = {}): Promise<CommandView> {
   const socket = join(folder, "docker.sock");
-  const answers: Array<[path: string, answer: object | undefined]> = [
-    [
-      `/images/${encodeURIComponent(here.names.image)}/json`,
-      image ? { Id: "sha256:1", Size: 1, Config: {} } : undefined,
-    ],
-    [`/containers/${here.names.container}/json`, share],
-    [`/containers/${"c".repeat(64)}/json`, share],
-  ];
-  const answer: RequestListener = (request, response) => {
-    const path = (request.url ?? "").replace(/^\/v[\d.]+/, "").split("?")[0];
-    const [, found] = answers.find(([known]) => known === path) ?? [];
-    return found ? void response.end(JSON.stringify(found)) : healthy()(request, response);
-  };
-  engine = await scriptedEngine(answer, socket);
+  const content = { ...(image && { image: {} }), share: () => share };
+  engine = await scriptedEngine(answering(here, content), socket);
   host = await RaycastHost.open({
     extension,
     env: { HOME: folder, ...here.env },

@@ -1,6 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import type { RequestListener } from "node:http";
 import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { tmpdir } from "node:os";
@@ -11,7 +10,16 @@ import { shareLock } from "../../src/lib/sharing/stop-request";
 import { healthy, scriptedEngine, scriptedSocket, type ScriptedEngine } from "../unit/docker/scripted-engine";
 import { builtExtension } from "./built-extension";
 import { RaycastHost, type CommandView } from "./raycast";
-import { buildThatEnded, buildThatRuns, container, ground, report, type Ground } from "./scripted-share";
+import {
+  answering,
+  buildThatEnded,
+  buildThatRuns,
+  container,
+  ground,
+  report,
+  type EngineContent,
+  type Ground,
+} from "./scripted-share";
 
 /** The built Share GPU before engines that do what a test wants; with the real one it is in the stories. */
 
@@ -63,33 +71,7 @@ async function listening(engine: Promise<ScriptedEngine>): Promise<ScriptedEngin
 
 const OUTDATED = { "com.torbiz.inputs": "of an older Torbiz", "com.torbiz.contract": "1" };
 
-interface Answers {
-  /** Its labels. */
-  image?: Record<string, string>;
-  share?: () => object | undefined;
-}
-
-/** Answers as an engine with this image, if any, and this container, if any; both can change. */
-function answering(answers: Answers) {
-  const json =
-    (value: object): RequestListener =>
-    (_request, response) =>
-      void response.end(JSON.stringify(value));
-  const answer: RequestListener = (request, response) => {
-    const path = (request.url ?? "").replace(/^\/v[\d.]+/, "").split("?")[0] ?? "";
-    const { image: Labels } = answers;
-    const shared = answers.share?.();
-    if (Labels && path === `/images/${encodeURIComponent(here.names.image)}/json`) {
-      return json({ Id: "sha256:1", Size: 1_340_000_000, Config: { Labels } })(request, response);
-    }
-    if (shared && path === `/containers/${here.names.container}/json`) return json(shared)(request, response);
-    if (shared && path.endsWith("/json") && path.includes("c".repeat(64))) return json(shared)(request, response);
-    return healthy()(request, response);
-  };
-  return answer;
-}
-
-const serve = (options: Answers, at = socket) => listening(scriptedEngine(answering(options), at));
+const serve = (content: EngineContent, at = socket) => listening(scriptedEngine(answering(here, content), at));
 
 const titles = (view: CommandView) => view.actions().map(({ title }) => title);
 
@@ -137,7 +119,7 @@ describe("the gate", () => {
   it("goes on by itself when Docker runs, and comes back when it ends", async () => {
     const view = await open();
     await view.waitFor("Docker Isn't Running");
-    const engine = await scriptedEngine(answering({}), socket);
+    const engine = await scriptedEngine(answering(here, {}), socket);
     await view.waitFor("1. Build the Image");
     await engine.close();
     await view.waitFor("Docker Isn't Running");
@@ -341,7 +323,7 @@ describe("with a model as argument", () => {
   });
 
   it("keeps it in mind until there is an image", async () => {
-    const answers: Answers = {};
+    const answers: EngineContent = {};
     await serve(answers);
     const view = await open({ model: "smollm2-135m-instruct" });
     await view.waitFor("SmolLM2 135M Instruct is shared when the image is built");

@@ -2,6 +2,7 @@ import { Action, ActionPanel, Form, Icon, useNavigation } from "@raycast/api";
 import { useForm } from "@raycast/utils";
 import { useState } from "react";
 import { toTorbizError } from "../../lib/errors";
+import { isPort } from "../../lib/sharing/port";
 import { parseSwarm, type Swarm } from "../../lib/sharing/swarm";
 import type { ShareChoice } from "../../hooks/use-share-jobs";
 
@@ -31,7 +32,7 @@ export function ShareForm({ choice, onSubmit }: ShareFormProps) {
       peers: (text) => (kind === "join" ? whyNot(() => parseSwarm(addresses(text))) : undefined),
       blocks: (text = "") =>
         text.trim() === "" || isWhole(text, 1, model.blocks) ? undefined : `Enter a number from 1 to ${model.blocks}`,
-      port: (text = "") => (isWhole(text, 1024, 65535) ? undefined : "Enter a number from 1024 to 65535"),
+      port: (text = "") => (isPort(Number(text)) ? undefined : "Enter a number from 1024 to 65535"),
     },
     onSubmit: (values) => {
       pop();

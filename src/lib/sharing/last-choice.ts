@@ -38,6 +38,11 @@ export function lastShareAt(where: Where): string | undefined {
   return typeof sharedAt === "string" ? sharedAt : undefined;
 }
 
+/** Whether something was shared after a time, ISO-8601 UTC: then what happened at that time is no news. */
+export function wasSharedSince(where: Where, at: string): boolean {
+  return at < (lastShareAt(where) ?? "");
+}
+
 /** The swarm that was asked or shared in last. */
 export function lastAsked(where: Where): SwarmChoice | undefined {
   const { asked, shared } = read(where);

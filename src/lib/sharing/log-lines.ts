@@ -1,3 +1,4 @@
+import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import type { EngineContext } from "../context";
 
@@ -14,8 +15,9 @@ export interface FollowedLine {
 const TAIL = 2_000;
 /** More than the engine keeps. */
 const ALL = 1_000_000;
-/** Lines and events that come within so long of each other are put into the order of their times. */
-const GATHER_MS = 100;
+/** How long each line and event is held, so that what comes late takes its place in the order of time. */
+const GATHER_MS = 200;
+const TICK_MS = 50;
 /** The engine tells of a container's end a moment after the end of its log. */
 const LAST_EVENTS_MS = 500;
 
@@ -48,19 +50,19 @@ async function* mergedLog(
   const container = await engine.inspect(containerId);
   if (!container) return;
 
-  const gathered: FollowedLine[] = [];
+  const gathered = new Gathered();
   let failure: unknown;
   let logEnded = false;
   const readLines = async () => {
     for await (const { time, text } of engine.logs(containerId, { follow, tail, signal: ending })) {
-      gathered.push({ time, text, kind: "log", level: levelOf(text) });
+      gathered.add({ time, text, kind: "log", level: levelOf(text) });
     }
   };
   const readEvents = async () => {
     const sentences = new EventSentences();
     for await (const event of engine.events(containerId, { since: container.Created, signal: ending })) {
       const sentence = sentences.of(event);
-      if (sentence) gathered.push({ time: event.time, kind: "event", ...sentence });
+      if (sentence) gathered.add({ time: event.time, kind: "event", ...sentence });
     }
   };
   const fail = (error: unknown) => (failure ??= error);
@@ -72,15 +74,32 @@ async function* mergedLog(
   try {
     for (;;) {
       const isLast = logEnded || failure !== undefined || ending.aborted;
-      yield* gathered.splice(0).sort(byTime);
+      yield* gathered.take(isLast ? 0 : GATHER_MS);
       if (isLast) break;
-      await delay(GATHER_MS);
+      await delay(TICK_MS);
     }
   } finally {
     end.abort();
     await Promise.all([log, events]);
   }
   if (failure !== undefined && !signal?.aborted) throw failure;
+}
+
+/** Lines and events that came, in the order of their times. */
+class Gathered {
+  private held: Array<{ line: FollowedLine; cameAt: number }> = [];
+
+  add(line: FollowedLine): void {
+    this.held.push({ line, cameAt: performance.now() });
+  }
+
+  /** Takes those that came so long ago, and whatever belongs before them. */
+  take(heldMs: number): FollowedLine[] {
+    this.held.sort((a, b) => byTime(a.line, b.line));
+    const until = performance.now() - heldMs;
+    const last = this.held.findLastIndex(({ cameAt }) => cameAt <= until);
+    return this.held.splice(0, last + 1).map(({ line }) => line);
+  }
 }
 
 function byTime(one: FollowedLine, other: FollowedLine): number {

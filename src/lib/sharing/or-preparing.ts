@@ -2,7 +2,7 @@ import type { Surroundings } from "../context";
 import { lastBuild } from "../docker/build/last-build";
 import { peekBuild } from "../docker/build/peek-build";
 import { lockHolder } from "../process-lock";
-import { lastShareAt } from "./last-choice";
+import { wasSharedSince } from "./last-choice";
 import type { SharingStatus } from "./status";
 import { shareLock } from "./stop-request";
 
@@ -33,7 +33,7 @@ export function orPreparing(
   }
   const last = lastBuild(paths, names);
   // Whoever shared since knows how it ended.
-  if (!last || last.at < (lastShareAt(where) ?? "")) return status;
+  if (!last || wasSharedSince(where, last.at)) return status;
   const { outcome, at, error } = last;
   return { ...status, lastBuild: { outcome, at, message: error?.message ?? null } };
 }

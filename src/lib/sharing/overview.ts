@@ -8,7 +8,7 @@ import { checkDocker, type PreflightProblem } from "../docker/preflight";
 import { connectEngine, type EngineContext, type Surroundings } from "../context";
 import { toTorbizError, type TorbizError } from "../errors";
 import { lockHolder } from "../process-lock";
-import { lastShareAt } from "./last-choice";
+import { wasSharedSince } from "./last-choice";
 import { readStatus, type SharingStatus } from "./status";
 import { foreignContainer } from "./stop";
 import { shareLock } from "./stop-request";
@@ -93,7 +93,7 @@ export class OverviewReader {
     if (image === "missing" || image === "unusable") {
       return { screen: "first-time", context, ...(failedBuild && { failedBuild }) };
     }
-    const isNews = failedBuild && failedBuild.at >= (lastShareAt(context) ?? "");
+    const isNews = failedBuild && !wasSharedSince(context, failedBuild.at);
     return { screen: "choose", context, image, ...(isNews && { failedBuild }) };
   }
 

@@ -2,6 +2,11 @@ import { createServer } from "node:net";
 import type { EngineContext } from "../context";
 import { TorbizError } from "../errors";
 
+/** A port that may be served on without root's rights. */
+export function isPort(port: number): boolean {
+  return Number.isInteger(port) && port >= 1024 && port <= 65535;
+}
+
 /** How many further ports to try for a suggestion. */
 const NEIGHBOURS = 20;
 

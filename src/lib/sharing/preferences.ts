@@ -1,6 +1,7 @@
 import { TorbizError, toTorbizError, type ErrorCode } from "../errors";
 import { findModel } from "../models";
 import { parseAmount, type LimitRequest } from "./limits";
+import { isPort } from "./port";
 import { parseSwarm, type Swarm } from "./swarm";
 
 /** What a person's preferences say of a share. What they leave open is undefined. */
@@ -68,7 +69,7 @@ export function readSharePreferences(values: Readonly<Record<string, unknown>>):
 
 function parsePort(text: string): number {
   const port = Number(text);
-  if (Number.isInteger(port) && port >= 1024 && port <= 65535) return port;
+  if (isPort(port)) return port;
   throw new TorbizError("port-invalid", `"${text}" is not a number from 1024 to 65535.`);
 }
 

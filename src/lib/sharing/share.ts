@@ -13,7 +13,7 @@ import { fitOf } from "./fit";
 import { keepLogs } from "./kept-logs";
 import { rememberChoice } from "./last-choice";
 import { resourceLimits, type LimitRequest, type Limits } from "./limits";
-import { requireFreePort } from "./port";
+import { isPort, requireFreePort } from "./port";
 import { ensureStarterModel } from "./starter";
 import { readStatus, STAGES, type SharingStatus } from "./status";
 import { foreignContainer, stopContainer } from "./stop";
@@ -201,7 +201,7 @@ function checkNumbers({ blocks, port }: ShareOptions): void {
   if (blocks !== undefined && (!Number.isInteger(blocks) || blocks < 1)) {
     throw new TorbizError("blocks-invalid", `${blocks} is not a number of blocks.`);
   }
-  if (port !== undefined && (!Number.isInteger(port) || port < 1024 || port > 65535)) {
+  if (port !== undefined && !isPort(port)) {
     throw new TorbizError("port-invalid", `${port} can't be used as a port.`);
   }
 }

@@ -10,8 +10,8 @@ const LAST_LINES = 20;
 
 /**
  * Why a share ended that nobody stopped: the seeder's own words out of its log, which is kept in the home folder.
- * `details` has the exit code, the log's path, its last lines, and what Docker said where it could not start the container. A model that turned out to be damaged is prepared anew
- * by the next start.
+ * `details` has the exit code, the log's path, its last lines, and what Docker said where it could not start the
+ * container. A model that turned out to be damaged is prepared anew by the next start.
  */
 export async function whyEnded(context: EngineContext, containerId: string): Promise<TorbizError> {
   const container = await context.engine.inspect(containerId);

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { MOMENT, planBuild } from "./plan";
+import { MOMENT, OWN_STEPS, planBuild, vertexOf } from "./plan";
 
 /** The instruction that a build stopped at. */
 export interface FailedStep {
@@ -21,11 +21,10 @@ export interface FailedStep {
 export function findFailedStep(named: string, runtimeFiles: string): FailedStep | undefined {
   const plan = planBuild(readFileSync(join(runtimeFiles, "docker", "Dockerfile.macos"), "utf8"));
   const [, number] = /^Step (\d+)\/\d+ : /.exec(named) ?? [];
-  const [, stage, place] = /^\[(?:\S+ )?(\S+) +(\d+)\/\d+\] /.exec(named) ?? [];
-  const index = number ? Number(number) - 1 : plan.findIndex(({ vertex }) => vertex === `${stage} ${place}`);
+  const wanted = vertexOf(named);
+  const index = number ? Number(number) - 1 : plan.findIndex(({ vertex }) => wanted && vertex === wanted);
   const found = plan[index];
   if (!found) return undefined;
   const { title, instruction } = found;
-  // The last two steps are the script's, not the Dockerfile's.
-  return { step: index + 1, steps: plan.length - 2, title: title === MOMENT.title ? instruction : title };
+  return { step: index + 1, steps: plan.length - OWN_STEPS, title: title === MOMENT.title ? instruction : title };
 }

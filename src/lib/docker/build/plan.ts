@@ -31,6 +31,18 @@ const KNOWN: ReadonlyArray<{ match: RegExp; title: string; seconds: number }> = 
   { match: new RegExp(`^${CHECK_STEP}$`), title: "Checking the image", seconds: 5 },
 ];
 
+/** How many steps of a plan aren't the Dockerfile's. */
+export const OWN_STEPS = 2;
+
+/**
+ * `PlannedStep.vertex` of what BuildKit writes: "[packages 10/12] RUN ...", with more than one platform
+ * "[linux/amd64 packages 10/12] RUN ...".
+ */
+export function vertexOf(text: string): string | undefined {
+  const [, stage, place] = /^\[(?:\S+ )?(\S+) +(\d+)\/\d+\] /.exec(text) ?? [];
+  return stage && `${stage} ${place}`;
+}
+
 /** What all other instructions are. */
 export const MOMENT = { title: "Preparing", seconds: 0.2 };
 

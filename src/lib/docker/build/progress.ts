@@ -1,4 +1,4 @@
-import { CHECK_STEP, planBuild, type PlannedStep, type StepSeconds } from "./plan";
+import { CHECK_STEP, OWN_STEPS, planBuild, vertexOf, type PlannedStep, type StepSeconds } from "./plan";
 
 /** How far a build is. */
 export interface BuildProgress {
@@ -103,7 +103,7 @@ export class BuildProgressParser {
       this.plan.every(({ state }) => state === "done") ? 1 : Math.min(done / total, 0.99),
     );
     // What comes after the last instruction is the script's, not the Dockerfile's.
-    const steps = this.plan.length - 2;
+    const steps = this.plan.length - OWN_STEPS;
     return {
       step: Math.min(this.plan.indexOf(this.current) + 1, steps),
       steps,
@@ -131,9 +131,7 @@ export class BuildProgressParser {
 
   /** BuildKit does several steps at once, and says of each when it has ended. */
   private readVertex(number: string, text: string, live: boolean): void {
-    // "[packages 10/12] RUN ..."; with more than one platform "[linux/amd64 packages 10/12] RUN ...".
-    const [, stage, place] = /^\[(?:\S+ )?(\S+) +(\d+)\/\d+\] /.exec(text) ?? [];
-    const vertex = stage ? `${stage} ${place}` : text;
+    const vertex = vertexOf(text) ?? text;
     const step = this.vertices.get(number) ?? this.plan.find((planned) => planned.vertex === vertex);
     if (!step) return;
     if (!this.vertices.has(number)) {
