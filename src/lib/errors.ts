@@ -160,6 +160,55 @@ const CATALOGUE = {
   "prompt-too-long": { title: "The question is too long", hint: "Shorten it: the model can't hold it." },
   "ask-failed": { title: "The answer broke off", hint: "Try again." },
   "ask-timeout": { title: "The answer takes too long", hint: "Try again, or ask another swarm." },
+  "answer-cut": {
+    title: "The answer was cut off",
+    hint: "What came is kept. Continue it, or ask again.",
+    cliHint: "Ask on with `torbiz ask --continue`.",
+  },
+  "engine-invalid": {
+    title: "Not an engine",
+    hint: "Choose this computer, a swarm, or the address of a server such as http://127.0.0.1:11434/v1.",
+    cliHint: "Choose with --engine this, --engine swarm or --engine URL.",
+  },
+  "server-unreachable": {
+    title: "The server can't be reached",
+    hint: "Check that it runs and that its address is right, or ask this computer.",
+    cliHint: "Ask this computer with --engine this.",
+  },
+  "server-refused": {
+    title: "The server refused the question",
+    hint: "Read its reason, then try again or choose another model.",
+    cliHint: "Choose one with --model.",
+  },
+  "server-key-wrong": {
+    title: "The server doesn't take this key",
+    hint: "Check its API key, and try again.",
+    cliHint: "The key is read from TORBIZ_API_KEY.",
+  },
+  "consent-needed": {
+    title: "Strangers could read this question",
+    hint: "Agree to it once, or ask this computer: then nothing leaves it.",
+    cliHint: "Agree with --allow-strangers, or ask this computer with --engine this.",
+  },
+  "conversation-unknown": {
+    title: "There is no such conversation",
+    hint: "Choose one from the list, or start a new one.",
+    cliHint: "`torbiz conversations list` shows them.",
+  },
+  "generation-unknown": {
+    title: "There is no such answer",
+    hint: "It may be long finished: read it in its conversation.",
+    cliHint: "Show that with `torbiz conversations show`.",
+  },
+  "download-failed": {
+    title: "The model couldn't be downloaded",
+    hint: "Check the network and try again: what has come is kept.",
+  },
+  "python-fetch-failed": {
+    title: "No Python could be fetched",
+    hint: "Check the network and try again, or install a fitting Python yourself.",
+    action: { title: "Install Python", url: "https://www.python.org/downloads/" },
+  },
   "python-missing": {
     title: "No fitting Python was found",
     hint: "Install Python 3.11, or choose one that you have.",
