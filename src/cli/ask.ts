@@ -1,6 +1,6 @@
 import { addAbortSignal } from "node:stream";
 import { text as readAll } from "node:stream/consumers";
-import { ask } from "../lib/ask/ask";
+import { ask } from "../lib/ask/old-ask";
 import { TorbizError } from "../lib/errors";
 import { findSwarmTarget } from "../lib/sharing/swarm-target";
 import { rememberAsked } from "../lib/sharing/last-choice";

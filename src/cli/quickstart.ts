@@ -1,4 +1,4 @@
-import { ask, type Answer } from "../lib/ask/ask";
+import { ask, type Answer } from "../lib/ask/old-ask";
 import { findPython } from "../lib/ask/python";
 import { openEngine, type EngineContext } from "../lib/context";
 import { TorbizError } from "../lib/errors";

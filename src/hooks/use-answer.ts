@@ -1,5 +1,5 @@
 import { useEffect, useState } from "react";
-import { ask } from "../lib/ask/ask";
+import { ask } from "../lib/ask/old-ask";
 import { toTorbizError, type TorbizError } from "../lib/errors";
 import { findSwarmTarget } from "../lib/sharing/swarm-target";
 import { extensionSurroundings } from "./extension-surroundings";

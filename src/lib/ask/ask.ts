@@ -1,82 +1,98 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type { Surroundings } from "../context";
-import { toTorbizError, TorbizError } from "../errors";
+import { TorbizError } from "../errors";
 import type { OnProgress } from "../progress";
-import type { SwarmTarget } from "../sharing/swarm-target";
-import { streamChat, type ChatAnswer, type ChatOptions } from "./client";
-import { ensureEnvironment, type Environment } from "./environment";
-import { findPython } from "./python";
-import { ensureAskServer } from "./server";
+import type { EngineChoice, EngineNote, Hop } from "./engine-choice";
 
-export interface AskOptions {
-  surroundings: Surroundings;
-  target: Pick<SwarmTarget, "model" | "initialPeers">;
-  prompt: string;
-  /** Stages: preparing-python, connecting-client, asking. */
+export interface Sampling {
+  maxTokens?: number;
+  /** 0 is greedy: the same answer each time. */
+  temperature?: number;
+  topP?: number;
+  seed?: number;
+  /** The answer ends before any of these. */
+  stop?: readonly string[];
+}
+
+export interface WatchOptions {
+  /** Stages: preparing-python, preparing-model, starting-server, loading-model, connecting, reading-prompt, asking. */
   onProgress?: OnProgress;
-  /** Everything is ready, and the question goes out. */
-  onStart?: () => void;
   onDelta?: (text: string) => void;
-  /** Ends the generation; the server stays warm. */
-  signal?: AbortSignal;
+  /** Stops watching; the generation goes on. The promise rejects with `interrupted`. */
+  leave?: AbortSignal;
+  /** Ends the generation. The promise resolves with the part, its reason is "stopped". */
+  stop?: AbortSignal;
 }
 
-export type Answer = ChatAnswer;
+/** Exactly one of `prompt`, `regenerate` and `continues` is given. */
+export interface AskOptions extends WatchOptions {
+  surroundings: Surroundings;
+  /** Id of the conversation; it is there already. */
+  conversation: string;
+  prompt?: string;
+  /** Id of an answer that is to be given anew, or of the question that it answers. */
+  regenerate?: string;
+  /** Id of an answer that is to go on from exactly where it ended. */
+  continues?: string;
+  /** Id of the user's message whose place `prompt` takes: both stay, as branches. */
+  edits?: string;
+  choice: EngineChoice;
+  /** For another server. Goes nowhere but there. */
+  apiKey?: string;
+  /** Instructions that go before a new conversation's first question. */
+  system?: string;
+  sampling?: Sampling;
+  /** Lets this question go to strangers' computers, consent recorded or not. */
+  allowStrangers?: boolean;
+  onStarted?: (generation: string) => void;
+}
 
-/**
- * Asks a model in a swarm from the system's Python: makes its environment once, keeps a server warm, streams the answer.
- * Greedy: the same question has the same answer.
- *
- * @throws TorbizError python-missing, environment-failed, ask-server-failed, model-missing, missing-blocks,
- * swarm-unreachable, prompt-too-long, ask-timeout, ask-failed, interrupted, ...
- */
+export interface Answer {
+  conversation: string;
+  generation: string;
+  /** Whole, with what it continues. */
+  text: string;
+  /** `length`: cut off at the most tokens that were asked for or have room. */
+  reason: "stop" | "length" | "stopped";
+  usage: { promptTokens: number; completionTokens: number; cachedTokens: number };
+  /** Seen from here, from the request to the first text. */
+  firstTokenSeconds: number;
+  /** Of the tokens after the first; 0 when there was only one. */
+  tokensPerSecond: number;
+  /** null where no swarm answered. */
+  route: Hop[] | null;
+  engine: EngineNote;
+}
+
+/** The one way to ask. */
 export async function ask(options: AskOptions): Promise<Answer> {
-  const { surroundings, target, prompt, onProgress, onStart, onDelta, signal } = options;
-  const { model, initialPeers } = target;
-  const modelPath = join(surroundings.paths.models, model.id, "petals");
-  if (!existsSync(join(modelPath, "config.json"))) {
-    throw new TorbizError("model-missing", `${model.title} is not on this computer yet.`);
-  }
-  const environment = await ensureSwarmEnvironment(surroundings, onProgress, signal);
-  onProgress?.({ stage: "connecting-client", message: "Starting the swarm's client", progress: null });
-  const findServer = () => ensureAskServer({ surroundings, environment, signal });
-  const socketPath = await findServer();
-  onProgress?.({ stage: "asking", message: `Asking ${model.title}`, progress: null });
-  onStart?.();
-  const question: Omit<ChatOptions, "socketPath"> = {
-    model: model.id,
-    messages: [{ role: "user", content: prompt }],
-    torbiz: { modelPath, dhtPrefix: model.dhtPrefix, initialPeers },
-    temperature: 0,
-    onDelta,
-    signal,
-  };
-  try {
-    return await streamChat({ ...question, socketPath });
-  } catch (error) {
-    // It may have left, idle for long, just before it was asked.
-    if (toTorbizError(error).code !== "ask-server-failed") throw error;
-    return streamChat({ ...question, socketPath: await findServer() });
-  }
+  return Promise.reject(new TorbizError("conversation-unknown", `No conversation has the id ${options.conversation}.`));
 }
 
-/** The environment with Petals' client. */
-async function ensureSwarmEnvironment(
-  { env, home, platform, paths, runtimeFiles }: Surroundings,
-  onProgress?: OnProgress,
-  signal?: AbortSignal,
-): Promise<Environment> {
-  const requirements = join(runtimeFiles, "python", "requirements");
-  return ensureEnvironment({
-    paths,
-    kind: "swarm",
-    python: await findPython({ env, home, platform }),
-    locks: [join(requirements, "build.txt"), join(requirements, "swarm.txt")],
-    env,
-    home,
-    platform,
-    onProgress,
-    signal,
-  });
+export interface AttachOptions extends WatchOptions {
+  surroundings: Surroundings;
+  conversation: string;
+  generation: string;
+}
+
+/** Watches a generation that runs. */
+export async function attach(options: AttachOptions): Promise<Answer> {
+  return Promise.reject(new TorbizError("generation-unknown", `No answer ${options.generation} is being written.`));
+}
+
+/** Ends a generation. False when no server runs it. */
+export async function stopGeneration(surroundings: Surroundings, generation: string): Promise<boolean> {
+  return Promise.resolve(surroundings.paths.run === generation);
+}
+
+export interface RunningGeneration {
+  id: string;
+  conversation: string;
+  model: string;
+  /** ISO-8601 UTC. */
+  startedAt: string;
+}
+
+/** What runs or waits now, in all servers that are there; starts none. */
+export async function runningGenerations(surroundings: Surroundings): Promise<RunningGeneration[]> {
+  return Promise.resolve(surroundings ? [] : []);
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
-import { ask } from "../../../src/lib/ask/ask";
+import { ask } from "../../../src/lib/ask/old-ask";
 import { openSurroundings } from "../../../src/lib/context";
 import { defaultModel } from "../../../src/lib/models";
 import { writeRuntimeFiles } from "./python-server";

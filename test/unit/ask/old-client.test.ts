@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { text as readAll } from "node:stream/consumers";
-import { streamChat, type ChatOptions } from "../../../src/lib/ask/client";
+import { streamChat, type ChatOptions } from "../../../src/lib/ask/old-client";
 import { scriptedServer, type ScriptedServer } from "./scripted-server";
 
 let server: ScriptedServer | undefined;
