@@ -14,8 +14,7 @@ import pytest
 
 from tests.ask_process import LIMIT_SECONDS, UnixConnection, wait_for
 from torbiz import ask_api, ask_jobs, ask_server
-from torbiz.ask_jobs import Question
-from torbiz.engines.base import AskError, Delta, Finished, Stuck
+from torbiz.engines.base import AskError, Delta, Finished, Question, Stuck
 
 
 class ScriptedEngine:

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
@@ -21,8 +22,8 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from torbiz import __version__
-from torbiz.ask_jobs import Busy, Generations, Question
-from torbiz.engines.base import AskError, Delta, Finished, Message, Sampling
+from torbiz.ask_jobs import Busy, Generations
+from torbiz.engines.base import AskError, Delta, Finished, Message, Question, Sampling, Swarm
 
 MAX_BODY_BYTES = 4 << 20
 WAITING_SECONDS = 10.0
@@ -96,9 +97,7 @@ class ChatRequest(BaseModel):
         stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return Question(
             model=self.model,
-            model_path=swarm.modelPath,
-            dht_prefix=swarm.dhtPrefix,
-            initial_peers=tuple(swarm.initialPeers),
+            target=Swarm(Path(swarm.modelPath), swarm.dhtPrefix, tuple(swarm.initialPeers)),
             messages=tuple(message.plain() for message in self.messages),
             sampling=Sampling(
                 max_tokens=self.max_completion_tokens or self.max_tokens,

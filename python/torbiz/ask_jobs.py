@@ -9,10 +9,9 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Protocol
 
-from torbiz.engines.base import AskError, Cancelled, Delta, Finished, Message, Sampling, Stuck
+from torbiz.engines.base import AskError, Cancelled, Delta, Finished, Question, Stuck
 from torbiz.processes import run_bounded
 
 logger = logging.getLogger("torbiz.ask_jobs")
@@ -25,18 +24,6 @@ CANCEL_SECONDS = 2.0
 """How long a cancelled generation may take to notice. One that hangs in a peer's hands is given up with its engine."""
 DISCARD_SECONDS = 20.0
 """How long giving up an engine may take."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """What to ask, of which model in which swarm."""
-
-    model: str
-    model_path: str
-    dht_prefix: str
-    initial_peers: tuple[str, ...]
-    messages: tuple[Message, ...]
-    sampling: Sampling
 
 
 class Backend(Protocol):

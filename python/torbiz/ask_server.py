@@ -29,8 +29,8 @@ import uvicorn
 
 from torbiz import __version__
 from torbiz.ask_api import AskApi, Identity
-from torbiz.ask_jobs import Generations, Question
-from torbiz.engines.base import Delta, Finished
+from torbiz.ask_jobs import Generations
+from torbiz.engines.base import Delta, Finished, Question, Swarm
 from torbiz.logs import configure_logging
 from torbiz.processes import ForkGuard, descendants, kill, run_bounded
 
@@ -78,14 +78,14 @@ class SwarmBackend:
         self._client: SwarmClient | None = None
 
     def answer(self, question: Question, cancelled: threading.Event) -> Iterator[Delta | Finished]:
-        from torbiz.engines.swarm import Swarm, SwarmClient
+        from torbiz.engines.swarm import SwarmClient
 
         # The imports bring handlers and levels of their own.
         configure_logging()
         client = self._client = self._client or SwarmClient()
-        swarm = Swarm(Path(question.model_path), question.dht_prefix, question.initial_peers)
+        assert isinstance(question.target, Swarm)
         try:
-            yield from client.generate(swarm, question.messages, question.sampling, cancelled.is_set)
+            yield from client.generate(question.target, question.messages, question.sampling, cancelled.is_set)
         finally:
             if self._client is not client:
                 client.discard()  # it was given up, perhaps before its engine was there

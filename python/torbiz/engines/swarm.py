@@ -9,8 +9,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from torbiz import petals_compat  # noqa: F401  (its import is its effect; it must come before petals)
@@ -27,7 +25,7 @@ from petals.constants import PUBLIC_INITIAL_PEERS
 from transformers import AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from torbiz.engines.base import AskError, Cancelled, Delta, Finished, Message, Sampling, Stuck
+from torbiz.engines.base import AskError, Cancelled, Delta, Finished, Message, Sampling, Stuck, Swarm
 from torbiz.engines.text import StopFilter, TokenDecoder
 from torbiz.processes import descendants, kill, run_bounded
 
@@ -54,17 +52,6 @@ CLOSE_TIMEOUT = 3.0
 LOOP_TIMEOUT = 5.0
 DEFAULT_MAX_TOKENS = 1024
 """For a request that names none: peers reserve memory for the whole length beforehand, so it can't be all there is."""
-
-
-@dataclass(frozen=True)
-class Swarm:
-    """Which model to ask, and where."""
-
-    model_path: Path
-    """A folder with config, tokenizer and safetensors: embeddings and head are computed here, blocks by the peers."""
-    dht_prefix: str
-    initial_peers: tuple[str, ...]
-    """Multiaddrs; empty for Petals' public network."""
 
 
 class SwarmEngine:
