@@ -32,10 +32,11 @@ if ! ls "$wheels"/torch-2.13.0+cpu-cp311-*x86_64.whl >/dev/null 2>&1; then
     --index-url "$TORCH_INDEX_URL" --dest "$wheels" "$TORCH_CPU"
 fi
 
+python_version=3.11
 lock() {
   local name=$1
   shift
-  "$work/venv/bin/uv" pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+  "$work/venv/bin/uv" pip compile --quiet --no-config --universal --python-version "$python_version" --generate-hashes \
     --no-emit-index-url --no-emit-find-links --find-links "$wheels" --custom-compile-command scripts/lock-python.sh \
     ${upgrade[@]+"${upgrade[@]}"} "$@" "$name.in" --output-file "$name.txt"
 }
@@ -47,3 +48,6 @@ lock petals --overrides petals-overrides.txt
 lock swarm --overrides petals-overrides.txt --constraints petals.txt
 # Installed on top of swarm.txt, so it must agree with it.
 lock dev --constraints swarm.txt
+# Whatever Python from 3.10 on a computer has.
+python_version=3.10
+lock local
