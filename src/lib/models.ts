@@ -51,7 +51,7 @@ export function findModel(name: string): Model {
 }
 
 /** Whether `wanted` is a part of `known`, or a slip of the keyboard away from its beginning ("tinylama", "smolm2-135m"). */
-function isClose(wanted: string, known: string): boolean {
+export function isClose(wanted: string, known: string): boolean {
   if (wanted.length < 3) return false;
   return known.includes(wanted) || distanceToStart(wanted, known) <= Math.max(1, Math.floor(wanted.length / 4));
 }
