@@ -14,6 +14,10 @@ export interface Paths {
   models: string;
   /** One Python environment a folder, named by the hash of its lock. */
   envs: string;
+  /** One file a conversation; what people ask, so nobody else may read it. */
+  conversations: string;
+  /** Pythons that were fetched because none of the user's fits; made with the first. */
+  pythons: string;
 }
 
 /**
@@ -31,6 +35,8 @@ export function resolvePaths(env: NodeJS.ProcessEnv = process.env): Paths {
     logs: join(home, "logs"),
     models: join(home, "models"),
     envs: join(home, "envs"),
+    conversations: join(home, "conversations"),
+    pythons: join(home, "pythons"),
   };
 }
 
@@ -39,7 +45,7 @@ export function resolvePaths(env: NodeJS.ProcessEnv = process.env): Paths {
  * @throws TorbizError home-not-writable with the folder's name
  */
 export function prepareHome(paths: Paths): void {
-  for (const folder of [paths.home, paths.run, paths.logs, paths.models, paths.envs]) {
+  for (const folder of [paths.home, paths.run, paths.logs, paths.models, paths.envs, paths.conversations]) {
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
     } catch (error) {

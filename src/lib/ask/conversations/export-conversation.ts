@@ -1,0 +1,53 @@
+import type { AnswerNode, Conversation, ConversationNode } from "./conversation";
+
+/** An answer's figures, on one line for people: where it was computed and how fast. */
+export function describeAnswer({ engine, ended }: Pick<AnswerNode, "engine" | "ended">): string {
+  const parts = [engine.title, engine.where];
+  if (ended && ended.usage.completionTokens > 0) {
+    parts.push(`${ended.usage.completionTokens} tokens`, `first after ${ended.firstTokenSeconds.toFixed(2)} s`);
+    if (ended.tokensPerSecond > 0) parts.push(`${ended.tokensPerSecond.toFixed(1)} tokens/s`);
+  }
+  if (ended?.reason === "stopped") parts.push("stopped");
+  if (ended?.reason === "length") parts.push("cut off at its longest");
+  if (ended?.reason === "failed") parts.push("broke off");
+  return parts.join(" · ");
+}
+
+/** The current branch as a readable document. */
+export function toMarkdown(conversation: Conversation): string {
+  const sections = conversation.branch().map((node) => {
+    const [heading, text, note] = describe(node);
+    return [`## ${heading}`, closeFence(text), ...(note ? [`_${note}_`] : [])].join("\n\n");
+  });
+  return `${[`# ${conversation.title}`, ...sections].join("\n\n")}\n`;
+}
+
+function describe(node: ConversationNode): [heading: string, text: string, note?: string] {
+  if (node.kind === "answer") return ["Answer", node.text, describeAnswer(node)];
+  return [node.role === "user" ? "Question" : "Instructions", node.content];
+}
+
+/** The current branch in the form of OpenAI's interface, each answer with where it was computed. */
+export function toJson(conversation: Conversation): string {
+  const { id, title, createdAt, changedAt } = conversation;
+  const messages = conversation.branch().map((node) => {
+    if (node.kind === "message") return { role: node.role, content: node.content, at: node.at };
+    const { engine, ended, at } = node;
+    return { role: "assistant", content: node.text, at, engine, ...ended };
+  });
+  return `${JSON.stringify({ id, title, createdAt, changedAt, messages }, undefined, 2)}\n`;
+}
+
+/** An answer that was cut off inside a block of code: what follows is no code. */
+function closeFence(text: string): string {
+  let open: string | undefined;
+  for (const line of text.split(/\r\n|\n|\r/)) {
+    // CommonMark 0.31, section 4.5.
+    const [, fence = "", rest = ""] = /^ {0,3}(`{3,}|~{3,})(.*)$/.exec(line) ?? [];
+    if (fence === "") continue;
+    if (open === undefined) {
+      if (fence.startsWith("~") || !rest.includes("`")) open = fence;
+    } else if (fence.startsWith(open) && rest.trim() === "") open = undefined;
+  }
+  return open === undefined ? text : `${text}\n${open}`;
+}
