@@ -1,8 +1,9 @@
-"""From tokens to text that can be shown: whole characters only, and nothing of a stop text."""
+"""Between text and tokens: what may be shown of an answer, and what a prompt adds to tokens that are known."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 REPLACEMENT = "\ufffd"
 """What a decoder puts for bytes that are no character (yet)."""
@@ -71,3 +72,30 @@ class StopFilter:
     def _overlap(text: str, stop: str) -> int:
         """The length of the longest end of ``text`` that is a beginning of ``stop``."""
         return next((size for size in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:size])), 0)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A chat as its model reads it."""
+
+    text: str = field(repr=False)
+    tokens: list[int] = field(repr=False)
+    spans: list[tuple[int, int]] = field(repr=False)
+    """Where in the text each token's characters begin and end; empty where the tokenizer doesn't tell."""
+
+    def after(self, tokens: Sequence[int], text: str) -> list[int] | None:
+        """What follows ``tokens``, which stand for ``text``; None when this prompt doesn't begin with them.
+
+        A model may spell its answer with other tokens than the tokenizer would. Then the text decides, as long as it
+        ends where a token begins.
+        """
+        if self.tokens[: len(tokens)] == tokens:
+            return self.tokens[len(tokens) :]
+        if not self.text.startswith(text):
+            return None
+        if len(self.text) == len(text):
+            return []
+        for index in range(1, len(self.spans)):
+            if self.spans[index - 1][1] == self.spans[index][0] == len(text):
+                return self.tokens[index:]
+        return None

@@ -1,0 +1,139 @@
+"""What the peers of a swarm hold of a conversation, kept from one question to the next."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from torbiz import petals_compat  # noqa: F401  (its import is its effect; it must come before petals)
+
+# isort: split
+from hivemind.moe.client.remote_expert_worker import RemoteExpertWorker
+from petals.client.inference_session import InferenceSession, _ServerInferenceSession
+
+from torbiz.engines.base import Hop
+from torbiz.processes import run_bounded
+
+
+def _close_without_waiting(session: Any) -> None:
+    if session._outputs_stream is not None:
+        RemoteExpertWorker.run_coroutine(session._aclose_stream(), return_future=True)
+
+
+# Petals waits in these destructors for work of its event loop's thread. Whenever it is that very thread that collects a
+# session, both wait for ever, and with them every later question.
+_ServerInferenceSession.__del__ = _close_without_waiting
+InferenceSession.__del__ = lambda _: None
+
+MAX_KEPT = 2
+"""Conversations whose sessions are kept: they are memory of other people's computers."""
+KEEP_SECONDS = 120.0
+"""How long one is kept for the next question. Petals' servers close one that is idle for 300 s."""
+MAX_AGE = 25 * 60.0
+"""Petals' servers close every session after 30 minutes."""
+CLOSE_TIMEOUT = 3.0
+
+
+class Chain:
+    """A conversation's tokens, and the inference session in which peers hold the first of them.
+
+    Petals 2.2.0 can't take tokens back: neither its client nor its protocol knows another position than the end.
+    """
+
+    def __init__(self, tokens: Sequence[int], prompt_text: str) -> None:
+        self.tokens = list(tokens)
+        """All that are known. The last one is fed when the next is asked for."""
+        self.prompt_text = prompt_text
+        self.prompt_length = len(self.tokens)
+        self.session: Any = None
+        self.length = 0
+        """Tokens for which the peers of the session have reserved memory."""
+        self.route: tuple[Hop, ...] = ()
+        self._opened = 0.0
+
+    @property
+    def fed(self) -> int:
+        """How many of the tokens the peers hold."""
+        return 0 if self.session is None else int(self.session.position)
+
+    @property
+    def answer(self) -> list[int]:
+        """The tokens that were made since the last prompt."""
+        return self.tokens[self.prompt_length :]
+
+    @property
+    def old(self) -> bool:
+        return time.monotonic() - self._opened > MAX_AGE
+
+    def go_on(self, tokens: Sequence[int], prompt_text: str) -> None:
+        """Takes up what a prompt adds."""
+        self.tokens.extend(tokens)
+        self.prompt_text = prompt_text
+        self.prompt_length = len(self.tokens)
+
+    def open(self, blocks: Any, length: int) -> None:
+        """Starts a session; peers are asked with its first step only."""
+        self.session = InferenceSession(blocks, max_length=length)
+        self.length = length
+        self._opened = time.monotonic()
+
+    def note_route(self) -> None:
+        """Remembers who serves the session now."""
+        spans = [(str(server.span.peer_id), server.span) for server in self.session._server_sessions]
+        self.route = tuple(Hop(peer, span.start, span.end - 1) for peer, span in spans)
+
+    def close(self) -> None:
+        """Lets the peers have their memory back."""
+        session, self.session = self.session, None
+        if session is not None:
+            # Closing waits for each peer's goodbye, and a peer that hangs never says it.
+            with suppress(Exception):
+                run_bounded(session.close, CLOSE_TIMEOUT)
+
+
+class KeptChains:
+    """The chains of the last conversations, each for a while."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, tuple[Chain, threading.Timer]] = OrderedDict()
+
+    def __contains__(self, conversation: str | None) -> bool:
+        return conversation in self._kept
+
+    def take(self, conversation: str) -> Chain | None:
+        """A conversation's chain, which is then the caller's."""
+        with self._lock:
+            chain, timer = self._kept.pop(conversation, (None, None))
+        if timer is not None:
+            timer.cancel()
+        return chain
+
+    def keep(self, conversation: str, chain: Chain) -> None:
+        """Takes a chain, and lets go of the one that is longest unused where there are too many."""
+        timer = threading.Timer(KEEP_SECONDS, self._expire, (conversation,))
+        timer.daemon = True
+        with self._lock:
+            self._kept[conversation] = (chain, timer)
+            oldest = next(iter(self._kept)) if len(self._kept) > MAX_KEPT else None
+        timer.start()
+        if oldest is not None and (over := self.take(oldest)):
+            over.close()
+
+    def _expire(self, conversation: str) -> None:
+        with self._lock:
+            chain, timer = self._kept.get(conversation, (None, None))
+            if chain is None or timer is not threading.current_thread():
+                return
+            del self._kept[conversation]
+        chain.close()
+
+    def close(self) -> None:
+        """Lets go of all."""
+        for conversation in list(self._kept):
+            if chain := self.take(conversation):
+                chain.close()
