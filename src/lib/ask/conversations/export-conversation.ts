@@ -1,8 +1,10 @@
+import type { Hop } from "../engine-choice";
 import type { AnswerNode, Conversation, ConversationNode } from "./conversation";
 
 /** An answer's figures, on one line for people: where it was computed and how fast. */
 export function describeAnswer({ engine, ended }: Pick<AnswerNode, "engine" | "ended">): string {
   const parts = [engine.title, engine.where];
+  if (ended?.route && ended.route.length > 0) parts.push(routeText(ended.route));
   if (ended && ended.usage.completionTokens > 0) {
     parts.push(`${ended.usage.completionTokens} tokens`, `first after ${ended.firstTokenSeconds.toFixed(2)} s`);
     if (ended.tokensPerSecond > 0) parts.push(`${ended.tokensPerSecond.toFixed(1)} tokens/s`);
@@ -11,6 +13,12 @@ export function describeAnswer({ engine, ended }: Pick<AnswerNode, "engine" | "e
   if (ended?.reason === "length") parts.push("cut off at its longest");
   if (ended?.reason === "failed") parts.push("broke off");
   return parts.join(" · ");
+}
+
+function routeText(route: readonly Hop[]): string {
+  const peers = new Set(route.map(({ peer }) => peer)).size;
+  const blocks = route.map(({ blocks: [first, last] }) => (first === last ? `${first}` : `${first}–${last}`));
+  return `${peers === 1 ? "1 peer" : `${peers} peers`}, blocks ${blocks.join(", ")}`;
 }
 
 /** The current branch as a readable document. */
@@ -39,7 +47,7 @@ export function toJson(conversation: Conversation): string {
 }
 
 /** An answer that was cut off inside a block of code: what follows is no code. */
-function closeFence(text: string): string {
+export function closeFence(text: string): string {
   let open: string | undefined;
   for (const line of text.split(/\r\n|\n|\r/)) {
     // CommonMark 0.31, section 4.5.

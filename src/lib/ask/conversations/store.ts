@@ -42,6 +42,9 @@ export interface SearchOptions extends ListOptions {
 
 const FILE = /^(c-[0-9a-z]{1,64})\.jsonl$/;
 
+/** By how much a file can look older than what was just written to it: file systems keep coarse times, some whole seconds. */
+const CLOCK_MS = 2_000;
+
 /** What is known of a file as long as it stays the same. */
 interface Known {
   size: number;
@@ -174,7 +177,7 @@ export class ConversationStore {
     return names.flatMap((name) => FILE.exec(name)?.[1] ?? []);
   }
 
-  /** A file is never older than its newest question, so files are read from the youngest on, until none can be newer. */
+  /** No file is older than its newest question, so they are read from the youngest on, until none of the rest can be newer. */
   private async *newestFirst(): AsyncGenerator<ConversationSummary> {
     const ids = await this.ids();
     const stats = await Promise.all(
@@ -184,7 +187,7 @@ export class ConversationStore {
     files.sort((one, other) => other.mtimeMs - one.mtimeMs);
     let read: ConversationSummary[] = [];
     for (const { id, size, mtimeMs } of files) {
-      const ready = read.filter(({ changedAt }) => Date.parse(changedAt) >= mtimeMs);
+      const ready = read.filter(({ changedAt }) => Date.parse(changedAt) > mtimeMs + CLOCK_MS);
       yield* ready;
       read = read.slice(ready.length);
       const summary = await this.summary(id, size, mtimeMs);
