@@ -1,25 +1,45 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { Surroundings } from "../context";
-import { TorbizError } from "../errors";
+import { toTorbizError, TorbizError } from "../errors";
+import { findModel } from "../models";
 import type { OnProgress } from "../progress";
+import { rememberAsked } from "../sharing/last-choice";
+import { swarmText } from "../sharing/swarm";
+import { findSwarmTarget } from "../sharing/swarm-target";
+import { serverError } from "./answer-reader";
+import { ensureAskEnvironment } from "./ask-environments";
+import { readAskSettings, rememberAskSettings } from "./ask-settings";
+import {
+  followGeneration,
+  generationsAt,
+  startGeneration,
+  stopGenerationAt,
+  type EngineTarget,
+  type GenerationRequest,
+  type Heard,
+  type RunningGeneration,
+  type Sampling,
+} from "./client";
+import type { AnswerNode, Conversation } from "./conversations/conversation";
+import { ConversationStore, newId } from "./conversations/store";
 import type { EngineChoice, EngineNote, Hop } from "./engine-choice";
-
-export interface Sampling {
-  maxTokens?: number;
-  /** 0 is greedy: the same answer each time. */
-  temperature?: number;
-  topP?: number;
-  seed?: number;
-  /** The answer ends before any of these. */
-  stop?: readonly string[];
-}
+import { modelsAt, parseBaseUrl } from "./found-servers";
+import { ensureLocalModel, installedModels } from "./local-model-files";
+import { findLocalModel } from "./local-models";
+import { askSocket, ensureAskServer, findAskServer, type AskServerKind } from "./server";
 
 export interface WatchOptions {
-  /** Stages: preparing-python, preparing-model, starting-server, loading-model, connecting, reading-prompt, asking. */
+  /**
+   * Stages: preparing-python, preparing-model, starting-server, waiting, loading-model, connecting, reading-prompt,
+   * asking, recovering.
+   */
   onProgress?: OnProgress;
+  /** Takes the new text piece by piece; not what it goes on from. */
   onDelta?: (text: string) => void;
   /** Stops watching; the generation goes on. The promise rejects with `interrupted`. */
   leave?: AbortSignal;
-  /** Ends the generation. The promise resolves with the part, its reason is "stopped". */
+  /** Ends the generation. The promise resolves with the part, its reason is "stopped"; before it began, it rejects. */
   stop?: AbortSignal;
 }
 
@@ -43,6 +63,9 @@ export interface AskOptions extends WatchOptions {
   sampling?: Sampling;
   /** Lets this question go to strangers' computers, consent recorded or not. */
   allowStrangers?: boolean;
+  /** How long an ask server that is started for this stays without a question. */
+  idleMinutes?: number;
+  /** The question goes out. */
   onStarted?: (generation: string) => void;
 }
 
@@ -54,18 +77,56 @@ export interface Answer {
   /** `length`: cut off at the most tokens that were asked for or have room. */
   reason: "stop" | "length" | "stopped";
   usage: { promptTokens: number; completionTokens: number; cachedTokens: number };
-  /** Seen from here, from the request to the first text. */
+  /** Seen from here, from the request to the first text; the server's figure for an answer that was attached to. */
   firstTokenSeconds: number;
   /** Of the tokens after the first; 0 when there was only one. */
   tokensPerSecond: number;
   /** null where no swarm answered. */
-  route: Hop[] | null;
+  route: readonly Hop[] | null;
   engine: EngineNote;
 }
 
-/** The one way to ask. */
+/**
+ * The one way to ask. What was typed is in the conversation before anything else happens, so that whatever fails can be
+ * tried again with `regenerate`. Makes environment, model and server ready where they are not.
+ *
+ * @throws TorbizError prompt-empty, conversation-unknown, generation-unknown, consent-needed, python-missing,
+ * environment-failed, model-unknown, model-missing, ask-server-failed, answer-cut, prompt-too-long, interrupted, ...
+ *
+ * @example
+ * const conversation = await new ConversationStore(surroundings.paths.conversations).create();
+ * const { text } = await ask({ surroundings, conversation, prompt: "Why?", choice: { kind: "this", model } });
+ */
 export async function ask(options: AskOptions): Promise<Answer> {
-  return Promise.reject(new TorbizError("conversation-unknown", `No conversation has the id ${options.conversation}.`));
+  const { leave } = options;
+  let left = false;
+  const unlessLeft =
+    <Value>(tell?: (value: Value) => void) =>
+    (value: Value) => {
+      if (!left) tell?.(value);
+    };
+  const work = new Asking({
+    ...options,
+    onProgress: unlessLeft(options.onProgress),
+    onDelta: unlessLeft(options.onDelta),
+    onStarted: unlessLeft(options.onStarted),
+  }).run();
+  if (!leave) return work;
+  work.catch(() => undefined); // nobody listens when they have left
+  let onLeave: (() => void) | undefined;
+  const leaving = new Promise<never>((_resolve, reject) => {
+    onLeave = () => {
+      left = true;
+      reject(new TorbizError("interrupted", "The answer is no longer watched."));
+    };
+    if (leave.aborted) onLeave();
+    else leave.addEventListener("abort", onLeave);
+  });
+  try {
+    return await Promise.race([work, leaving]);
+  } finally {
+    if (onLeave) leave.removeEventListener("abort", onLeave);
+  }
 }
 
 export interface AttachOptions extends WatchOptions {
@@ -74,25 +135,309 @@ export interface AttachOptions extends WatchOptions {
   generation: string;
 }
 
-/** Watches a generation that runs. */
+/**
+ * Watches an answer that is being written: what is there of it comes as the first piece. One that has ended is given as
+ * it is in its file.
+ *
+ * @throws TorbizError conversation-unknown, generation-unknown, answer-cut, and the error by which it failed
+ */
 export async function attach(options: AttachOptions): Promise<Answer> {
-  return Promise.reject(new TorbizError("generation-unknown", `No answer ${options.generation} is being written.`));
+  const { surroundings, conversation: id, generation, onDelta } = options;
+  const store = new ConversationStore(surroundings.paths.conversations);
+  const node = answerIn(await store.read(id), generation);
+  if (!node.ended) {
+    for (const kind of await kindsWith(surroundings, generation)) {
+      if (node.own) onDelta?.(node.own);
+      let text = node.text;
+      const heard = await followGeneration(generation, node.seq, {
+        ...options,
+        socketPath: askSocket(surroundings, kind),
+        onDelta: (piece) => {
+          text += piece;
+          onDelta?.(piece);
+        },
+      }).catch((error: unknown) => failCut(store, id, generation, error));
+      return answerOf(id, node, text, heard);
+    }
+  }
+  // It may have ended since its file was read.
+  const last = node.ended ? node : answerIn(await store.read(id), generation);
+  if (!last.ended) return failCut(store, id, generation, cut());
+  if (last.own) onDelta?.(last.own);
+  const { reason, error } = last.ended;
+  if (reason === "failed") throw serverError({ error }) ?? cut();
+  return answerOf(id, last, last.text, { ...last.ended, reason });
 }
 
-/** Ends a generation. False when no server runs it. */
+/**
+ * Ends a generation, whoever watches it.
+ * @returns false when no server runs it
+ */
 export async function stopGeneration(surroundings: Surroundings, generation: string): Promise<boolean> {
-  return Promise.resolve(surroundings.paths.run === generation);
-}
-
-export interface RunningGeneration {
-  id: string;
-  conversation: string;
-  model: string;
-  /** ISO-8601 UTC. */
-  startedAt: string;
+  const stopped = KINDS.map((kind) => stopGenerationAt(askSocket(surroundings, kind), generation));
+  return (await Promise.all(stopped)).includes(true);
 }
 
 /** What runs or waits now, in all servers that are there; starts none. */
 export async function runningGenerations(surroundings: Surroundings): Promise<RunningGeneration[]> {
-  return Promise.resolve(surroundings ? [] : []);
+  return (await Promise.all(KINDS.map((kind) => generationsAt(askSocket(surroundings, kind))))).flat();
+}
+
+const KINDS: readonly AskServerKind[] = ["local", "swarm"];
+
+async function kindsWith(surroundings: Surroundings, generation: string): Promise<AskServerKind[]> {
+  const running = await Promise.all(KINDS.map((kind) => generationsAt(askSocket(surroundings, kind))));
+  return KINDS.filter((_kind, index) => running[index]?.some(({ id }) => id === generation));
+}
+
+/** What a question is in its conversation. */
+interface Question {
+  /** Id of what is answered. */
+  parent: string;
+  /** The answer that is gone on from. */
+  continues?: AnswerNode;
+  messages: GenerationRequest["messages"];
+}
+
+/** An engine that can be asked. */
+interface Ready {
+  socketPath: string;
+  target: EngineTarget;
+  engine: EngineNote;
+}
+
+/** One question on its way. */
+class Asking {
+  private readonly store: ConversationStore;
+  private readonly kind: AskServerKind;
+
+  constructor(private readonly options: AskOptions) {
+    this.store = new ConversationStore(options.surroundings.paths.conversations);
+    this.kind = options.choice.kind === "swarm" ? "swarm" : "local";
+  }
+
+  async run(): Promise<Answer> {
+    const { prompt, surroundings, conversation: id, sampling } = this.options;
+    if (prompt?.trim() === "") throw new TorbizError("prompt-empty", "There is nothing to ask.");
+    // What the server is found with takes its time, and needs nothing of the conversation.
+    const running = findAskServer(surroundings, this.kind);
+    running.catch(() => undefined);
+    const question = await this.write();
+    const ready = await this.makeReady(() => running);
+    const { continues, parent, messages } = question;
+    const generation = newId("g");
+    let text = continues?.text ?? "";
+    const listen = ({ socketPath, target, engine }: Ready) => {
+      const { onDelta, onProgress, leave, stop } = this.options;
+      const place = { id: generation, conversation: id, file: this.store.pathOf(id), parent };
+      return startGeneration(
+        { messages, target, generation: { ...place, continues: continues?.id ?? null, engine }, sampling },
+        {
+          socketPath,
+          onProgress,
+          onDelta: (piece) => {
+            text += piece;
+            onDelta?.(piece);
+          },
+          leave,
+          stop,
+        },
+      );
+    };
+    this.options.onProgress?.({ stage: "asking", message: `Asking ${ready.engine.title}`, progress: null });
+    this.options.onStarted?.(generation);
+    const hearing = listen(ready).catch(async (error: unknown) => {
+      // It may have left, idle for long, just before it was asked. A question that it took is not asked twice.
+      if (toTorbizError(error).code !== "ask-server-failed") throw error;
+      if ((await this.store.read(id)).nodes.has(generation)) throw cut(error);
+      return listen(await this.makeReady(() => Promise.resolve(undefined)));
+    });
+    this.remember(ready);
+    const heard = await hearing.catch((error: unknown) => failCut(this.store, id, generation, error));
+    return {
+      ...answerOf(id, { id: generation, engine: ready.engine }, text, heard),
+      firstTokenSeconds: heard.seenFirstTokenSeconds,
+      tokensPerSecond: heard.seenTokensPerSecond,
+    };
+  }
+
+  /** Puts the question into the conversation, and finds what goes before it. */
+  private async write(): Promise<Question> {
+    const { conversation: id, prompt, edits, system } = this.options;
+    let conversation = await this.store.read(id);
+    const { regenerate, continues } = this.options;
+    if (continues !== undefined) {
+      const answer = await this.ended(conversation, continues);
+      return { parent: answer.parent ?? answer.id, continues: answer, messages: conversation.messages(answer.id) };
+    }
+    if (regenerate !== undefined) {
+      const node = conversation.nodes.get(regenerate);
+      if (!node) throw noAnswer(regenerate);
+      const parent = node.kind === "answer" ? (node.parent ?? node.id) : node.id;
+      return { parent, messages: conversation.messages(parent) };
+    }
+    if (prompt === undefined) throw new TorbizError("prompt-empty", "There is nothing to ask.");
+    let parent = edits === undefined ? (conversation.branch().at(-1)?.id ?? null) : parentOf(conversation, edits);
+    if (parent === null && system?.trim()) {
+      parent = await this.store.appendMessage(id, { role: "system", content: system, parent });
+    }
+    const question = await this.store.appendMessage(id, { role: "user", content: prompt, parent });
+    conversation = await this.store.read(id);
+    return { parent: question, messages: conversation.messages(question) };
+  }
+
+  /** An answer that nobody writes any more: one whose server died gets its end. */
+  private async ended(conversation: Conversation, generation: string): Promise<AnswerNode> {
+    const answer = answerIn(conversation, generation);
+    if (answer.ended) return answer;
+    if ((await kindsWith(this.options.surroundings, generation)).length > 0) {
+      throw new TorbizError("ask-failed", "This answer is still being written.", {
+        hint: "Wait for its end, or stop it.",
+      });
+    }
+    await this.store.fail(conversation.id, generation, noted(cut()));
+    return answer;
+  }
+
+  /** @param findServer the server that runs, if it is one that can be used */
+  private async makeReady(findServer: () => ReturnType<typeof findAskServer>): Promise<Ready> {
+    const { choice } = this.options;
+    if (choice.kind === "this") return this.readyHere(choice, findServer);
+    if (choice.kind === "swarm") return this.readySwarm(choice, findServer);
+    return this.readyElsewhere(choice, findServer);
+  }
+
+  private async readyHere(
+    choice: Extract<EngineChoice, { kind: "this" }>,
+    findServer: () => ReturnType<typeof findAskServer>,
+  ): Promise<Ready> {
+    const { surroundings, onProgress, stop: signal } = this.options;
+    const model = findLocalModel(choice.model);
+    const engine: EngineNote = { kind: "this", model: model.id, title: model.title, where: "This Computer" };
+    const installed = (await installedModels(surroundings.paths)).find((each) => each.model.id === model.id)?.path;
+    const server = await findServer();
+    if (server && installed) return { socketPath: server.socketPath, target: localTarget(installed), engine };
+    const environment = await ensureAskEnvironment(surroundings, "local", { onProgress, signal });
+    const path = installed ?? (await ensureLocalModel({ surroundings, model, environment, onProgress, signal }));
+    return { socketPath: await this.startServer(environment, path), target: localTarget(path), engine };
+  }
+
+  private async readySwarm(
+    choice: Extract<EngineChoice, { kind: "swarm" }>,
+    findServer: () => ReturnType<typeof findAskServer>,
+  ): Promise<Ready> {
+    const { surroundings, allowStrangers } = this.options;
+    const found = await findSwarmTarget(surroundings, choice.swarm);
+    const model = choice.model === undefined ? found.model : findModel(choice.model);
+    if (found.swarm.kind !== "private" && !allowStrangers && !readAskSettings(surroundings.paths).allowedStrangersAt) {
+      throw new TorbizError(
+        "consent-needed",
+        "In this swarm your question, the conversation before it and the answer pass through computers of people you " +
+          "don't know, and whoever runs one can read them.",
+      );
+    }
+    const modelPath = join(surroundings.paths.models, model.id, "petals");
+    if (!existsSync(join(modelPath, "config.json"))) {
+      throw new TorbizError("model-missing", `${model.title} is not on this computer yet.`);
+    }
+    const { dhtPrefix } = model;
+    return {
+      socketPath: await this.anyServer(findServer),
+      target: { kind: "swarm", modelPath, dhtPrefix, initialPeers: found.initialPeers },
+      engine: { kind: "swarm", model: model.id, title: model.title, where: "Swarm" },
+    };
+  }
+
+  private async readyElsewhere(
+    choice: Extract<EngineChoice, { kind: "server" }>,
+    findServer: () => ReturnType<typeof findAskServer>,
+  ): Promise<Ready> {
+    const { apiKey, stop: signal } = this.options;
+    const baseUrl = parseBaseUrl(choice.baseUrl);
+    const firstModel = async () => {
+      const [first] = await modelsAt(baseUrl, { apiKey, signal });
+      if (first === undefined) throw new TorbizError("server-refused", `${baseUrl} has no model that could answer.`);
+      return first;
+    };
+    const [model, socketPath] = await Promise.all([choice.model ?? firstModel(), this.anyServer(findServer)]);
+    return {
+      socketPath,
+      target: { kind: "server", baseUrl, apiKey: apiKey ?? null },
+      engine: { kind: "server", model, title: model, where: baseUrl },
+    };
+  }
+
+  private async anyServer(findServer: () => ReturnType<typeof findAskServer>): Promise<string> {
+    const { surroundings, onProgress, stop: signal } = this.options;
+    const server = await findServer();
+    if (server) return server.socketPath;
+    return this.startServer(await ensureAskEnvironment(surroundings, this.kind, { onProgress, signal }));
+  }
+
+  private async startServer(
+    environment: Awaited<ReturnType<typeof ensureAskEnvironment>>,
+    model?: string,
+  ): Promise<string> {
+    const { surroundings, onProgress, idleMinutes, stop: signal } = this.options;
+    onProgress?.({ stage: "starting-server", message: "Starting the ask server", progress: null });
+    return ensureAskServer({ surroundings, environment, model, idleMinutes, signal });
+  }
+
+  /** The next question goes there, too, unless told otherwise. */
+  private remember({ engine, target }: Ready): void {
+    const { surroundings, choice } = this.options;
+    try {
+      rememberAskSettings(surroundings.paths, { lastChoice: choice });
+      if (target.kind === "swarm" && choice.kind === "swarm" && choice.swarm) {
+        rememberAsked(surroundings, { model: engine.model, swarm: swarmText(choice.swarm) });
+      }
+    } catch {
+      // It is only a convenience; a full disk is told by what matters.
+    }
+  }
+}
+
+function localTarget(modelPath: string): EngineTarget {
+  return { kind: "local", modelPath, context: null };
+}
+
+function parentOf(conversation: Conversation, message: string): string | null {
+  const node = conversation.nodes.get(message);
+  if (node?.kind !== "message") throw noAnswer(message);
+  return node.parent;
+}
+
+function answerIn(conversation: Conversation, generation: string): AnswerNode {
+  const node = conversation.nodes.get(generation);
+  if (node?.kind !== "answer") throw noAnswer(generation);
+  return node;
+}
+
+function answerOf(
+  conversation: string,
+  { id: generation, engine }: Pick<AnswerNode, "id" | "engine">,
+  text: string,
+  { reason, usage, firstTokenSeconds, tokensPerSecond, route }: Omit<Heard, `seen${string}`>,
+): Answer {
+  return { conversation, generation, text, reason, usage, firstTokenSeconds, tokensPerSecond, route, engine };
+}
+
+/** A server that died can't note it itself. */
+async function failCut(store: ConversationStore, id: string, generation: string, error: unknown): Promise<never> {
+  const known = toTorbizError(error);
+  if (known.code === "generation-unknown") return failCut(store, id, generation, cut(error));
+  if (known.code === "answer-cut") await store.fail(id, generation, noted(known));
+  throw known;
+}
+
+function cut(cause?: unknown): TorbizError {
+  return new TorbizError("answer-cut", "The ask server ended in the middle of the answer.", { cause });
+}
+
+function noted({ code, message }: TorbizError): { code: string; message: string } {
+  return { code, message };
+}
+
+function noAnswer(id: string): TorbizError {
+  return new TorbizError("generation-unknown", `This conversation has no question or answer ${id}.`);
 }

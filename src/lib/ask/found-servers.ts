@@ -1,3 +1,6 @@
+import { TorbizError } from "../errors";
+import { isRecord, parseJson } from "./server-call";
+
 /** A server on this computer that speaks OpenAI's interface. */
 export interface FoundServer {
   /** The program's name for people, by its usual port. */
@@ -13,13 +16,108 @@ export interface ServerPlace {
   baseUrl: string;
 }
 
+/** The ports that the programs' own manuals name. */
+const USUAL_PLACES: readonly ServerPlace[] = [
+  { title: "Ollama", baseUrl: "http://127.0.0.1:11434/v1" },
+  { title: "LM Studio", baseUrl: "http://127.0.0.1:1234/v1" },
+  { title: "Docker Model Runner", baseUrl: "http://127.0.0.1:12434/engines/v1" },
+  { title: "Jan", baseUrl: "http://127.0.0.1:1337/v1" },
+  { title: "llama.cpp", baseUrl: "http://127.0.0.1:8080/v1" },
+  { title: "vLLM", baseUrl: "http://127.0.0.1:8000/v1" },
+  { title: "GPT4All", baseUrl: "http://127.0.0.1:4891/v1" },
+];
+/** They are on this computer: one that works answers in milliseconds. */
+const LOOK_MS = 500;
+const ANSWER_MS = 10_000;
+/** Any program may be at these ports, and send for ever. */
+const BODY_LIMIT = 1 << 20;
+/** Servers list these among the others, and they can't answer. */
+const NO_CHAT = /embed|rerank|whisper|tts/i;
+
 export interface FoundServersOptions {
   places?: readonly ServerPlace[];
   /** How long each may take to answer, milliseconds. */
   limitMs?: number;
 }
 
-/** The servers that run at their usual places on this computer. */
-export async function foundServers({ places = [] }: FoundServersOptions = {}): Promise<FoundServer[]> {
-  return Promise.resolve(places.map((place) => ({ ...place, models: [] })));
+/** The servers that run at their usual places on this computer, looked for at all of them at once. Sends no question. */
+export async function foundServers({ places = USUAL_PLACES, limitMs = LOOK_MS }: FoundServersOptions = {}): Promise<
+  FoundServer[]
+> {
+  const found = await Promise.all(
+    places.map(async (place) => {
+      const models = await modelsAt(place.baseUrl, { limitMs }).catch(() => []);
+      return { ...place, models };
+    }),
+  );
+  return found.filter(({ models }) => models.length > 0);
+}
+
+/**
+ * A server's base URL as people give it, without what is too much: spaces, a slash at the end, the path of its chat.
+ * @throws TorbizError engine-invalid
+ *
+ * @example
+ * parseBaseUrl("http://127.0.0.1:11434/v1/"); // "http://127.0.0.1:11434/v1"
+ */
+export function parseBaseUrl(text: string): string {
+  const url = URL.canParse(text.trim()) ? new URL(text.trim()) : undefined;
+  if (!url || (url.protocol !== "http:" && url.protocol !== "https:")) {
+    throw new TorbizError("engine-invalid", "That is no address of a server.");
+  }
+  if (url.username || url.password) {
+    throw new TorbizError("engine-invalid", "A server's address can't hold a name or a password.", {
+      hint: "Give the server's key as its API key.",
+    });
+  }
+  return `${url.origin}${url.pathname.replace(/\/+$/, "").replace(/\/chat\/completions$/, "")}`;
+}
+
+export interface ModelsAtOptions {
+  apiKey?: string;
+  limitMs?: number;
+  signal?: AbortSignal;
+}
+
+/**
+ * The ids of the models that a server offers for chats; none where it has none.
+ * @throws TorbizError server-unreachable, server-key-wrong, server-refused, interrupted
+ */
+export async function modelsAt(
+  baseUrl: string,
+  { apiKey, limitMs = ANSWER_MS, signal }: ModelsAtOptions = {},
+): Promise<string[]> {
+  const limit = AbortSignal.timeout(limitMs);
+  let status: number;
+  let body: unknown;
+  try {
+    const response = await fetch(`${baseUrl}/models`, {
+      headers: apiKey ? { authorization: `Bearer ${apiKey}` } : {},
+      redirect: "error",
+      signal: signal ? AbortSignal.any([signal, limit]) : limit,
+    });
+    status = response.status;
+    body = parseJson(await readText(response));
+  } catch (error) {
+    if (signal?.aborted) throw new TorbizError("interrupted", "Looking for the server's models was stopped.");
+    throw new TorbizError("server-unreachable", `Nothing answers at ${baseUrl}.`, { cause: error });
+  }
+  if (status === 401 || status === 403) {
+    throw new TorbizError("server-key-wrong", `${baseUrl} wants ${apiKey ? "another" : "an"} API key.`);
+  }
+  if (status !== 200 || !isRecord(body) || body.object !== "list" || !Array.isArray(body.data ?? [])) {
+    throw new TorbizError("server-refused", `What answers at ${baseUrl} doesn't speak OpenAI's interface.`);
+  }
+  const ids = ((body.data ?? []) as unknown[]).map((model) => (isRecord(model) ? model.id : undefined));
+  return ids.filter((id): id is string => typeof id === "string" && id !== "" && !NO_CHAT.test(id));
+}
+
+async function readText(response: Response): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+    text += decoder.decode(chunk, { stream: true });
+    if (text.length > BODY_LIMIT) throw new Error("an answer that doesn't end");
+  }
+  return text;
 }

@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
-import { request } from "node:http";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import type { Surroundings } from "../context";
@@ -10,10 +9,21 @@ import { TorbizError } from "../errors";
 import { socketPath as socketPathIn } from "../socket-path";
 import type { Environment } from "./environment";
 import { pythonEnv } from "./python-env";
+import { callServer, isRecord } from "./server-call";
+
+/** Which of the resident servers: the one that answers on this computer and passes on to others, or the swarm's client. */
+export type AskServerKind = "local" | "swarm";
+
+type ServerSurroundings = Pick<Surroundings, "paths" | "env" | "home" | "platform" | "runtimeFiles">;
 
 export interface AskServerOptions {
-  surroundings: Pick<Surroundings, "paths" | "env" | "home" | "platform" | "runtimeFiles">;
+  surroundings: ServerSurroundings;
+  /** Its kind is the server's. */
   environment: Environment;
+  /** A GGUF file for a new server to load while it starts. */
+  model?: string;
+  /** How long a new server stays without a question. */
+  idleMinutes?: number;
   signal?: AbortSignal;
   /** How long it may take until it answers, milliseconds. */
   limitMs?: number;
@@ -24,7 +34,8 @@ export interface AskServerOptions {
 }
 
 const LIMIT_MS = 60_000;
-const ANSWER_MS = 5_000;
+/** llama.cpp lets nothing else in its process run while it loads a model: so long may a large one take from a disk. */
+const ANSWER_MS = 20_000;
 const BUSY_MS = 60_000;
 const LAST_LINES = 20;
 
@@ -37,14 +48,14 @@ const LAST_LINES = 20;
  */
 export async function ensureAskServer(options: AskServerOptions): Promise<string> {
   const { surroundings, environment, signal, limitMs = LIMIT_MS, answerMs = ANSWER_MS, busyMs = BUSY_MS } = options;
-  const { paths, runtimeFiles } = surroundings;
+  const { paths } = surroundings;
   const name = `ask-${environment.kind}`;
   const files = {
     socket: socketPathIn(paths, `${name}.sock`),
     lock: join(paths.run, `${name}.lock`),
     log: join(paths.logs, `${name}.log`),
   };
-  const build = buildId(environment, runtimeFiles);
+  const build = buildId(environment.python, surroundings);
   const patientUntil = Date.now() + busyMs;
   let deadline = Date.now() + limitMs;
   while (Date.now() < deadline) {
@@ -55,16 +66,48 @@ export async function ensureAskServer(options: AskServerOptions): Promise<string
     } else if (health === "absent") {
       // Returns at once with success when another one is just starting or ending: then it is looked at again.
       await start(options, files, build, deadline - Date.now());
+      continue;
     } else if (health.build === build) {
       return files.socket;
     } else if (health.busy && Date.now() < patientUntil) {
       deadline = Date.now() + limitMs;
     } else {
-      await send(files.socket, "POST", "/torbiz/shutdown", answerMs);
+      await callServer(files.socket, "POST", "/torbiz/shutdown", answerMs);
     }
     await sleep(50);
   }
   throw failure("The ask server doesn't answer.", files.log, lastLines(files.log));
+}
+
+/** A server that answers. */
+export interface RunningServer {
+  socketPath: string;
+  /** Path of the model that is loaded; null when none is. */
+  engine: string | null;
+}
+
+/**
+ * The server of a kind that runs and is the one that `ensureAskServer` would start: a look that takes a millisecond,
+ * where finding the environment takes many.
+ */
+export async function findAskServer(
+  surroundings: ServerSurroundings,
+  kind: AskServerKind,
+  answerMs = ANSWER_MS,
+): Promise<RunningServer | undefined> {
+  const socketPath = askSocket(surroundings, kind);
+  if (!existsSync(socketPath)) return undefined;
+  const health = await getHealth(socketPath, answerMs);
+  if (typeof health === "string" || !existsSync(health.python)) return undefined;
+  const environment = relative(surroundings.paths.envs, dirname(dirname(health.python)));
+  if (!new RegExp(`^${kind}-[0-9a-f]+$`).test(environment)) return undefined;
+  if (health.build !== buildId(health.python, surroundings)) return undefined;
+  return { socketPath, engine: health.engine };
+}
+
+/** Where a kind's server listens, when it runs. */
+export function askSocket({ paths }: Pick<Surroundings, "paths">, kind: AskServerKind): string {
+  return socketPathIn(paths, `ask-${kind}.sock`);
 }
 
 interface ServerFiles {
@@ -73,18 +116,28 @@ interface ServerFiles {
   log: string;
 }
 
-/** Stands for everything that makes a server what it is: its Python, its packages, and Torbiz's own code. */
-function buildId({ python, lockHash }: Environment, runtimeFiles: string): string {
-  const folder = join(runtimeFiles, "python", "torbiz");
-  const hash = createHash("sha256").update(`${python}\0${lockHash}`);
-  const sources = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".py"));
-  for (const file of sources.sort()) hash.update(`\0${file}\0`).update(readFileSync(join(folder, file)));
+/**
+ * Stands for everything that makes a server what it is: the Python that was wished for and the one of its environment,
+ * what that was made from, and Torbiz's own code.
+ */
+function buildId(python: string, { env, runtimeFiles }: ServerSurroundings): string {
+  const folder = join(runtimeFiles, "python");
+  const hash = createHash("sha256").update(`${env.TORBIZ_PYTHON ?? ""}\0${python}`);
+  for (const [part, ending] of [
+    ["torbiz", ".py"],
+    ["requirements", ".txt"],
+  ] as const) {
+    const files = readdirSync(join(folder, part), { recursive: true, encoding: "utf8" });
+    for (const file of files.filter((name) => name.endsWith(ending)).sort()) {
+      hash.update(`\0${file}\0`).update(readFileSync(join(folder, part, file)));
+    }
+  }
   return hash.digest("hex").slice(0, 16);
 }
 
 /** Starts it and waits until it answers. The command that starts it is short-lived; the server is nobody's child. */
 async function start(
-  { surroundings, environment, signal }: AskServerOptions,
+  { surroundings, environment, model, idleMinutes, signal }: AskServerOptions,
   files: ServerFiles,
   build: string,
   limitMs: number,
@@ -94,9 +147,11 @@ async function start(
     [
       ...["-m", "torbiz.ask_server", "--detach", "--build", build],
       ...["--socket", files.socket, "--lock", files.lock, "--log", files.log],
+      ...(idleMinutes === undefined ? [] : ["--idle-seconds", String(idleMinutes * 60)]),
+      ...(model === undefined ? [] : ["--model", model]),
     ],
     {
-      env: serverEnv(surroundings),
+      env: serverEnv(surroundings, environment.kind),
       extendEnv: false,
       stdin: "ignore",
       // Only what comes before the server has its log file, which it needs in order to answer.
@@ -115,12 +170,19 @@ async function start(
   throw failure(message, files.log, lines);
 }
 
-function serverEnv({ env, home, platform, runtimeFiles }: AskServerOptions["surroundings"]): NodeJS.ProcessEnv {
-  return {
-    ...pythonEnv(env, home),
+/** How to reach a server elsewhere. */
+const NETWORK_SETTINGS = /^((https?|all|no)_proxy|SSL_CERT_\w+)$/i;
+
+function serverEnv({ env, home, platform, runtimeFiles }: ServerSurroundings, kind: string): NodeJS.ProcessEnv {
+  const common = {
     PYTHONPATH: join(runtimeFiles, "python"),
     // Our own folder may be read-only, and must stay as it was shipped.
     PYTHONDONTWRITEBYTECODE: "1",
+  };
+  if (kind === "local") return { ...pythonEnv(env, home, NETWORK_SETTINGS), ...common };
+  return {
+    ...pythonEnv(env, home),
+    ...common,
     OMP_NUM_THREADS: String(Math.min(4, availableParallelism())),
     // hivemind forks; macOS forbids that to programs that have used its frameworks, and reads this at the start only.
     ...(platform === "darwin" && { OBJC_DISABLE_INITIALIZE_FORK_SAFETY: "YES", no_proxy: "*" }),
@@ -137,39 +199,23 @@ function kill(lockFile: string): void {
   }
 }
 
-type Health = { build: string; busy: boolean };
-
-async function getHealth(socketPath: string, answerMs: number): Promise<Health | "absent" | "hung"> {
-  const answer = await send(socketPath, "GET", "/health", answerMs);
-  if (typeof answer === "string") return answer;
-  try {
-    const { build, busy } = JSON.parse(answer.body) as Record<string, unknown>;
-    if (typeof build === "string") return { build, busy: busy === true };
-  } catch {
-    // Not JSON.
-  }
-  return { build: "", busy: false };
+interface Health {
+  build: string;
+  busy: boolean;
+  python: string;
+  engine: string | null;
 }
 
-/** One small request. `absent`: nobody listens. */
-async function send(
-  socketPath: string,
-  method: string,
-  path: string,
-  answerMs: number,
-): Promise<{ body: string } | "absent" | "hung"> {
-  const timeout = AbortSignal.timeout(answerMs);
-  return new Promise((resolve) => {
-    const outgoing = request({ socketPath, method, path, agent: false, signal: timeout }, (response) => {
-      let body = "";
-      response.setEncoding("utf8");
-      response.on("data", (text: string) => (body += text));
-      response.on("close", () => resolve(response.complete ? { body } : timeout.aborted ? "hung" : "absent"));
-      response.on("error", () => undefined);
-    });
-    outgoing.on("error", () => resolve(timeout.aborted ? "hung" : "absent"));
-    outgoing.end();
-  });
+async function getHealth(socketPath: string, answerMs: number): Promise<Health | "absent" | "hung"> {
+  const reply = await callServer(socketPath, "GET", "/health", answerMs);
+  if (typeof reply === "string") return reply;
+  const { build, busy, python, engine } = isRecord(reply.body) ? reply.body : {};
+  return {
+    build: typeof build === "string" ? build : "",
+    busy: busy === true,
+    python: typeof python === "string" ? python : "",
+    engine: typeof engine === "string" ? engine : null,
+  };
 }
 
 function lastLines(file: string): string[] {
