@@ -1,4 +1,5 @@
 import { dirname, join } from "node:path";
+import { pythonFor } from "../src/lib/ask/ask-environments";
 import { ensureEnvironment } from "../src/lib/ask/environment";
 import { findPython } from "../src/lib/ask/python";
 import { ensurePythonVenv } from "../src/lib/setup/python-venv";
@@ -13,12 +14,13 @@ const LOCKS = ["build.txt", "swarm.txt", "dev.txt"];
  * @throws TorbizError python-missing, environment-failed, setup-failed
  */
 export async function ensureDevEnvironment(root: string, surroundings: SetUpSurroundings): Promise<string> {
-  const python = await ensurePythonVenv(surroundings, await findPython(surroundings));
+  const range = pythonFor("swarm");
   const environment = await ensureEnvironment({
     ...surroundings,
     kind: "dev",
-    python,
+    findPython: async () => ensurePythonVenv(surroundings, range, await findPython(surroundings, range)),
     locks: LOCKS.map((name) => join(root, "python", "requirements", name)),
+    bytes: 2e9,
   });
   return dirname(environment.python);
 }

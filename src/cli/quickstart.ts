@@ -1,4 +1,5 @@
 import { ask, type Answer } from "../lib/ask/old-ask";
+import { pythonFor } from "../lib/ask/ask-environments";
 import { findPython } from "../lib/ask/python";
 import { openEngine, type EngineContext } from "../lib/context";
 import { TorbizError } from "../lib/errors";
@@ -94,7 +95,7 @@ async function connect(
   onProgress({ stage: "preflight", message: "Looking for Docker", progress: null });
   if (!setUp) {
     const context = await openEngine(surroundings);
-    await findPython(surroundings); // as below
+    await findPython(surroundings, pythonFor("swarm")); // as below
     return context;
   }
   const onChanged = (change: string) => output.done("setting-up", change);
@@ -110,7 +111,8 @@ async function connect(
     await setUpMachine(machine);
   }
   // Asking comes last, but what it needs is looked for now: nobody should wait for a build and fail after it.
-  await ensurePythonVenv(machine, await findPython(surroundings));
+  const range = pythonFor("swarm");
+  await ensurePythonVenv(machine, range, await findPython(surroundings, range));
   const context = await openEngine(surroundings);
   if (!(await context.engine.image(surroundings.names.image))) {
     await ensureBaseImage({ ...machine, endpoint: context.endpoint });

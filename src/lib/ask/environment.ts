@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
-import { createWriteStream, existsSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
-import { lstat, mkdir, readdir, rename, rm, stat, symlink, utimes } from "node:fs/promises";
+import { createWriteStream, existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { lstat, mkdir, readdir, rename, rm, stat, statfs, symlink, utimes } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import { finished } from "node:stream/promises";
@@ -19,7 +19,7 @@ export interface Environment {
   folder: string;
   /** Absolute path of its Python. */
   python: string;
-  /** Hash of what it was made from, 16 hex digits: the lock files and the Python's version. */
+  /** Hash of what it was made from, 16 hex digits: the lock files, and the Python where a person chose one. */
   lockHash: string;
 }
 
@@ -27,9 +27,12 @@ export interface EnvironmentOptions {
   paths: Pick<Paths, "envs" | "logs">;
   /** What it is for, kebab-case: part of its folder's name. */
   kind: string;
-  python: FoundPython;
+  /** Finds the Python to make it with; called only when it must be made. */
+  findPython: () => Promise<FoundPython>;
   /** Requirement files with hashes, installed one after the other: build tools first. */
   locks: readonly string[];
+  /** What it takes on the disk, about. */
+  bytes: number;
   env?: NodeJS.ProcessEnv;
   home?: string;
   platform?: NodeJS.Platform;
@@ -47,30 +50,33 @@ const VENV_LIMIT_MS = 120_000;
 /** torch alone is 200 MB: an hour is for slow networks. pip gives up on a silent one by itself. */
 const PIP_LIMIT_MS = 3_600_000;
 const LAST_LINES = 20;
+/** Where less is free when something fails, that is the reason. */
+const TIGHT_BYTES = 20e6;
 /** After so long without use an environment of older locks goes: another version of Torbiz may still use it. */
 const UNUSED_MS = 7 * 24 * 3_600_000;
 
 /**
  * The virtual environment made from these lock files, made now if it isn't there. It appears under its name when it is
- * finished and not before, so a half-made one is never used. The user's own Python is left as it is. A new one takes the
- * place of those of its kind that nobody has used for a week.
+ * finished and not before, so a half-made one is never used; one that has lost files or its Python since is made anew.
+ * The user's own Python is left as it is. A new one takes the place of those of its kind that nobody has used for a week.
  *
- * @throws TorbizError environment-failed, disk-full, interrupted
+ * @throws TorbizError environment-failed, disk-full, interrupted, and what `findPython` throws
  *
  * @example
- * const { python } = await ensureEnvironment({ paths, kind: "swarm", python: await findPython(...), locks });
+ * const { python } = await ensureEnvironment({ paths, kind: "swarm", findPython: () => findPython(...), locks, bytes });
  */
 export async function ensureEnvironment(options: EnvironmentOptions): Promise<Environment> {
-  const { paths, kind, python, locks, onProgress, signal } = options;
-  const lockHash = hashOf(python, locks);
+  const { paths, kind, onProgress, signal } = options;
+  const lockHash = hashOf(options);
   const name = `${kind}-${lockHash}`;
   const environment = { kind, folder: join(paths.envs, name), lockHash };
   const ready = { ...environment, python: join(environment.folder, "bin", "python") };
-  if (isFinished(ready)) {
+  if (isWhole(ready)) {
     const now = new Date();
     await utimes(ready.folder, now, now).catch(() => undefined); // it is in use
     return ready;
   }
+  const python = await options.findPython();
   if (!python.canMakeVenv) {
     throw new TorbizError("environment-failed", `${python.path} can't make virtual environments.`, {
       hint: "On Debian and Ubuntu install its missing part: `apt-get install python3-venv`.",
@@ -82,19 +88,21 @@ export async function ensureEnvironment(options: EnvironmentOptions): Promise<En
       onProgress?.({ stage: "preparing-python", message: note || "Waiting for another Torbiz", progress: null }),
   });
   try {
-    if (isFinished(ready)) return ready; // another Torbiz made it while we waited
+    if (isWhole(ready)) return ready; // another Torbiz made it while we waited
     const attempt = `${name}.${randomBytes(4).toString("hex")}`;
-    await removeAttempts(paths.envs, name);
-    const job = new Making(options, join(paths.envs, attempt), (message, progress) => {
+    await removeAttempts(paths.envs, ready);
+    await requireSpace(options);
+    const job = new Making(options, python, join(paths.envs, attempt), (message, progress) => {
       lock.note(message);
       onProgress?.({ stage: "preparing-python", message, progress });
     });
     try {
       await job.make();
+      writeFileSync(join(paths.envs, attempt, CONTENT_FILE), String(countContent(join(paths.envs, attempt))));
       await appear(paths.envs, name, attempt);
       await removeUnused(paths.envs, kind, name);
     } catch (error) {
-      await removeAttempts(paths.envs, name);
+      await removeAttempts(paths.envs, ready);
       throw error;
     }
     return ready;
@@ -105,15 +113,59 @@ export async function ensureEnvironment(options: EnvironmentOptions): Promise<En
   }
 }
 
-function hashOf(python: FoundPython, locks: readonly string[]): string {
-  const hash = createHash("sha256").update(python.version);
+function hashOf({ locks, env = process.env }: EnvironmentOptions): string {
+  // Not the version that is found: finding it costs more than answering from a warm server.
+  const hash = createHash("sha256").update(env.TORBIZ_PYTHON ?? "");
   for (const file of locks) hash.update("\0").update(readFileSync(file));
   return hash.digest("hex").slice(0, 16);
 }
 
-/** Its Python is a link to the one it was made from: that may have been removed since. */
-function isFinished({ python }: Environment): boolean {
-  return existsSync(python);
+/** Holds how much was in the environment when it was made. */
+const CONTENT_FILE = "torbiz-content";
+
+/**
+ * Whether everything is still there, as far as a few milliseconds can tell: its Python is a link to the one that it was
+ * made from, which may have been removed since, and a cleaner or a full disk may have taken packages.
+ */
+function isWhole({ folder, python }: Environment): boolean {
+  try {
+    return existsSync(python) && countContent(folder) >= Number(readFileSync(join(folder, CONTENT_FILE), "utf8"));
+  } catch {
+    return false;
+  }
+}
+
+/** Its packages and what each has at its top; without what Python itself adds when it runs. */
+function countContent(folder: string): number {
+  const lib = join(folder, "lib");
+  const entries = (path: string) =>
+    readdirSync(path, { withFileTypes: true }).filter(({ name }) => name !== "__pycache__" && !name.endsWith(".pyc"));
+  const packages = readdirSync(lib).map((version) => join(lib, version, "site-packages"));
+  return packages
+    .flatMap((path) => entries(path).map((entry) => (entry.isDirectory() ? entries(join(path, entry.name)).length : 0)))
+    .reduce((sum, inside) => sum + inside + 1, 0);
+}
+
+/** @throws TorbizError disk-full before anything is fetched in vain */
+async function requireSpace({ paths, kind, bytes }: EnvironmentOptions): Promise<void> {
+  const free = await freeBytes(paths.envs);
+  if (free < bytes) throw noSpace(kind, bytes, free);
+}
+
+async function freeBytes(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
+}
+
+function noSpace(kind: string, bytes: number, free?: number, details?: Readonly<Record<string, unknown>>): TorbizError {
+  const left = free === undefined ? "No space is left" : `Only ${gigabytes(free)} is free`;
+  return new TorbizError("disk-full", `${left} for the Python environment (${kind}): it takes ${gigabytes(bytes)}.`, {
+    details,
+  });
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
 /** Gives the finished folder its name, in one step: the name is a link that replaces whatever was there. */
@@ -124,11 +176,12 @@ async function appear(envs: string, name: string, attempt: string): Promise<void
 }
 
 /** Removes what unfinished attempts left. A pip that outlived its killed starter then fails in a folder of its own. */
-async function removeAttempts(envs: string, name: string): Promise<void> {
-  const current = linkTarget(join(envs, name));
+async function removeAttempts(envs: string, ready: Environment): Promise<void> {
+  const name = basename(ready.folder);
+  const current = isWhole(ready) ? linkTarget(ready.folder) : undefined;
   for (const entry of await readdir(envs)) {
     if (!/^[0-9a-f]{8}(\.link)?$/.test(entry.slice(name.length + 1)) || !entry.startsWith(`${name}.`)) continue;
-    if (entry === current && existsSync(join(envs, name, "bin", "python"))) continue;
+    if (entry === current) continue;
     await rm(join(envs, entry), { recursive: true, force: true, maxRetries: 3 });
   }
 }
@@ -167,6 +220,7 @@ class Making {
 
   constructor(
     private readonly options: EnvironmentOptions,
+    private readonly base: FoundPython,
     private readonly folder: string,
     private readonly report: (message: string, progress: number | null) => void,
   ) {
@@ -176,11 +230,11 @@ class Making {
   }
 
   async make(): Promise<void> {
-    const { python, locks } = this.options;
+    const { locks } = this.options;
     this.report("Making a Python environment", 0);
     await mkdir(this.options.paths.logs, { recursive: true, mode: 0o700 });
     writeFileSync(this.logFile, "", { mode: 0o600 });
-    await this.run(python.path, ["-I", "-m", "venv", this.folder], VENV_LIMIT_MS);
+    await this.run(this.base.path, ["-I", "-m", "venv", this.folder], VENV_LIMIT_MS);
     const requirements = locks.map((file) => parseLock(readFileSync(file, "utf8")));
     this.total = requirements.flat().length;
     for (const entries of requirements) {
@@ -225,6 +279,8 @@ class Making {
       join(this.folder, "bin", "python"),
       [
         ...["-I", "-m", "pip", "install", "--no-deps", "--require-hashes", "--no-build-isolation"],
+        // Python compiles what it imports when it first does: most modules never are.
+        "--no-compile",
         ...["--disable-pip-version-check", "--no-input", "--progress-bar", "off"],
         ...(wheels ? ["--find-links", wheels] : []),
         ...source,
@@ -277,20 +333,20 @@ class Making {
       }
       const result = await child;
       if (result.isCanceled) throw new TorbizError("interrupted", "Making the Python environment was stopped.");
-      if (result.failed) throw this.failure(basename(command), result.timedOut);
+      if (result.failed) throw await this.failure(basename(command), result.timedOut);
     } finally {
       log.end();
       await finished(log).catch(() => undefined);
     }
   }
 
-  private failure(command: string, timedOut: boolean): TorbizError {
+  private async failure(command: string, timedOut: boolean): Promise<TorbizError> {
     const details = { log: this.logFile, lines: [...this.lines] };
     const text = this.lines.join("\n");
-    if (/No space left on device|Errno 28/.test(text)) {
-      return new TorbizError("disk-full", "No space is left for the Python environment: it takes about 1.5 GB.", {
-        details,
-      });
+    // venv keeps to itself why pip couldn't be put into it.
+    const isFull = (await freeBytes(this.options.paths.envs)) < TIGHT_BYTES;
+    if (isFull || /No space left on device|Errno 28/.test(text)) {
+      return noSpace(this.options.kind, this.options.bytes, undefined, details);
     }
     const cause = timedOut
       ? "it took too long"

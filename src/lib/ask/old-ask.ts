@@ -5,8 +5,7 @@ import { toTorbizError, TorbizError } from "../errors";
 import type { OnProgress } from "../progress";
 import type { SwarmTarget } from "../sharing/swarm-target";
 import { streamChat, type ChatAnswer, type ChatOptions } from "./old-client";
-import { ensureEnvironment, type Environment } from "./environment";
-import { findPython } from "./python";
+import { ensureAskEnvironment } from "./ask-environments";
 import { ensureAskServer } from "./server";
 
 export interface AskOptions {
@@ -38,7 +37,7 @@ export async function ask(options: AskOptions): Promise<Answer> {
   if (!existsSync(join(modelPath, "config.json"))) {
     throw new TorbizError("model-missing", `${model.title} is not on this computer yet.`);
   }
-  const environment = await ensureSwarmEnvironment(surroundings, onProgress, signal);
+  const environment = await ensureAskEnvironment(surroundings, "swarm", { onProgress, signal });
   onProgress?.({ stage: "connecting-client", message: "Starting the swarm's client", progress: null });
   const findServer = () => ensureAskServer({ surroundings, environment, signal });
   const socketPath = await findServer();
@@ -59,24 +58,4 @@ export async function ask(options: AskOptions): Promise<Answer> {
     if (toTorbizError(error).code !== "ask-server-failed") throw error;
     return streamChat({ ...question, socketPath: await findServer() });
   }
-}
-
-/** The environment with Petals' client. */
-async function ensureSwarmEnvironment(
-  { env, home, platform, paths, runtimeFiles }: Surroundings,
-  onProgress?: OnProgress,
-  signal?: AbortSignal,
-): Promise<Environment> {
-  const requirements = join(runtimeFiles, "python", "requirements");
-  return ensureEnvironment({
-    paths,
-    kind: "swarm",
-    python: await findPython({ env, home, platform }),
-    locks: [join(requirements, "build.txt"), join(requirements, "swarm.txt")],
-    env,
-    home,
-    platform,
-    onProgress,
-    signal,
-  });
 }

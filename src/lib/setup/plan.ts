@@ -1,3 +1,4 @@
+import { pythonFor } from "../ask/ask-environments";
 import { findPython } from "../ask/python";
 import { Engine } from "../docker/engine";
 import { checkDocker } from "../docker/preflight";
@@ -30,7 +31,7 @@ export async function planSetUp(surroundings: PlanSurroundings): Promise<string[
     else if (!(await findCommand(surroundings, "docker"))) plan.push("install the docker command (docker-cli)");
     plan.push("start Docker Engine");
   }
-  const venvPackage = await missingVenvPackage(surroundings, await findPython(surroundings));
+  const venvPackage = await missingVenvPackage(surroundings, await findPython(surroundings, pythonFor("swarm")));
   if (venvPackage) plan.push(`install ${venvPackage}`);
   if (await mayNeedStandIn(surroundings, docker.state === "ready" ? docker : undefined)) {
     plan.push("make a base image from Debian's packages with mmdebstrap (only if no image registry answers)");

@@ -1,5 +1,5 @@
 import { dirname, join } from "node:path";
-import { findPython, type FoundPython } from "../ask/python";
+import { findPython, type FoundPython, type PythonRange } from "../ask/python";
 import { findDebian, installPackages } from "./debian";
 import type { SetUpSurroundings } from "./surroundings";
 
@@ -21,13 +21,18 @@ export async function missingVenvPackage(
 /**
  * Installs what `missingVenvPackage` names.
  *
+ * @param range what `python` was looked for with
  * @param python as `findPython` found it
  * @returns the Python to make environments with
  * @throws TorbizError setup-failed
  */
-export async function ensurePythonVenv(surroundings: SetUpSurroundings, python: FoundPython): Promise<FoundPython> {
+export async function ensurePythonVenv(
+  surroundings: SetUpSurroundings,
+  range: PythonRange,
+  python: FoundPython,
+): Promise<FoundPython> {
   const missing = await missingVenvPackage(surroundings, python);
   if (!missing) return python;
   await installPackages(surroundings, [missing]);
-  return findPython(surroundings);
+  return findPython(surroundings, range);
 }

@@ -1,6 +1,6 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
-  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -11,7 +11,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { homedir, tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { pythonFor } from "../../../src/lib/ask/ask-environments";
 import { ensureEnvironment, parseLock, type EnvironmentOptions } from "../../../src/lib/ask/environment";
 import { findPython, type FoundPython } from "../../../src/lib/ask/python";
 import type { Progress } from "../../../src/lib/progress";
@@ -26,11 +27,14 @@ let root: string;
 let seen: Progress[];
 
 beforeAll(async () => {
-  python = await findPython({ env: process.env, home: homedir(), platform: process.platform });
+  python = await findPython(
+    { env: process.env, home: homedir(), platform: process.platform, paths: { pythons: "/nonexistent" } },
+    pythonFor("swarm"),
+  );
 });
 
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "environment żółć "));
+  root = mkdtempSync(join(tmpdir(), "Jürgen's Mac 日本 "));
   mkdirSync(join(root, "envs"));
   seen = [];
 });
@@ -43,7 +47,20 @@ function options(more: Partial<EnvironmentOptions> = {}): EnvironmentOptions {
   const lock = join(root, "lock.txt");
   writeFileSync(lock, lockText);
   const paths = { envs: join(root, "envs"), logs: join(root, "logs") };
-  return { paths, kind: "test", python, locks: [lock], onProgress: (progress) => seen.push(progress), ...more };
+  return {
+    ...{ paths, kind: "test", findPython: async () => python, locks: [lock], bytes: 1e6 },
+    onProgress: (progress) => seen.push(progress),
+    ...more,
+  };
+}
+
+/** A lock without packages, and an environment without pip, which is soon made: for what is not about them. */
+function withoutPackages(text = ""): Partial<EnvironmentOptions> {
+  const lock = join(root, "empty.txt");
+  writeFileSync(lock, `# ${text}`);
+  const path = join(root, "python3");
+  writeFileSync(path, `#!/bin/sh\nexec "${python.path}" "$@" --without-pip\n`, { mode: 0o755 });
+  return { locks: [lock], findPython: async () => ({ ...python, path }) };
 }
 
 function entries(): string[] {
@@ -74,12 +91,11 @@ it(
 it(
   "never uses a half-made one, and clears it away",
   async () => {
-    const controller = new AbortController();
-    const { folder } = await ensureEnvironment(options());
+    const { folder } = await ensureEnvironment(options(withoutPackages()));
     rmSync(folder); // the name, which comes last: what it stood for is now an unfinished attempt
     const attempt = entries();
     expect(attempt).toHaveLength(1);
-    const made = await ensureEnvironment(options({ signal: controller.signal }));
+    const made = await ensureEnvironment(options(withoutPackages()));
     expect(existsSync(made.python)).toBe(true);
     expect(entries()).not.toContain(attempt[0]);
     expect(entries()).toHaveLength(2);
@@ -88,12 +104,74 @@ it(
 );
 
 it(
-  "makes it anew when its Python is gone",
+  "makes it anew when its Python or a part of a package is gone",
   async () => {
-    const made = await ensureEnvironment(options());
-    rmSync(made.python);
-    expect(existsSync((await ensureEnvironment(options())).python)).toBe(true);
+    const bare = withoutPackages();
+    rmSync((await ensureEnvironment(options(bare))).python);
+    expect(existsSync((await ensureEnvironment(options(bare))).python)).toBe(true);
     expect(entries()).toHaveLength(2);
+
+    const given = options({ locks: bare.locks, kind: "other" });
+    const { folder, python: program } = await ensureEnvironment(given);
+    const pip = join(folder, `lib/python${python.version.replace(/\.\d+$/, "")}/site-packages/pip`);
+    const runs = () => spawnSync(program, ["-I", "-m", "pip", "--version"]).status === 0;
+    // What Python itself adds and removes doesn't count.
+    expect(runs()).toBe(true);
+    rmSync(join(pip, "__pycache__"), { recursive: true });
+    seen = [];
+    await ensureEnvironment(given);
+    expect(seen).toEqual([]);
+
+    rmSync(join(pip, "__main__.py"));
+    expect(runs()).toBe(false);
+    await ensureEnvironment(given);
+    expect(runs()).toBe(true);
+    expect(entries()).toHaveLength(4);
+  },
+  LIMIT_MS,
+);
+
+it(
+  "makes it anew after the Torbiz that made it was killed half-way",
+  async () => {
+    const given = options();
+    const script = `
+      import { ensureEnvironment } from ${JSON.stringify(resolve("src/lib/ask/environment"))};
+      const given = JSON.parse(process.argv[1] ?? "");
+      await ensureEnvironment({
+        ...given,
+        findPython: async () => given.python,
+        onProgress: () => process.stdout.write("working"),
+      });`;
+    const argument = JSON.stringify({ ...given, python });
+    const maker = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script, argument], {
+      env: { ...process.env, NODE_OPTIONS: "" },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const ended = once(maker, "close");
+    await once(maker.stdout, "data");
+    maker.kill("SIGKILL");
+    await ended;
+    expect(entries()).toEqual([expect.stringMatching(/\.lock$/)]);
+    const made = await ensureEnvironment(given);
+    expect(spawnSync(made.python, ["-I", "-c", ""]).status).toBe(0);
+    expect(entries()).toHaveLength(2);
+  },
+  LIMIT_MS,
+);
+
+const DEBIAN_PYTHON = "/usr/bin/python3.11";
+(existsSync("/usr/lib/python3.11/EXTERNALLY-MANAGED") ? it : it.skip)(
+  "works with a Python that its system manages, and leaves that as it is (PEP 668)",
+  async () => {
+    const refusal = spawnSync(DEBIAN_PYTHON, ["-I", "-m", "pip", "install", "packaging"], { encoding: "utf8" });
+    const managed = { path: DEBIAN_PYTHON, version: "3.11.2", canMakeVenv: true };
+    const made = await ensureEnvironment(options({ findPython: async () => managed }));
+    expect(refusal.status).not.toBe(0);
+    const where = spawnSync(made.python, ["-I", "-c", "import packaging; print(packaging.__file__)"], {
+      encoding: "utf8",
+    });
+    expect(where.stdout).toContain(made.folder);
   },
   LIMIT_MS,
 );
@@ -103,9 +181,7 @@ it(
   async () => {
     const DAY_MS = 24 * 3_600_000;
     const make = async (text: string, kind: string, ageDays: number): Promise<string> => {
-      const lock = join(root, "empty.txt");
-      writeFileSync(lock, `# ${text}`);
-      const { folder } = await ensureEnvironment(options({ locks: [lock], kind }));
+      const { folder } = await ensureEnvironment(options({ ...withoutPackages(text), kind }));
       const used = new Date(Date.now() - ageDays * DAY_MS);
       utimesSync(folder, used, used);
       return folder;
@@ -116,7 +192,7 @@ it(
     expect(existsSync(old)).toBe(false);
     expect(entries()).toHaveLength(4);
     await make("recent", "test", 8);
-    await ensureEnvironment(options({ locks: [join(root, "empty.txt")] })); // its use makes it young again
+    await ensureEnvironment(options(withoutPackages("recent"))); // its use makes it young again
     const last = await make("last", "test", 0);
     for (const folder of [recent, other, last]) expect(existsSync(join(folder, "bin/python"))).toBe(true);
     expect(entries()).toHaveLength(6);
@@ -127,7 +203,10 @@ it(
 it(
   "makes it once for two who want it at the same time",
   async () => {
-    const [one, two] = await Promise.all([ensureEnvironment(options()), ensureEnvironment(options())]);
+    const [one, two] = await Promise.all([
+      ensureEnvironment(options(withoutPackages())),
+      ensureEnvironment(options(withoutPackages())),
+    ]);
     expect(one).toEqual(two);
     expect(seen.filter(({ message }) => message === "The Python environment is ready")).toHaveLength(1);
     expect(entries()).toHaveLength(2);
@@ -164,22 +243,41 @@ it(
 );
 
 it("says how to complete a Python without venv", async () => {
-  await expect(ensureEnvironment(options({ python: { ...python, canMakeVenv: false } }))).rejects.toMatchObject({
+  const incomplete = { ...python, canMakeVenv: false };
+  await expect(ensureEnvironment(options({ findPython: async () => incomplete }))).rejects.toMatchObject({
     code: "environment-failed",
     hint: expect.stringContaining("apt-get install python3-venv"),
   });
   expect(entries()).toEqual([]);
 });
 
-it("says that the disk is full", async () => {
-  const full = join(root, "python");
-  writeFileSync(full, "#!/bin/sh\necho \"OSError: [Errno 28] No space left on device: 'x'\" >&2\nexit 1\n");
-  chmodSync(full, 0o755);
-  await expect(ensureEnvironment(options({ python: { ...python, path: full } }))).rejects.toMatchObject({
+it("says how much space it takes where there isn't enough, before it begins", async () => {
+  await expect(ensureEnvironment(options({ bytes: 1e15 }))).rejects.toMatchObject({
     code: "disk-full",
+    message: expect.stringMatching(/^Only \d+\.\d GB is free for .* it takes 1000000\.0 GB\.$/),
   });
+  expect(seen).toEqual([]);
   expect(entries()).toEqual([]);
 });
+
+// A file system of its own can be mounted only there.
+(process.platform === "linux" && process.getuid?.() === 0 ? it : it.skip)(
+  "says that the disk got full in the middle, and leaves nothing behind",
+  async () => {
+    const folder = join(root, "envs");
+    expect(spawnSync("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", folder]).status).toBe(0);
+    try {
+      await expect(ensureEnvironment(options({ bytes: 3e6 }))).rejects.toMatchObject({
+        code: "disk-full",
+        message: expect.stringContaining("it takes 0.0 GB"),
+      });
+      expect(entries()).toEqual([]);
+    } finally {
+      spawnSync("umount", [folder]);
+    }
+  },
+  LIMIT_MS,
+);
 
 it("gives an environment another name when anything that it is made from differs", async () => {
   const names = new Set<string>();
@@ -188,13 +286,12 @@ it("gives an environment another name when anything that it is made from differs
   writeFileSync(other, "x==1\n");
   const variants: Partial<EnvironmentOptions>[] = [
     {},
-    { python: { ...broken, version: "3.11.0" } },
+    { env: { ...process.env, TORBIZ_PYTHON: "/my/python" } },
     { locks: [other] },
     { kind: "other" },
   ];
   for (const variant of variants) {
-    mkdirSync(join(root, "envs"), { recursive: true });
-    const given = options({ python: broken, ...variant });
+    const given = options({ findPython: async () => broken, ...variant });
     await ensureEnvironment({ ...given, onProgress: () => entries().forEach((name) => names.add(name)) }).catch(
       () => 0,
     );
@@ -216,7 +313,7 @@ describe("parseLock", () => {
   });
 
   it("loses nothing of the real locks", () => {
-    for (const name of ["build", "swarm"]) {
+    for (const name of ["build", "swarm", "local"]) {
       const text = readFileSync(`python/requirements/${name}.txt`, "utf8");
       const together = parseLock(text).map((entry) => entry.text);
       expect(text.endsWith(together.join(""))).toBe(true);

@@ -1,7 +1,15 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { findPython, type PythonSurroundings } from "../../../src/lib/ask/python";
+import {
+  findPython as find,
+  type FoundPython,
+  type PythonRange,
+  type PythonSurroundings,
+} from "../../../src/lib/ask/python";
+
+const ONLY_311: PythonRange = { oldest: 11, newest: 11 };
+const SEVERAL: PythonRange = { oldest: 10, newest: 14 };
 
 let root: string;
 
@@ -25,11 +33,19 @@ function fake(path: string, version: string, canMakeVenv = true, before = ""): s
 
 function surroundings(path: string[], env: NodeJS.ProcessEnv = {}): PythonSurroundings {
   const PATH = path.map((folder) => join(root, folder)).join(":");
-  return { env: { PATH, ...env }, home: join(root, "home"), platform: "linux", root };
+  const paths = { pythons: join(root, "home/.torbiz/pythons") };
+  return { env: { PATH, ...env }, home: join(root, "home"), platform: "linux", paths, root };
 }
 
+const findPython = (where: PythonSurroundings, range = ONLY_311): Promise<FoundPython> => find(where, range);
+
 it("finds the real one of this machine", async () => {
-  const found = await findPython({ env: process.env, home: process.env.HOME ?? "/", platform: process.platform });
+  const found = await findPython({
+    env: process.env,
+    home: process.env.HOME ?? "/",
+    platform: process.platform,
+    paths: { pythons: "/nonexistent" },
+  });
   expect(found.version).toMatch(/^3\.11\./);
   expect(found.canMakeVenv).toBe(true);
 });
@@ -51,6 +67,7 @@ it.each([
   "Library/Frameworks/Python.framework/Versions/3.11/bin/python3.11",
   "home/.pyenv/versions/3.11.4/bin/python3.11",
   "home/.local/share/uv/python/cpython-3.11.9-macos-aarch64-none/bin/python3.11",
+  "home/.torbiz/pythons/cpython-3.11.9-linux-x86_64-gnu/bin/python3.11",
 ])("finds it outside the PATH: %s", async (path) => {
   fake("bin/python3", "3.13.0");
   const wanted = fake(path, "3.11.4");
@@ -71,12 +88,36 @@ it("prefers one that can make environments, and says so of one that can't", asyn
 });
 
 it("names the versions that it found when none fits", async () => {
-  fake("bin/python3", "3.9.18");
-  fake("bin/python", "3.13.0");
+  const old = fake("bin/python3", "3.9.18");
+  const young = fake("bin/python", "3.13.0");
   await expect(findPython(surroundings(["bin"]))).rejects.toMatchObject({
     code: "python-missing",
-    message: "Python 3.11 is needed, but only 3.9.18, 3.13.0 was found.",
+    message: `Python 3.11 is needed, but only 3.9.18 (${old}), 3.13.0 (${young}) was found.`,
+    hint: "Install Python 3.11, or choose one that you have.",
+    details: {
+      needed: "3.11",
+      found: [
+        { path: old, version: "3.9.18" },
+        { path: young, version: "3.13.0" },
+      ],
+      canFetch: true,
+    },
   });
+  expect((await findPython(surroundings(["bin"]), SEVERAL)).path).toBe(young);
+  rmSync(young);
+  await expect(findPython(surroundings(["bin"]), SEVERAL)).rejects.toMatchObject({
+    message: `Python 3.10 to 3.14 is needed, but only 3.9.18 (${old}) was found.`,
+  });
+});
+
+it("takes the newest where several will do, and none that is too new", async () => {
+  fake("bin/python3", "3.15.0");
+  fake("bin/python3.10", "3.10.1");
+  fake("bin/python3.15", "3.15.0");
+  const wanted = fake("home/.pyenv/versions/3.13.2/bin/python3.13", "3.13.2");
+  expect((await findPython(surroundings(["bin"]), SEVERAL)).path).not.toBe(wanted); // what is on the PATH goes first
+  rmSync(join(root, "bin/python3.10"));
+  expect((await findPython(surroundings(["bin"]), SEVERAL)).path).toBe(wanted);
 });
 
 it("says that there is none at all", async () => {
@@ -99,8 +140,8 @@ it("passes over programs that fail, say nonsense, or aren't programs", async () 
 it("gives up on one that hangs", async () => {
   fake("bin/python3.11", "3.11.1", true, "exec sleep 60");
   const wanted = fake("bin/python3", "3.11.2");
-  expect((await findPython(surroundings(["bin"]))).path).toBe(wanted);
-}, 30_000);
+  expect((await findPython({ ...surroundings(["bin"]), limitMs: 500 })).path).toBe(wanted);
+});
 
 describe("TORBIZ_PYTHON", () => {
   it("goes before all others", async () => {
@@ -115,10 +156,47 @@ describe("TORBIZ_PYTHON", () => {
     await expect(findPython(surroundings(["bin"], { TORBIZ_PYTHON: old }))).rejects.toMatchObject({
       code: "python-missing",
       message: `The chosen Python (${old}) is 3.8.1, but 3.11 is needed.`,
+      details: { canFetch: false },
     });
     await expect(findPython(surroundings(["bin"], { TORBIZ_PYTHON: "/nonexistent" }))).rejects.toMatchObject({
       message: "The chosen Python (/nonexistent) doesn't run.",
     });
+  });
+});
+
+describe("on a Mac", () => {
+  /** The stand-in for Python and a shim that chooses it; both tell when they were run. */
+  function mac(env: NodeJS.ProcessEnv = {}): PythonSurroundings {
+    fake("usr/bin/python3", "3.11.9", true, `: > "${root}/installer-opened"`);
+    mkdirSync(join(root, "usr/local/bin"), { recursive: true });
+    symlinkSync(join(root, "usr/bin/python3"), join(root, "usr/local/bin/python"));
+    fake("home/.pyenv/shims/python3.11", "3.11.9", true, `: > "${root}/installer-opened"`);
+    const where = surroundings(["tools", "home/.pyenv/shims", "usr/local/bin", "usr/bin"], env);
+    return { ...where, platform: "darwin" };
+  }
+
+  function xcodeSelect(script: string): void {
+    mkdirSync(join(root, "tools"), { recursive: true });
+    writeFileSync(join(root, "tools/xcode-select"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  }
+
+  it.each([
+    ["are missing", "echo 'xcode-select: error: unable to get active developer directory' >&2; exit 2"],
+    ["were removed", "echo /Library/Developer/Gone"],
+  ])("nothing runs the stand-in for Python when the developer tools %s", async (_what, script) => {
+    xcodeSelect(script);
+    for (const chosen of ["", join(root, "usr/bin/python3"), "python3", join(root, "usr/local/bin/python")]) {
+      const looking = findPython(mac(chosen ? { TORBIZ_PYTHON: chosen } : {}));
+      await expect(looking).rejects.toMatchObject({ code: "python-missing" });
+      expect(existsSync(join(root, "installer-opened"))).toBe(false);
+      rmSync(join(root, "usr"), { recursive: true });
+    }
+  });
+
+  it("takes the developer tools' own Python where they are there", async () => {
+    const wanted = fake("Developer/usr/bin/python3", "3.11.9");
+    xcodeSelect(`echo "${root}/Developer"`);
+    expect(await findPython({ ...surroundings(["tools"]), platform: "darwin" })).toMatchObject({ path: wanted });
   });
 });
 

@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
+import { pythonFor } from "../../../src/lib/ask/ask-environments";
 import { findPython } from "../../../src/lib/ask/python";
 import { ensureAskServer, type AskServerOptions } from "../../../src/lib/ask/server";
 import { resolvePaths, prepareHome } from "../../../src/lib/paths";
@@ -17,7 +18,10 @@ beforeEach(async () => {
   root = mkdtempSync(join(tmpdir(), "ask é "));
   const paths = resolvePaths({ TORBIZ_HOME: join(root, "home") });
   prepareHome(paths);
-  const { path } = await findPython({ env: process.env, home: homedir(), platform: process.platform });
+  const { path } = await findPython(
+    { env: process.env, home: homedir(), platform: process.platform, paths: { pythons: "/nonexistent" } },
+    pythonFor("local"),
+  );
   options = {
     surroundings: {
       paths,

@@ -1,7 +1,9 @@
 import { join } from "node:path";
-import { findPython } from "../../../src/lib/ask/python";
+import { findPython, type PythonRange } from "../../../src/lib/ask/python";
 import { ensurePythonVenv } from "../../../src/lib/setup/python-venv";
 import { MachineFolder } from "./machine-folder";
+
+const ONLY_311: PythonRange = { oldest: 11, newest: 11 };
 
 let machine: MachineFolder;
 beforeEach(() => {
@@ -26,23 +28,23 @@ const aptCalls = () => machine.calls.filter((call) => call.startsWith("apt-get")
 
 it("installs the missing package for Debian's own Python", async () => {
   installPython("usr/bin", false);
-  const before = await findPython(machine.surroundings);
+  const before = await findPython(machine.surroundings, ONLY_311);
   expect(before.canMakeVenv).toBe(false);
-  const after = await ensurePythonVenv(machine.surroundings, before);
+  const after = await ensurePythonVenv(machine.surroundings, ONLY_311, before);
   expect(after).toEqual({ ...before, canMakeVenv: true });
   expect(aptCalls().at(-1)).toMatch(/install -y --no-install-recommends python3\.11-venv$/);
 });
 
 it("installs nothing where Python can make environments", async () => {
   installPython("usr/bin", true);
-  const python = await findPython(machine.surroundings);
-  expect(await ensurePythonVenv(machine.surroundings, python)).toEqual(python);
+  const python = await findPython(machine.surroundings, ONLY_311);
+  expect(await ensurePythonVenv(machine.surroundings, ONLY_311, python)).toEqual(python);
   expect(aptCalls()).toEqual([]);
 });
 
 it("leaves a Python alone that isn't Debian's own", async () => {
   installPython("opt/python/bin", false);
-  const python = await findPython(machine.surroundings);
-  expect(await ensurePythonVenv(machine.surroundings, python)).toEqual(python);
+  const python = await findPython(machine.surroundings, ONLY_311);
+  expect(await ensurePythonVenv(machine.surroundings, ONLY_311, python)).toEqual(python);
   expect(aptCalls()).toEqual([]);
 });
