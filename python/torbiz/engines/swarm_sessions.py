@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import closing, suppress
 from typing import Any
 
 from torbiz import petals_compat  # noqa: F401  (its import is its effect; it must come before petals)
 
 # isort: split
 from hivemind.moe.client.remote_expert_worker import RemoteExpertWorker
+from hivemind.p2p.p2p_daemon import P2P
+from hivemind.p2p.p2p_daemon_bindings.utils import P2PHandlerError
 from petals.client.inference_session import InferenceSession, _ServerInferenceSession
 
 from torbiz.engines.base import Hop
@@ -28,6 +31,37 @@ def _close_without_waiting(session: Any) -> None:
 # session, both wait for ever, and with them every later question.
 _ServerInferenceSession.__del__ = _close_without_waiting
 InferenceSession.__del__ = lambda _: None
+
+
+async def _open_stream(p2p: Any, peer: Any, name: str, requests: Any, output_type: Any) -> AsyncIterator[Any]:
+    _, reader, writer = await p2p.call_binary_stream_handler(peer, name)
+
+    async def write() -> None:
+        async for request in requests:
+            await P2P.send_protobuf(request, writer)
+        await P2P.send_protobuf(P2P.END_OF_STREAM, writer)
+
+    async def read() -> AsyncIterator[Any]:
+        with closing(writer):
+            try:
+                while True:
+                    try:
+                        response, failure = await P2P.receive_protobuf(output_type, reader)
+                    except asyncio.IncompleteReadError:
+                        return
+                    if failure is not None:
+                        raise P2PHandlerError(f"Failed to call handler `{name}` at {peer}: {failure.message}")
+                    yield response
+            finally:
+                writing.cancel()
+
+    writing = asyncio.create_task(write())
+    return read()
+
+
+# When a peer closes a stream, hivemind 1.1.12 first waits for the last request, and Petals has none to give before it
+# got an answer: a peer that died would be noticed by REQUEST_TIMEOUT only. This is its method without that wait.
+P2P._iterate_protobuf_stream_handler = _open_stream
 
 MAX_KEPT = 2
 """Conversations whose sessions are kept: they are memory of other people's computers."""
