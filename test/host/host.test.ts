@@ -264,7 +264,7 @@ describe("a view's life", () => {
     ["exit", /its process ended with exit code 3/],
     ["heap", /its process was ended by SIGABRT[^]*heap out of memory/],
     ["unknown", /has no export "NoSuchThing"/],
-    ["unimplemented", /getSelectedText of @raycast\/api: not in the test host/],
+    ["unimplemented", /getFrontmostApplication of @raycast\/api: not in the test host/],
   ])("ends in a crash that is told: %s", async (kind, message) => {
     const view = await host.launch("trouble", { arguments: { kind } });
     await expect(view.run("Do It").then(() => view.ended)).rejects.toThrow(message);

@@ -1,15 +1,13 @@
-import { Action, ActionPanel, Icon, List } from "@raycast/api";
+import { Icon, List } from "@raycast/api";
 import type { ReactNode } from "react";
 import { useBuildJobs } from "../../hooks/use-build-jobs";
 import { useModelArgument } from "../../hooks/use-model-argument";
 import { useOverview } from "../../hooks/use-overview";
 import { useShareJobs, type ShareJobs } from "../../hooks/use-share-jobs";
 import { useStartDocker } from "../../hooks/use-start-docker";
-import type { TorbizError } from "../../lib/errors";
 import type { Overview } from "../../lib/sharing/overview";
-import { plainText } from "../plain-text";
+import { FailureEmptyView } from "../failure-empty-view";
 import { tinted } from "../status-look";
-import { titleCase } from "../title-case";
 import { BuildingScreen } from "./building-screen";
 import { ChooseScreen } from "./choose-screen";
 import type { Controls } from "./controls";
@@ -18,9 +16,7 @@ import { FailedBuildRow } from "./failed-build-row";
 import { FailureRow } from "./failure-row";
 import { FirstSteps } from "./first-steps";
 import { GateScreen } from "./gate-screen";
-import { OpenGuideAction, OpenPreferencesAction } from "./help-actions";
 import { LiveScreen } from "./live-screen";
-import { SHORTCUTS } from "./shortcuts";
 import { StartingScreen } from "./starting-screen";
 import { useLogAtOnce } from "./use-log-at-once";
 
@@ -120,22 +116,4 @@ function screenOf(overview: Overview, controls: Controls): ReactNode {
       if (start && !start.error) return <StartingScreen context={overview.context} controls={controls} start={start} />;
       return <EndedScreen ended={overview} controls={controls} />;
   }
-}
-
-/** What happened and what to do next, in place of rows. */
-function FailureEmptyView({ error, onRetry }: { error: TorbizError; onRetry: () => void }) {
-  return (
-    <List.EmptyView
-      icon={tinted(Icon.Warning, "warning")}
-      title={titleCase(error.title)}
-      description={plainText(`${error.message} ${error.hint}`)}
-      actions={
-        <ActionPanel>
-          <Action title="Try Again" icon={Icon.RotateClockwise} shortcut={SHORTCUTS.refresh} onAction={onRetry} />
-          <OpenGuideAction />
-          <OpenPreferencesAction />
-        </ActionPanel>
-      }
-    />
-  );
 }

@@ -55,6 +55,8 @@ export class RaycastHost {
   /** All that happened, in order. */
   readonly events: HostEvent[] = [];
   clipboard: ClipboardContent = {};
+  /** What is selected in the app behind Raycast. */
+  selectedText = "";
   readonly supportPath: string;
   /** Can be changed while the host is open. */
   readonly preferences: Record<string, unknown>;

@@ -56,6 +56,10 @@ export function makeLauncher(host: RaycastHost, storage: StorageFile, command: R
     },
     clearSearchBar: async () => (command instanceof CommandView ? command.search("") : undefined),
     readClipboard: () => host.clipboard,
+    readSelectedText() {
+      if (host.selectedText === "") throw new Error("Unable to get selected text from frontmost application");
+      return host.selectedText;
+    },
     writeClipboard(content, concealed) {
       host.clipboard = content;
       note("copy", { ...content, ...(concealed ? { concealed } : {}) });

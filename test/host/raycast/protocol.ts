@@ -92,6 +92,7 @@ export interface Launcher {
   popToRoot(options?: { clearSearchBar?: boolean }): void;
   clearSearchBar(): void;
   readClipboard(): ClipboardContent;
+  readSelectedText(): string;
   writeClipboard(content: ClipboardContent, concealed: boolean): void;
   paste(content: ClipboardContent): void;
   open(target: string, application?: string): void;

@@ -33,6 +33,8 @@ export class RunningCommand {
   /** A view: when it ended. A no-view command: when its function resolved. Rejects when it crashed. */
   readonly ended: Promise<void>;
   readonly huds: string[] = [];
+  /** How often it was told what is on the screen. */
+  renders = 0;
   protected readonly process: RunnerProcess;
   protected readonly launch: Launch;
   /** What is on top of the navigation stack: undefined before the first render, null where it shows nothing. */
@@ -228,6 +230,7 @@ export class RunningCommand {
     if (told.kind === "crash") return this.crash(told.message);
     if (told.kind === "done") return void this.end("done");
     this.root = told.root;
+    this.renders++;
     this.renderedAgain();
     this.changed();
   }

@@ -98,6 +98,7 @@ function implement({ launch, shape, toasts }: ApiOptions): Implementations {
     confirmAlert,
     Cache: makeCacheClass(environment.supportPath),
     Clipboard: clipboard,
+    getSelectedText: () => ask("readSelectedText"),
     LocalStorage: localStorage,
     getPreferenceValues: () => ({ ...preferences }),
     open: openTarget,

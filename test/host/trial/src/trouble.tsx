@@ -17,7 +17,7 @@ const TROUBLES: Record<string, () => unknown> = {
     for (;;) heap.push(Array.from({ length: 10_000 }, (_, at) => ({ at })));
   },
   unknown: readNoSuchThing,
-  unimplemented: () => raycast.getSelectedText(),
+  unimplemented: () => raycast.getFrontmostApplication(),
   children: () => spawnTwo(),
   hud: () => raycast.showHUD("Bye"),
   root: () => raycast.popToRoot(),

@@ -1,0 +1,153 @@
+import { Action, ActionPanel, Icon, List, getPreferenceValues } from "@raycast/api";
+import { usePromise } from "@raycast/utils";
+import { useEffect, useRef, useState } from "react";
+import { showFailure } from "../../hooks/show-failure";
+import { useRunningAnswers } from "../../hooks/use-running-answers";
+import { firstRunOffers } from "../../lib/ask/engines";
+import type { Surroundings } from "../../lib/context";
+import { tinted } from "../status-look";
+import { ChatActions, SendAction } from "./chat-actions";
+import type { ChatState } from "./chat";
+import type { Controls } from "./controls";
+import { engineTitle, engineWhere } from "./engine-words";
+import { OfferRows } from "./offer-rows";
+import { SetUpRow } from "./set-up-row";
+import { TurnRow } from "./turn-row";
+import { useControls } from "./use-controls";
+
+/** A conversation older than that is not recent. */
+const RECENT_MS = 3_600_000;
+
+interface AskListProps {
+  surroundings: Surroundings;
+  /** A question to send without asking. */
+  prompt?: string;
+}
+
+/**
+ * Ask Model: the search bar is the field, rows are the turns of the conversation, newest first, and the answer streams
+ * in the pane. Always this one list, so that it never flickers.
+ */
+export function AskList({ surroundings, prompt }: AskListProps) {
+  const controls = useControls(surroundings);
+  const { state, setUp, choice, draft, setDraft, store } = controls;
+  const [selected, setSelected] = useState<string | null>(null);
+  const isOpened = useOpening(controls, prompt);
+  const isFresh = isOpened && state.turns.length === 0 && !state.isReading;
+  const { data: offers = [], isLoading: isLooking } = usePromise(() => firstRunOffers(), [], {
+    execute: choice === undefined,
+    onError: showFailure,
+  });
+  const running = useRunningAnswers(surroundings, store, isFresh);
+  const hasOffers = isFresh && choice === undefined;
+  const hasRows = state.turns.length > 0 || setUp.setUp !== undefined || running.length > 0 || hasOffers;
+  const isBusy = state.live !== undefined || (setUp.setUp !== undefined && !setUp.setUp.error);
+  return (
+    <List
+      filtering={false}
+      isLoading={!isOpened || state.isReading || isBusy || (hasOffers && isLooking)}
+      isShowingDetail={hasRows}
+      navigationTitle={state.conversation?.title}
+      searchBarPlaceholder={placeholderOf(controls)}
+      searchText={draft}
+      onSearchTextChange={setDraft}
+      selectedItemId={state.focus}
+      onSelectionChange={setSelected}
+    >
+      {setUp.setUp && <SetUpRow setUp={setUp.setUp} controls={controls} />}
+      {running.map(({ conversation, title }) => (
+        <RunningRow key={conversation} conversation={conversation} title={title} controls={controls} />
+      ))}
+      {hasOffers && <OfferRows offers={offers} controls={controls} />}
+      {state.turns.toReversed().map((turn) => (
+        <TurnRow key={turn.id} turn={turn} hasDetail={isLookedAt(turn.id, selected, state)} controls={controls} />
+      ))}
+      {isFresh && !hasRows && <FreshView controls={controls} />}
+    </List>
+  );
+}
+
+/** The pane shows the row that is selected; until that is told, the one to go to, else the newest. */
+function isLookedAt(id: string, selected: string | null, { turns, focus, live }: ChatState): boolean {
+  if (id === live?.turn || id === selected) return true;
+  return !turns.some((turn) => turn.id === selected) && id === (focus ?? turns.at(-1)?.id);
+}
+
+function placeholderOf({ state, choice }: Controls): string {
+  const whom = choice ? ` ${engineTitle(choice)}` : "";
+  return state.turns.length === 0 ? `Ask${whom} a question` : `Ask${whom} a follow-up`;
+}
+
+/** Opens what the window is to begin with, once: the prompt, a recent conversation, or nothing. */
+function useOpening(controls: Controls, prompt: string | undefined): boolean {
+  const [isOpened, setOpened] = useState(false);
+  const begun = useRef(false);
+  const { store, chat, send } = controls;
+  useEffect(() => {
+    if (begun.current) return;
+    begun.current = true;
+    const open = async () => {
+      const { openWith } = getPreferenceValues<Preferences.AskModel>();
+      if (prompt === undefined && openWith === "recent") {
+        const [last] = await store.list({ limit: 1 });
+        if (last && Date.now() - Date.parse(last.changedAt) < RECENT_MS) await chat.open(last.id);
+      }
+    };
+    void open()
+      .catch(showFailure)
+      .finally(() => {
+        setOpened(true);
+        if (prompt !== undefined) void send(prompt);
+      });
+  }, [store, chat, send, prompt]);
+  return isOpened;
+}
+
+interface RunningRowProps {
+  conversation: string;
+  title: string;
+  controls: Controls;
+}
+
+/** A conversation that is answered although no window shows it. */
+function RunningRow({ conversation, title, controls }: RunningRowProps) {
+  return (
+    <List.Item
+      id={conversation}
+      title={title}
+      icon={{ value: tinted(Icon.CircleProgress50, "busy"), tooltip: "Answering" }}
+      accessories={[{ text: "Answering" }]}
+      detail={<List.Item.Detail markdown="This conversation is being answered. Press Enter to watch." />}
+      actions={
+        <ActionPanel>
+          <ActionPanel.Section>
+            {controls.draft.trim() !== "" && <SendAction controls={controls} />}
+            <Action title="Show Answer" icon={Icon.Eye} onAction={() => controls.openConversation(conversation)} />
+          </ActionPanel.Section>
+          <ChatActions controls={controls} />
+        </ActionPanel>
+      }
+    />
+  );
+}
+
+function FreshView({ controls }: { controls: Controls }) {
+  const { choice, draft } = controls;
+  return (
+    <List.EmptyView
+      icon={Icon.Message}
+      title="Ask a Question"
+      description={choice && `${engineTitle(choice)} answers. ${engineWhere(choice)}.`}
+      actions={
+        <ActionPanel>
+          {draft.trim() !== "" && (
+            <ActionPanel.Section>
+              <SendAction controls={controls} />
+            </ActionPanel.Section>
+          )}
+          <ChatActions controls={controls} />
+        </ActionPanel>
+      }
+    />
+  );
+}

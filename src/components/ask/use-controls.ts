@@ -1,0 +1,83 @@
+import { Toast, showToast } from "@raycast/api";
+import { useCallback, useMemo, useRef } from "react";
+import { useChat } from "../../hooks/use-chat";
+import { useDraft } from "../../hooks/use-draft";
+import { askingWith, useEngineChoice } from "../../hooks/use-engine-choice";
+import { useSetUp } from "../../hooks/use-set-up";
+import { ConversationStore } from "../../lib/ask/conversations/store";
+import type { EngineChoice } from "../../lib/ask/engine-choice";
+import type { Surroundings } from "../../lib/context";
+import type { Request } from "./chat";
+import type { Controls } from "./controls";
+import { engineTitle } from "./engine-words";
+
+/** All that Ask Model can do, over what the window shows. */
+export function useControls(surroundings: Surroundings): Controls {
+  const store = useMemo(() => new ConversationStore(surroundings.paths.conversations), [surroundings]);
+  const { chat, state } = useChat(surroundings, store);
+  const setUp = useSetUp(surroundings);
+  const { choice, choose: remember } = useEngineChoice(surroundings);
+  const [draft, setDraft] = useDraft();
+  // Views that were opened from here keep the functions of their moment: what those read must be of now.
+  const now = useRef({ choice, draft });
+  now.current = { choice, draft };
+
+  const ask = useCallback(
+    async (request: Request) => {
+      const { choice: wanted } = now.current;
+      if (!wanted) return explain("Choose What Answers First", "Press Enter on one of the rows.");
+      if (chat.isAnswering) {
+        return explain("The Answer Isn't Finished", "Wait for its end, or stop it.", {
+          title: "Stop and Send",
+          onAction: async () => {
+            chat.stop();
+            await chat.idle();
+            await ask(request);
+          },
+        });
+      }
+      if (request.prompt !== undefined && request.edits === undefined) setDraft("");
+      await chat.ask(request, askingWith(wanted));
+    },
+    [chat, setDraft],
+  );
+
+  const send = useCallback(
+    async (prompt = now.current.draft) => {
+      if (prompt.trim() === "") return explain("Nothing to Send Yet", "Type a question, then press Enter.");
+      if (!now.current.choice || chat.isAnswering) setDraft(prompt);
+      await ask({ prompt });
+    },
+    [ask, chat, setDraft],
+  );
+
+  const choose = useCallback(
+    async (wanted: EngineChoice, options?: { fetchPython?: boolean }) => {
+      const isFirst = now.current.choice === undefined;
+      remember(wanted);
+      now.current = { ...now.current, choice: wanted };
+      const isReady = await setUp.start(wanted, engineTitle(wanted), options);
+      if (isReady && isFirst && now.current.draft.trim() !== "") await send();
+    },
+    [remember, setUp, send],
+  );
+
+  const getPython = useCallback(
+    async (request: Request) => {
+      const { choice: wanted } = now.current;
+      if (wanted && (await setUp.start(wanted, engineTitle(wanted), { fetchPython: true }))) await ask(request);
+    },
+    [setUp, ask],
+  );
+
+  const openConversation = useCallback((id: string) => void chat.open(id), [chat]);
+  const startNew = useCallback(() => chat.startNew(), [chat]);
+  return {
+    ...{ surroundings, store, chat, state, setUp, draft, setDraft, choice },
+    ...{ send, ask, choose, getPython, openConversation, startNew },
+  };
+}
+
+async function explain(title: string, message: string, primaryAction?: Toast.ActionOptions): Promise<void> {
+  await showToast({ style: Toast.Style.Failure, title, message, primaryAction });
+}

@@ -1,0 +1,25 @@
+import { Action, ActionPanel, Icon, List } from "@raycast/api";
+import type { TorbizError } from "../lib/errors";
+import { plainText } from "./plain-text";
+import { OpenGuideAction, OpenPreferencesAction } from "./share/help-actions";
+import { SHORTCUTS } from "./share/shortcuts";
+import { tinted } from "./status-look";
+import { titleCase } from "./title-case";
+
+/** What happened and what to do next, in place of rows. */
+export function FailureEmptyView({ error, onRetry }: { error: TorbizError; onRetry: () => void }) {
+  return (
+    <List.EmptyView
+      icon={tinted(Icon.Warning, "warning")}
+      title={titleCase(error.title)}
+      description={plainText(`${error.message} ${error.hint}`)}
+      actions={
+        <ActionPanel>
+          <Action title="Try Again" icon={Icon.RotateClockwise} shortcut={SHORTCUTS.refresh} onAction={onRetry} />
+          <OpenGuideAction />
+          <OpenPreferencesAction />
+        </ActionPanel>
+      }
+    />
+  );
+}
