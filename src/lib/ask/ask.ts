@@ -65,6 +65,8 @@ export interface AskOptions extends WatchOptions {
   allowStrangers?: boolean;
   /** How long an ask server that is started for this stays without a question. */
   idleMinutes?: number;
+  /** How long a server may be silent, milliseconds: in an answer, and when it is asked whether it is there. */
+  limits?: { stallMs?: number; answerMs?: number };
   /** The question goes out. */
   onStarted?: (generation: string) => void;
 }
@@ -220,7 +222,7 @@ class Asking {
     const { prompt, surroundings, conversation: id, sampling } = this.options;
     if (prompt?.trim() === "") throw new TorbizError("prompt-empty", "There is nothing to ask.");
     // What the server is found with takes its time, and needs nothing of the conversation.
-    const running = findAskServer(surroundings, this.kind);
+    const running = findAskServer(surroundings, this.kind, this.options.limits?.answerMs);
     running.catch(() => undefined);
     const question = await this.write();
     const ready = await this.makeReady(() => running);
@@ -228,7 +230,7 @@ class Asking {
     const generation = newId("g");
     let text = continues?.text ?? "";
     const listen = ({ socketPath, target, engine }: Ready) => {
-      const { onDelta, onProgress, leave, stop } = this.options;
+      const { onDelta, onProgress, leave, stop, limits } = this.options;
       const place = { id: generation, conversation: id, file: this.store.pathOf(id), parent };
       return startGeneration(
         { messages, target, generation: { ...place, continues: continues?.id ?? null, engine }, sampling },
@@ -241,6 +243,7 @@ class Asking {
           },
           leave,
           stop,
+          stallMs: limits?.stallMs,
         },
       );
     };
@@ -314,7 +317,10 @@ class Asking {
     const { surroundings, onProgress, stop: signal } = this.options;
     const model = findLocalModel(choice.model);
     const engine: EngineNote = { kind: "this", model: model.id, title: model.title, where: "This Computer" };
-    const installed = (await installedModels(surroundings.paths)).find((each) => each.model.id === model.id)?.path;
+    const installed =
+      model.source === "file"
+        ? model.file
+        : (await installedModels(surroundings.paths)).find((each) => each.model.id === model.id)?.path;
     const server = await findServer();
     if (server && installed) return { socketPath: server.socketPath, target: localTarget(installed), engine };
     const environment = await ensureAskEnvironment(surroundings, "local", { onProgress, signal });
@@ -354,14 +360,10 @@ class Asking {
   ): Promise<Ready> {
     const { apiKey, stop: signal } = this.options;
     const baseUrl = parseBaseUrl(choice.baseUrl);
-    const firstModel = async () => {
-      const [first] = await modelsAt(baseUrl, { apiKey, signal });
-      if (first === undefined) throw new TorbizError("server-refused", `${baseUrl} has no model that could answer.`);
-      return first;
-    };
-    const [model, socketPath] = await Promise.all([choice.model ?? firstModel(), this.anyServer(findServer)]);
+    const model = choice.model ?? (await modelsAt(baseUrl, { apiKey, signal }))[0];
+    if (model === undefined) throw new TorbizError("server-refused", `${baseUrl} has no model that could answer.`);
     return {
-      socketPath,
+      socketPath: await this.anyServer(findServer),
       target: { kind: "server", baseUrl, apiKey: apiKey ?? null },
       engine: { kind: "server", model, title: model, where: baseUrl },
     };
@@ -378,9 +380,9 @@ class Asking {
     environment: Awaited<ReturnType<typeof ensureAskEnvironment>>,
     model?: string,
   ): Promise<string> {
-    const { surroundings, onProgress, idleMinutes, stop: signal } = this.options;
+    const { surroundings, onProgress, idleMinutes, limits, stop: signal } = this.options;
     onProgress?.({ stage: "starting-server", message: "Starting the ask server", progress: null });
-    return ensureAskServer({ surroundings, environment, model, idleMinutes, signal });
+    return ensureAskServer({ surroundings, environment, model, idleMinutes, signal, answerMs: limits?.answerMs });
   }
 
   /** The next question goes there, too, unless told otherwise. */

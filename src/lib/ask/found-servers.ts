@@ -1,3 +1,5 @@
+import { request as httpRequest } from "node:http";
+import { request as httpsRequest } from "node:https";
 import { TorbizError } from "../errors";
 import { isRecord, parseJson } from "./server-call";
 
@@ -91,13 +93,9 @@ export async function modelsAt(
   let status: number;
   let body: unknown;
   try {
-    const response = await fetch(`${baseUrl}/models`, {
-      headers: apiKey ? { authorization: `Bearer ${apiKey}` } : {},
-      redirect: "error",
-      signal: signal ? AbortSignal.any([signal, limit]) : limit,
-    });
-    status = response.status;
-    body = parseJson(await readText(response));
+    const answer = await get(`${baseUrl}/models`, apiKey, signal ? AbortSignal.any([signal, limit]) : limit);
+    status = answer.status;
+    body = parseJson(answer.text);
   } catch (error) {
     if (signal?.aborted) throw new TorbizError("interrupted", "Looking for the server's models was stopped.");
     throw new TorbizError("server-unreachable", `Nothing answers at ${baseUrl}.`, { cause: error });
@@ -112,12 +110,25 @@ export async function modelsAt(
   return ids.filter((id): id is string => typeof id === "string" && id !== "" && !NO_CHAT.test(id));
 }
 
-async function readText(response: Response): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
-  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-    text += decoder.decode(chunk, { stream: true });
-    if (text.length > BODY_LIMIT) throw new Error("an answer that doesn't end");
-  }
-  return text;
+async function get(
+  url: string,
+  apiKey: string | undefined,
+  signal: AbortSignal,
+): Promise<{ status: number; text: string }> {
+  const request = url.startsWith("https:") ? httpsRequest : httpRequest;
+  const headers = { accept: "application/json", ...(apiKey && { authorization: `Bearer ${apiKey}` }) };
+  return new Promise((resolve, reject) => {
+    const outgoing = request(url, { headers, agent: false, signal }, (response) => {
+      let text = "";
+      response.setEncoding("utf8");
+      response.on("data", (piece: string) => {
+        text += piece;
+        if (text.length > BODY_LIMIT) outgoing.destroy(new Error("an answer that doesn't end"));
+      });
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
+      response.on("error", reject);
+    });
+    outgoing.on("error", reject);
+    outgoing.end();
+  });
 }

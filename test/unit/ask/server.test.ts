@@ -89,6 +89,15 @@ it(
 );
 
 it(
+  "tells a new one what to load and how long to stay",
+  async () => {
+    await ensure({ model: "/models/a b.gguf", idleMinutes: 7 });
+    expect(log()).toContain('OPTIONS ["/models/a b.gguf", "420"]');
+  },
+  LIMIT_MS,
+);
+
+it(
   "gives it no secrets and no settings of another Python",
   async () => {
     await ensure();
@@ -103,7 +112,11 @@ it(
 
 it.each([
   ["code", () => writeFileSync(join(root, "files/python/torbiz/new.py"), "")],
-  ["packages", () => (options = { ...options, environment: { ...options.environment, lockHash: "f".repeat(16) } })],
+  ["packages", () => writeFileSync(join(root, "files/python/requirements/local.txt"), "# new")],
+  [
+    "wishes for a Python",
+    () => (options.surroundings.env = { ...options.surroundings.env, TORBIZ_PYTHON: "/usr/bin/a" }),
+  ],
 ])(
   "replaces one with other %s",
   async (_what, change) => {
@@ -124,7 +137,7 @@ it.each([
   "%s",
   async (_name, busyMs, expected) => {
     const { pid } = await ensure({ surroundings: behaving("busy") });
-    options = { ...options, environment: { ...options.environment, lockHash: "f".repeat(16) } };
+    writeFileSync(join(root, "files/python/torbiz/new.py"), "");
     expect((await ensure({ busyMs })).pid).not.toBe(pid);
     expect(log()).toContain(`SENT AWAY ${expected}`);
   },

@@ -1,0 +1,95 @@
+import { createServer, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { foundServers, modelsAt, parseBaseUrl, type ServerPlace } from "../../../src/lib/ask/found-servers";
+
+const servers: Server[] = [];
+
+afterEach(async () => {
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
+});
+
+async function serving(title: string, handle: (response: ServerResponse, key?: string) => void): Promise<ServerPlace> {
+  const server = createServer((request, response) => {
+    if (request.url === "/v1/models") handle(response, request.headers.authorization);
+    else response.writeHead(404).end();
+  });
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return { title, baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1` };
+}
+
+const list =
+  (...ids: string[]) =>
+  (response: ServerResponse) =>
+    void response.end(JSON.stringify({ object: "list", data: ids.map((id) => ({ id, object: "model" })) }));
+
+it("finds the servers that have a model to ask, and takes nothing else for one", async () => {
+  const places = await Promise.all([
+    serving("Silent", () => undefined),
+    serving("Two", list("text-embedding-nomic", "qwen3:4b", "gemma3")),
+    serving("Web page", (response) => void response.end("<html>")),
+    serving("Other JSON", (response) => void response.end(JSON.stringify({ data: [{ id: "x" }] }))),
+    serving("Array", (response) => void response.end("[]")),
+    serving("No model", (response) => void response.end(JSON.stringify({ object: "list", data: null }))),
+    serving("Only embeddings", list("bge-embed")),
+    serving("Locked", (response) => void response.writeHead(401).end(JSON.stringify({ object: "list", data: [] }))),
+    serving(
+      "Elsewhere",
+      (response) => void response.writeHead(302, { location: "http://127.0.0.1:1/v1/models" }).end(),
+    ),
+    serving("Endless", (response) => {
+      const more = () => {
+        if (!response.destroyed) response.write(" ".repeat(100_000), () => setImmediate(more));
+      };
+      more();
+    }),
+    serving(
+      "Odd",
+      (response) => void response.end(JSON.stringify({ object: "list", data: [1, { id: 2 }, { id: "" }] })),
+    ),
+  ]);
+  const found = await foundServers({ places: [...places, { title: "Nobody", baseUrl: "http://127.0.0.1:1/v1" }] });
+  expect(found).toEqual([{ ...places[1], models: ["qwen3:4b", "gemma3"] }]);
+});
+
+it("looks at the usual places by itself, and comes back", async () => {
+  for (const { baseUrl } of await foundServers()) expect(baseUrl).toMatch(/^http:\/\/127\.0\.0\.1:\d+\//);
+});
+
+it("says why a server has no models to tell", async () => {
+  const keyed = await serving("Keyed", (response, key) => {
+    if (key === "Bearer right") list("qwen")(response);
+    else response.writeHead(401).end();
+  });
+  expect(await modelsAt(keyed.baseUrl, { apiKey: "right" })).toEqual(["qwen"]);
+  await expect(modelsAt(keyed.baseUrl)).rejects.toMatchObject({ code: "server-key-wrong" });
+  const wrong = await modelsAt(keyed.baseUrl, { apiKey: "canary" }).catch((error: unknown) => error);
+  expect(wrong).toMatchObject({ code: "server-key-wrong" });
+  expect(JSON.stringify(wrong) + String(wrong)).not.toContain("canary");
+
+  const page = await serving("Page", (response) => void response.end("<html>"));
+  await expect(modelsAt(page.baseUrl)).rejects.toMatchObject({ code: "server-refused" });
+  await expect(modelsAt("http://127.0.0.1:1/v1")).rejects.toMatchObject({ code: "server-unreachable" });
+  const silent = await serving("Silent", () => undefined);
+  await expect(modelsAt(silent.baseUrl, { limitMs: 200 })).rejects.toMatchObject({ code: "server-unreachable" });
+  const signal = AbortSignal.abort();
+  await expect(modelsAt(silent.baseUrl, { signal })).rejects.toMatchObject({ code: "interrupted" });
+});
+
+it.each([
+  [" http://127.0.0.1:11434/v1/ ", "http://127.0.0.1:11434/v1"],
+  ["https://example.org/v1/chat/completions", "https://example.org/v1"],
+  ["http://HOST:80", "http://host"],
+])("reads the address %j", (text, expected) => expect(parseBaseUrl(text)).toBe(expected));
+
+it.each(["", "localhost", "localhost:11434", "file:///etc/passwd", "http://", "http://me:secret@host/v1"])(
+  "refuses the address %j",
+  (text) => {
+    const failure = () => parseBaseUrl(text);
+    expect(failure).toThrow(expect.objectContaining({ code: "engine-invalid" }) as Error);
+    expect(failure).not.toThrow(/secret/);
+  },
+);
