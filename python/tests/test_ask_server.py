@@ -18,6 +18,7 @@ from tests.ask_process import LIMIT_SECONDS, AskServer, UnixConnection, wait_for
 from tests.prepare import PYTHON
 
 NOWHERE: dict[str, object] = {
+    "kind": "swarm",
     "modelPath": "/nonexistent",
     "dhtPrefix": "p",
     "initialPeers": ["/ip4/127.0.0.1/tcp/1/p2p/QmNothing"],
@@ -55,6 +56,7 @@ def test_it_tells_who_it_is_to_its_owner_only(start: Callable[..., AskServer]) -
         "pid": server.process.pid,
         "python": sys.executable,
         "busy": False,
+        "engine": None,
     }
     assert server.get("/v1/models") == {"object": "list", "data": []}
     assert server.socket.stat().st_mode & 0o777 == 0o600
@@ -151,7 +153,8 @@ def test_a_large_log_is_cut_at_the_start(start: Callable[..., AskServer], folder
         ({**QUESTION, "temperature": 3}, "temperature"),
         ({**QUESTION, "max_tokens": 0}, "max_tokens"),
         ({**QUESTION, "n": 2}, "n"),
-        ({**QUESTION, "torbiz": {"modelPath": "/x"}}, "torbiz.dhtPrefix"),
+        ({**QUESTION, "torbiz": {"engine": {"kind": "oracle"}}}, "torbiz.engine"),
+        ({**QUESTION, "torbiz": {"engine": {"kind": "swarm", "modelPath": "/x"}}}, "torbiz.engine.swarm.dhtPrefix"),
     ],
 )
 def test_a_wrong_request_is_told_by_its_field(start: Callable[..., AskServer], body: object, named: str) -> None:
@@ -164,20 +167,20 @@ def test_a_wrong_request_is_told_by_its_field(start: Callable[..., AskServer], b
     assert "secret" not in json.dumps(answer)
 
 
-def test_without_a_swarm_it_says_so(start: Callable[..., AskServer]) -> None:
+def test_without_an_engine_it_says_so(start: Callable[..., AskServer]) -> None:
     server = start()
     server.wait_ready()
     status, answer = server.chat(QUESTION)
-    assert (status, answer["error"]["code"]) == (400, "no-swarm")
+    assert (status, answer["error"]["code"]) == (404, "model-unknown")
 
 
 def test_failures_have_a_name_and_the_question_is_nowhere(start: Callable[..., AskServer], folder: Path) -> None:
     server = start()
     server.wait_ready()
-    status, answer = server.chat({**QUESTION, "torbiz": NOWHERE})
+    status, answer = server.chat({**QUESTION, "torbiz": {"engine": NOWHERE}})
     assert (status, answer["error"]["code"]) == (400, "swarm-invalid")
     peers = [f"/ip4/127.0.0.1/tcp/{closed_port()}/p2p/QmcMt3iRThm49CZuZNDnqN5XhwQZKHfT1JZoJHNYQaaYn9"]
-    status, answer = server.chat({**QUESTION, "torbiz": {**NOWHERE, "initialPeers": peers}})
+    status, answer = server.chat({**QUESTION, "torbiz": {"engine": {**NOWHERE, "initialPeers": peers}}})
     assert (status, answer["error"]["code"]) == (500, "model-broken")
     for file in folder.rglob("*"):
         assert not file.is_file() or b"secret" not in file.read_bytes()

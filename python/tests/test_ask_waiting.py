@@ -6,7 +6,7 @@ import asyncio
 import json
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +14,8 @@ import pytest
 
 from tests.ask_process import LIMIT_SECONDS, UnixConnection, wait_for
 from torbiz import ask_api, ask_jobs, ask_server
-from torbiz.engines.base import AskError, Delta, Finished, Question, Stuck
+from torbiz.ask_engines import Engines
+from torbiz.engines.base import AskError, Delta, Engine, Finished, Progress, Question, Stuck, Target
 
 
 class ScriptedEngine:
@@ -25,18 +26,20 @@ class ScriptedEngine:
         self.discarded = 0
         self.discarding = "works"
 
-    def answer(self, question: Question, cancelled: threading.Event) -> Iterator[Delta | Finished]:
+    def answer(
+        self, question: Question, emit: Callable[[Progress | Delta], None], cancelled: Callable[[], bool]
+    ) -> Finished:
         match question.messages[0]["content"]:
             case "hang":
                 self.let_go.wait(LIMIT_SECONDS)
             case "wait":
-                wait_for(lambda: self.let_go.is_set() or cancelled.is_set())
+                wait_for(lambda: self.let_go.is_set() or cancelled())
             case "fail":
                 raise AskError("missing-blocks", "Nobody serves blocks 1-2 of 3.")
             case "stuck":
                 raise Stuck
-        yield Delta("Paris", 1)
-        yield Finished("", "stop", 3, 1)
+        emit(Delta("Par", 1))
+        return Finished("is", "stop", 3, 2)
 
     def discard(self) -> None:
         self.discarded += 1
@@ -46,14 +49,26 @@ class ScriptedEngine:
             self.let_go.wait(LIMIT_SECONDS)
 
 
+class ScriptedEngines(Engines):
+    """The real choice of an engine, where all are the scripted one."""
+
+    def __init__(self, engine: ScriptedEngine) -> None:
+        super().__init__(lock=-1)
+        self._engine = engine
+
+    def make(self, kind: type[Target]) -> Engine:  # noqa: ARG002
+        return self._engine
+
+
 class Serving:
     """The real server around it, in a thread."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, engine: ScriptedEngine) -> None:
         self.socket = folder / "s"
         options = ask_server.Options(self.socket, folder / "l", folder / "log", "test", 300.0, detach=False)
         listener = ask_server.bind(self.socket)
-        self.thread = threading.Thread(target=lambda: asyncio.run(ask_server.serve(options, listener, None)))
+        serving = ask_server.serve(options, listener, None, ScriptedEngines(engine))
+        self.thread = threading.Thread(target=lambda: asyncio.run(serving))
         self.thread.start()
 
     def lines(self, content: str, *, stream: bool = True) -> Iterator[str]:
@@ -62,7 +77,7 @@ class Serving:
             "model": "m",
             "messages": [{"role": "user", "content": content}],
             "stream": stream,
-            "torbiz": {"modelPath": "/m", "dhtPrefix": "p", "initialPeers": []},
+            "torbiz": {"engine": {"kind": "local", "modelPath": "/m"}},
         }
         connection = UnixConnection(self.socket)
         try:
@@ -89,7 +104,6 @@ class Serving:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> ScriptedEngine:
     engine = ScriptedEngine()
-    monkeypatch.setattr(ask_server, "SwarmBackend", lambda: engine)
     monkeypatch.setattr(ask_api, "WAITING_SECONDS", 0.2)
     return engine
 
@@ -97,7 +111,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> ScriptedEngine:
 @pytest.fixture
 def server(engine: ScriptedEngine) -> Iterator[Serving]:
     with tempfile.TemporaryDirectory(prefix="ask") as name:
-        serving = Serving(Path(name))
+        serving = Serving(Path(name), engine)
         yield serving
         engine.let_go.set()
         serving.stop()
@@ -105,13 +119,16 @@ def server(engine: ScriptedEngine) -> Iterator[Serving]:
 
 def text(lines: list[str]) -> str:
     chunks = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
-    return "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks)
+    return "".join(choice["delta"].get("content", "") for chunk in chunks for choice in chunk["choices"])
 
 
 def test_who_waits_hears_that_the_server_lives(server: Serving, engine: ScriptedEngine) -> None:
     first, second = server.lines("wait"), server.lines("other")
-    for answer in (first, second):  # the first waits for its engine, the second for the first
-        assert [next(answer) for _ in range(4)] == ["200", *[": waiting"] * 3]
+    assert [next(first) for _ in range(4)] == ["200", *[": waiting"] * 3]
+    assert next(second) == "200"
+    progress = json.loads(next(second)[6:])["torbiz"]["progress"]
+    assert progress == {"stage": "waiting", "done": None, "total": None}
+    assert [next(second) for _ in range(3)] == [": waiting"] * 3
     engine.let_go.set()
     for answer in (first, second):
         lines = list(answer)
@@ -122,7 +139,7 @@ def test_who_waits_hears_that_the_server_lives(server: Serving, engine: Scripted
 def test_who_leaves_the_line_leaves_it_to_the_others(server: Serving, engine: ScriptedEngine) -> None:
     first, second, third = server.lines("wait"), server.lines("other"), server.lines("another")
     for answer in (first, second, third):
-        assert [next(answer), next(answer)] == ["200", ": waiting"]
+        assert next(answer) == "200"
     second.close()  # type: ignore[attr-defined]
     first.close()  # type: ignore[attr-defined]
     assert text(list(third)) == "Paris"
@@ -135,7 +152,7 @@ def test_a_failure_is_a_plain_error_when_nothing_was_sent_and_else_an_event(
 ) -> None:
     assert next(server.lines("fail")) == "503"
     first, second = server.lines("wait"), server.lines("fail")
-    assert [next(first), next(second), next(second)] == ["200", "200", ": waiting"]
+    assert [next(first), next(second)] == ["200", "200"]
     engine.let_go.set()
     assert json.loads(list(second)[-1][6:])["error"]["code"] == "missing-blocks"
     assert text(list(first)) == "Paris"

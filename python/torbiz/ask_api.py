@@ -1,4 +1,11 @@
-"""The ask server's HTTP interface: OpenAI's chat completions, and which swarm to ask in the field ``torbiz``."""
+"""The ask server's HTTP interface: OpenAI's chat completions, and in the field ``torbiz`` what is ours.
+
+Answers that belong to a conversation go on without their clients:
+
+    GET  /torbiz/generations                         those that are being written or wait for it
+    GET  /torbiz/generations/{id}/events?after=SEQ   follows one from the piece after SEQ, also a minute after its end
+    POST /torbiz/generations/{id}/stop               answers when it has ended
+"""
 
 from __future__ import annotations
 
@@ -7,9 +14,7 @@ import json
 import os
 import sys
 import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,31 +22,36 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from torbiz import __version__
-from torbiz.ask_jobs import Busy, Generations
-from torbiz.engines.base import AskError, Delta, Finished, Message, Question, Sampling, Swarm
+from torbiz.ask_jobs import End, Generation, Generations, Place, Refused
+from torbiz.engines.base import AskError, LocalModel, Message, OtherServer, Question, Sampling, Swarm, Target
 
 MAX_BODY_BYTES = 4 << 20
 WAITING_SECONDS = 10.0
 """A streamed answer that has not begun after this sends a comment, and one more each time it passes again."""
 
-Begun = tuple[Delta | Finished, AsyncIterator[Delta | Finished]]
-"""An answer's first piece, and the others."""
-
 STATUS_OF_CODE = {
     "prompt-empty": 400,
     "prompt-too-long": 400,
     "swarm-invalid": 400,
-    "no-swarm": 400,
+    "engine-invalid": 400,
     "usage": 400,
+    "model-unknown": 404,
+    "conversation-unknown": 404,
+    "server-refused": 502,
+    "server-key-wrong": 502,
+    "server-unreachable": 503,
     "missing-blocks": 503,
     "swarm-unreachable": 503,
     "ask-timeout": 504,
+    "disk-full": 507,
 }
+
+Text = Annotated[str, StringConstraints(min_length=1)]
 
 
 class TextPart(BaseModel):
@@ -62,13 +72,73 @@ class ChatMessage(BaseModel):
         return Message(role=self.role, content=content)
 
 
-class SwarmField(BaseModel):
-    """Torbiz's addition to a request: the model's folder on this computer, and how to find its blocks."""
+class LocalField(BaseModel):
+    """A model that this computer computes."""
 
-    modelPath: Annotated[str, StringConstraints(min_length=1)]
-    dhtPrefix: Annotated[str, StringConstraints(min_length=1)]
+    kind: Literal["local"]
+    modelPath: Text
+    context: Annotated[int, Field(ge=1)] | None = None
+
+    def target(self) -> Target:
+        return LocalModel(Path(self.modelPath), self.context)
+
+
+class SwarmField(BaseModel):
+    """A swarm: the model's folder on this computer, and how to find its blocks."""
+
+    kind: Literal["swarm"]
+    modelPath: Text
+    dhtPrefix: Text
     initialPeers: list[str]
     """Multiaddrs; empty for Petals' public network."""
+
+    def target(self) -> Target:
+        return Swarm(Path(self.modelPath), self.dhtPrefix, tuple(self.initialPeers))
+
+
+class ServerField(BaseModel):
+    """Another server that speaks OpenAI's interface."""
+
+    kind: Literal["server"]
+    baseUrl: Text
+    apiKey: str | None = Field(default=None, repr=False)
+
+    def target(self) -> Target:
+        return OtherServer(self.baseUrl, self.apiKey)
+
+
+class EngineNote(BaseModel):
+    """Who answers, in the words that people shall read later."""
+
+    kind: Literal["this", "swarm", "server"]
+    model: str
+    title: str
+    where: str
+
+
+class GenerationField(BaseModel):
+    """The place of an answer in its conversation."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^g-[0-9a-z]{1,64}$")]
+    conversation: Text
+    file: Text
+    parent: Text
+    continues: str | None = None
+    engine: EngineNote
+
+    def place(self) -> Place:
+        engine = self.engine.model_dump()
+        return Place(self.id, self.conversation, Path(self.file), self.parent, self.continues, engine)
+
+
+EngineField = Annotated[LocalField | SwarmField | ServerField, Field(discriminator="kind")]
+
+
+class TorbizField(BaseModel):
+    """Torbiz's addition to a request. Without ``generation``, the answer ends when its client leaves."""
+
+    engine: EngineField
+    generation: GenerationField | None = None
 
 
 class StreamOptions(BaseModel):
@@ -91,13 +161,13 @@ class ChatRequest(BaseModel):
     seed: int | None = None
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
     n: Literal[1] | None = None
-    torbiz: SwarmField | None = None
+    torbiz: TorbizField | None = None
 
-    def question(self, swarm: SwarmField) -> Question:
+    def question(self, target: Target) -> Question:
         stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return Question(
             model=self.model,
-            target=Swarm(Path(swarm.modelPath), swarm.dhtPrefix, tuple(swarm.initialPeers)),
+            target=target,
             messages=tuple(message.plain() for message in self.messages),
             sampling=Sampling(
                 max_tokens=self.max_completion_tokens or self.max_tokens,
@@ -106,6 +176,7 @@ class ChatRequest(BaseModel):
                 seed=self.seed,
                 stop=stops,
             ),
+            conversation=self.torbiz.generation.conversation if self.torbiz and self.torbiz.generation else None,
         )
 
 
@@ -123,15 +194,19 @@ class Identity:
 class AskApi:
     """The endpoints.
 
+    :param loaded: tells the path of the model that is loaded
     :param stop: ends the server
     """
 
-    def __init__(self, generations: Generations, identity: Identity, stop: Callable[[], None]) -> None:
+    def __init__(
+        self, generations: Generations, identity: Identity, loaded: Callable[[], str | None], stop: Callable[[], None]
+    ) -> None:
         self._generations = generations
         self._identity = identity
+        self._loaded = loaded
         self._stop = stop
-        self._models: dict[str, SwarmField] = {}
-        """The swarm that each model was last asked in: for clients that don't know the field ``torbiz``."""
+        self._models: dict[str, Target] = {}
+        """Where each model was last asked: for clients that don't know the field ``torbiz``."""
 
     def app(self) -> Starlette:
         return Starlette(
@@ -139,8 +214,12 @@ class AskApi:
                 Route("/health", self.health),
                 Route("/v1/models", self.models),
                 Route("/v1/chat/completions", self.chat, methods=["POST"]),
+                Route("/torbiz/generations", self.generations),
+                Route("/torbiz/generations/{id}/events", self.attach),
+                Route("/torbiz/generations/{id}/stop", self.stop_generation, methods=["POST"]),
                 Route("/torbiz/shutdown", self.shutdown, methods=["POST"]),
-            ]
+            ],
+            exception_handlers={AskError: refuse},
         )
 
     async def health(self, _request: Request) -> Response:
@@ -153,6 +232,7 @@ class AskApi:
                 "pid": who.pid,
                 "python": who.python,
                 "busy": self._generations.busy,
+                "engine": self._loaded(),
             }
         )
 
@@ -167,41 +247,53 @@ class AskApi:
     async def chat(self, request: Request) -> Response:
         try:
             chat = parse(await read_body(request))
-            swarm = chat.torbiz or self._models.get(chat.model)
-            if swarm is None:
-                raise AskError("no-swarm", f"No swarm is known for the model {chat.model}.")
-            self._models[chat.model] = swarm
-            return await self._answer(request, chat, chat.question(swarm))
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it
-        except AskError as error:
-            status = 429 if isinstance(error, Busy) else STATUS_OF_CODE.get(error.code, 500)
-            return JSONResponse(error_body(error), status_code=status)
+        field = chat.torbiz
+        target = field.engine.target() if field else self._models.get(chat.model)
+        if target is None:
+            raise AskError("model-unknown", f"No engine is known for the model {chat.model}.")
+        self._models[chat.model] = target
+        place = field.generation.place() if field and field.generation else None
+        generation = self._generations.start(chat.question(target), place)
+        on_left = None if place else lambda: self._generations.cancel(generation)
+        if not chat.stream:
+            return Whole(generation, on_left, ours=field is not None)
+        usage_wanted = chat.stream_options is not None and chat.stream_options.include_usage
+        return Stream(generation, on_left, ours=field is not None, usage_wanted=usage_wanted)
 
-    async def _answer(self, request: Request, chat: ChatRequest, question: Question) -> Response:
-        head: dict[str, Any] = {
-            "id": f"chatcmpl-{uuid.uuid4().hex}",
-            "created": int(time.time()),
-            "model": chat.model,
-        }
-        async with AsyncExitStack() as stack:
-            turn = await stack.enter_async_context(AsyncExitStack())
+    async def generations(self, _request: Request) -> Response:
+        owned = [
+            {
+                "id": each.id,
+                "conversation": each.place.conversation if each.place else None,
+                "model": each.question.model,
+                "startedAt": each.started_at,
+                "seq": len(each.texts),
+            }
+            for each in self._generations.owned
+        ]
+        return JSONResponse({"generations": owned})
 
-            async def begin() -> Begun:
-                pieces = await turn.enter_async_context(self._generations.open(question))
-                return await anext(pieces), pieces
+    async def attach(self, request: Request) -> Response:
+        after = request.query_params.get("after", "0")
+        if not after.isdecimal():
+            raise AskError("usage", "after: Not a number.")
+        return Stream(self._generations.find(request.path_params["id"]), after=int(after), ours=True)
 
-            beginning = asyncio.ensure_future(begin())
-            stack.push_async_callback(cancel, beginning)
-            if not chat.stream:
-                return JSONResponse(await until_gone(request, collect(head, beginning)))
-            # What fails soon is a plain HTTP error.
-            await until_gone(request, asyncio.wait((beginning,), timeout=WAITING_SECONDS))
-            if beginning.done():
-                beginning.result()
-            with_usage = chat.stream_options is not None and chat.stream_options.include_usage
-            return OwningStream(events(head, beginning, with_usage), stack.pop_all())
-        raise AssertionError("unreachable")
+    async def stop_generation(self, request: Request) -> Response:
+        generation = self._generations.find(request.path_params["id"])
+        self._generations.cancel(generation)
+        await generation.ended.wait()
+        return JSONResponse({"status": "stopped"})
+
+
+async def refuse(_request: Request, error: Exception) -> Response:
+    """A failure before there is an answer."""
+    if not isinstance(error, AskError):
+        raise error
+    status = error.status if isinstance(error, Refused) else STATUS_OF_CODE.get(error.code, 500)
+    return JSONResponse(error_body(error, status), status_code=status)
 
 
 async def read_body(request: Request) -> bytes:
@@ -224,110 +316,184 @@ def parse(body: bytes) -> ChatRequest:
         raise AskError("usage", f"{where}: {first['msg']}") from None
 
 
-async def until_gone(request: Request, work: Any) -> Any:
-    """Awaits ``work``, and cancels it when the client closes the connection meanwhile.
+class Following(Response):
+    """Follows an answer to its end, for as long as its client stays.
 
-    :raises ClientDisconnect: then
+    :param on_left: called when the client leaves before that
+    :param ours: whether the client knows what is ours in an answer
     """
 
-    async def gone() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
+    def __init__(self, generation: Generation, on_left: Callable[[], None] | None = None, *, ours: bool) -> None:
+        super().__init__()
+        self._generation = generation
+        self._on_left = on_left
+        self._ours = ours
+        self._news = asyncio.Event()
+        self._left = False
+        self._overdue = False
+        self._head = {
+            "id": f"chatcmpl-{generation.id[2:]}",
+            "created": int(time.time()),
+            "model": generation.question.model,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._generation.follow(self._news)
+        watch = asyncio.ensure_future(self._watch(receive))
+        tick = asyncio.ensure_future(self._tick())
+        try:
+            await self._tell(scope, receive, send)
+        finally:
+            watch.cancel()
+            tick.cancel()
+            self._generation.leave(self._news)
+            if self._on_left and not self._generation.end:
+                self._on_left()
+
+    async def _tell(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raise NotImplementedError
+
+    async def _next_news(self) -> None:
+        await self._news.wait()
+        self._news.clear()
+
+    async def _watch(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
             pass
+        self._left = True
+        self._news.set()
 
-    task = asyncio.ensure_future(work)
-    watch = asyncio.ensure_future(gone())
-    try:
-        await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientDisconnect
-    finally:
-        for unfinished in (task, watch):
-            await cancel(unfinished)
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(WAITING_SECONDS)
+            self._overdue = True
+            self._news.set()
 
 
-async def cancel(task: asyncio.Future[Any]) -> None:
-    """Ends a task, and waits until it has ended. Nothing happens to one that is done."""
-    task.cancel()
-    with suppress(asyncio.CancelledError, Exception):
-        await task
-
-
-async def whole(beginning: Awaitable[Begun]) -> AsyncIterator[Delta | Finished]:
-    """All pieces of an answer that begins some time."""
-    first, rest = await beginning
-    yield first
-    async for piece in rest:
-        yield piece
-
-
-async def collect(head: dict[str, Any], beginning: Awaitable[Begun]) -> dict[str, Any]:
+class Whole(Following):
     """The whole answer as one chat.completion."""
-    text = ""
-    async for piece in whole(beginning):
-        text += piece.text
-        if isinstance(piece, Finished):
-            message = {"role": "assistant", "content": text}
-            choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": piece.reason}
-            return {**head, "object": "chat.completion", "choices": [choice], "usage": usage(piece)}
-    raise AskError("ask-failed", "The engine ended without an answer.")
+
+    async def _tell(self, scope: Scope, receive: Receive, send: Send) -> None:
+        generation = self._generation
+        while not generation.end:
+            await self._next_news()
+            if self._left:
+                return
+        end = generation.end
+        if end.error:
+            response = await refuse(Request(scope), end.error)
+        else:
+            message = {"role": "assistant", "content": "".join(generation.texts)}
+            choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason(end)}
+            body = {**self._head, "object": "chat.completion", "choices": [choice], "usage": usage(end)}
+            response = JSONResponse({**body, **({"torbiz": our_end(end)} if self._ours else {})})
+        await response(scope, receive, send)
 
 
-async def events(head: dict[str, Any], beginning: asyncio.Future[Begun], with_usage: bool) -> AsyncIterator[bytes]:
+class Stream(Following):
     """The answer as server-sent events: comments until it begins. A failure is an event of its own, the last one."""
 
-    def chunk(delta: dict[str, str], reason: str | None = None) -> bytes:
+    def __init__(
+        self,
+        generation: Generation,
+        on_left: Callable[[], None] | None = None,
+        *,
+        after: int = 0,
+        ours: bool,
+        usage_wanted: bool = False,
+    ) -> None:
+        super().__init__(generation, on_left, ours=ours)
+        self._usage_wanted = usage_wanted or ours
+        self._told = after
+        """The number of the last piece that the client has."""
+        self._progress: object = None
+        self._begun = False
+        self._head["object"] = "chat.completion.chunk"
+        # Every piece is sent by itself, so what is the same in all of them is made once.
+        before, _, self._behind = self._chunk({"content": "|"}).rpartition('"|"')
+        self._before = f"data: {before}"
+
+    async def _tell(self, scope: Scope, receive: Receive, send: Send) -> None:
+        generation = self._generation
+        # What fails soon is a plain HTTP error.
+        while not (self._left or self._overdue or generation.texts or generation.end):
+            if self._ours and generation.progress:
+                break
+            await self._next_news()
+        if generation.end and generation.end.error and not generation.texts:
+            await (await refuse(Request(scope), generation.end.error))(scope, receive, send)
+            return
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        while not self._left:
+            ended = generation.end is not None
+            events = self._events()
+            if events or ended:
+                await send({"type": "http.response.body", "body": events.encode(), "more_body": not ended})
+            if ended:
+                return
+            await self._next_news()
+
+    def _events(self) -> str:
+        """What is new. All that came while the client or we were slow goes out together."""
+        generation = self._generation
+        end, texts, progress = generation.end, generation.texts, generation.progress
+        count = len(texts)
+        events = ""
+        if self._ours and progress and progress is not self._progress and not end:
+            self._progress = progress
+            told = {"stage": progress.stage, "done": progress.done, "total": progress.total}
+            events += event({**self._head, "choices": [], "torbiz": {"progress": told}})
+        if not self._begun and (count > self._told or (end and not end.error)):
+            self._begun = True
+            events += f"data: {self._chunk({'role': 'assistant', 'content': ''})}\n\n"
+        while self._told < count:
+            text = json.dumps(texts[self._told])
+            self._told += 1
+            events += f"id: {self._told}\n{self._before}{text}{self._behind}\n\n"
+        if end and end.error:
+            events += event(error_body(end.error, STATUS_OF_CODE.get(end.error.code, 500)))
+        elif end:
+            events += f"data: {self._chunk({}, finish_reason(end))}\n\n"
+            if self._usage_wanted:
+                last = {**self._head, "choices": [], "usage": usage(end)}
+                events += event({**last, **({"torbiz": our_end(end)} if self._ours else {})})
+            events += "data: [DONE]\n\n"
+        if not events and self._overdue:
+            events = ": waiting\n\n"
+        self._overdue = False
+        return events
+
+    def _chunk(self, delta: dict[str, str], reason: str | None = None) -> str:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-        return event({**head, "object": "chat.completion.chunk", "choices": [choice]})
-
-    while not beginning.done():
-        yield b": waiting\n\n"
-        await asyncio.wait((beginning,), timeout=WAITING_SECONDS)
-    try:
-        await beginning
-        yield chunk({"role": "assistant", "content": ""})
-        async for piece in whole(beginning):
-            if piece.text:
-                yield chunk({"content": piece.text})
-            if isinstance(piece, Finished):
-                yield chunk({}, piece.reason)
-                if with_usage:
-                    yield event({**head, "object": "chat.completion.chunk", "choices": [], "usage": usage(piece)})
-                yield b"data: [DONE]\n\n"
-    except AskError as error:
-        yield event(error_body(error))
+        return json.dumps({**self._head, "choices": [choice]})
 
 
-def event(value: dict[str, Any]) -> bytes:
+def event(value: dict[str, Any]) -> str:
     """A server-sent event."""
-    return b"data: " + json.dumps(value).encode() + b"\n\n"
+    return f"data: {json.dumps(value)}\n\n"
 
 
-def usage(piece: Finished) -> dict[str, int]:
+def finish_reason(end: End) -> str:
+    """In OpenAI's words, which have none for an answer that somebody stopped."""
+    return "length" if end.reason == "length" else "stop"
+
+
+def usage(end: End) -> dict[str, int]:
     """The tokens that were used, in OpenAI's form."""
     return {
-        "prompt_tokens": piece.prompt_tokens,
-        "completion_tokens": piece.completion_tokens,
-        "total_tokens": piece.prompt_tokens + piece.completion_tokens,
+        "prompt_tokens": end.prompt_tokens,
+        "completion_tokens": end.completion_tokens,
+        "total_tokens": end.prompt_tokens + end.completion_tokens,
     }
 
 
-def error_body(error: AskError) -> dict[str, Any]:
+def our_end(end: End) -> dict[str, Any]:
+    """What OpenAI's form has no place for."""
+    return {"end": {"reason": end.reason, "cachedTokens": end.cached_tokens, **end.statistics()}}
+
+
+def error_body(error: AskError, status: int) -> dict[str, Any]:
     """A failure in OpenAI's form."""
-    status = STATUS_OF_CODE.get(error.code, 500)
     kind = "invalid_request_error" if status < 500 else "server_error"
     return {"error": {"message": str(error), "type": kind, "param": None, "code": error.code}}
-
-
-class OwningStream(StreamingResponse):
-    """A stream that closes what it comes from however it ends, a vanished client included."""
-
-    def __init__(self, content: AsyncIterator[bytes], owned: AsyncExitStack) -> None:
-        super().__init__(content, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
-        self._owned = owned
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            await asyncio.shield(self._owned.aclose())

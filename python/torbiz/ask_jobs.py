@@ -1,4 +1,4 @@
-"""Runs generations one at a time, in a thread each, and hands their pieces to the event loop."""
+"""Runs generations one at a time, in a thread each. Whoever follows one may come and go: it belongs to the server."""
 
 from __future__ import annotations
 
@@ -7,43 +7,259 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from typing import Protocol
+import uuid
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
-from torbiz.engines.base import AskError, Cancelled, Delta, Finished, Question, Stuck
-from torbiz.processes import run_bounded
+from torbiz.bounded import run_bounded
+from torbiz.conversation_file import ConversationFile, Deleted, now
+from torbiz.engines.base import AskError, Cancelled, Delta, Engine, Finished, Hop, Progress, Question, Stuck
 
 logger = logging.getLogger("torbiz.ask_jobs")
 
 MAX_WAITING = 8
 """Questions that may wait behind the one being answered."""
 STALL_SECONDS = 110.0
-"""Longest wait for the next token, whatever an engine does. A client waits longer, so that it learns the reason."""
+"""Longest wait for the next piece, whatever an engine does. A client waits longer, so that it learns the reason."""
 CANCEL_SECONDS = 2.0
 """How long a cancelled generation may take to notice. One that hangs in a peer's hands is given up with its engine."""
 DISCARD_SECONDS = 20.0
 """How long giving up an engine may take."""
+KEPT_SECONDS = 60.0
+"""So long one can still be followed after its end."""
 
 
-class Backend(Protocol):
-    """What answers questions. Its methods run in threads, never two ``answer`` at once."""
+@dataclass(frozen=True)
+class Place:
+    """Where an answer belongs: it is written there while it is made, and goes on when nobody follows it."""
 
-    def answer(self, question: Question, cancelled: threading.Event) -> Iterator[Delta | Finished]: ...
+    id: str
+    conversation: str
+    file: Path
+    parent: str
+    """The message or answer that it follows."""
+    continues: str | None
+    """The answer that it goes on with, of which it holds only what is new."""
+    engine: dict[str, str]
+    """Who answers, in the words that people shall read later."""
 
-    def discard(self) -> None:
-        """Gives up what is loaded, even while ``answer`` hangs in it.
 
-        :raises Stuck: when no later answer can be expected of this process
-        """
-        ...
+@dataclass(frozen=True)
+class End:
+    """How a generation ended."""
+
+    reason: Literal["stop", "length", "stopped", "failed"]
+    """``stopped``: because somebody wanted it, be it by ending the whole server."""
+    error: AskError | None
+    """Only of a failed one."""
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    route: tuple[Hop, ...] | None
+    first_token_seconds: float
+    """From the request to the first text; 0 when there was none."""
+    tokens_per_second: float
+    """After the first text; 0 where nothing came after it."""
+
+    def statistics(self) -> dict[str, Any]:
+        """What is told to clients and written into the conversation alike."""
+        hops = [{"peer": hop.peer, "blocks": [hop.first, hop.last]} for hop in self.route or ()]
+        return {
+            "route": None if self.route is None else hops,
+            "firstTokenSeconds": round(self.first_token_seconds, 4),
+            "tokensPerSecond": round(self.tokens_per_second, 3),
+        }
 
 
-class Busy(AskError):
-    """Too many questions wait already."""
+class Refused(AskError):
+    """The request isn't taken at all.
 
-    def __init__(self) -> None:
-        super().__init__("ask-failed", f"{MAX_WAITING} questions are waiting already: try again in a while.")
+    :param status: in HTTP's words
+    """
+
+    def __init__(self, code: str, message: str, status: int) -> None:
+        super().__init__(code, message)
+        self.status = status
+
+
+class Generation:
+    """An answer on its way, and for a while after its end.
+
+    :raises AskError: conversation-unknown, disk-full, ask-failed when ``place`` can't be written to
+    """
+
+    def __init__(self, question: Question, place: Place | None) -> None:
+        self.question = question
+        self.place = place
+        self.id = place.id if place else f"g-{uuid.uuid4().hex[:16]}"
+        self.started_at = now()
+        self.texts: list[str] = []
+        """The pieces so far. The number of the first is 1."""
+        self.progress: Progress | None = None
+        self.end: End | None = None
+        self.ended = asyncio.Event()
+        self._file = open_place(place, self.started_at) if place else None
+        self._followers: set[asyncio.Event] = set()
+        self._loop = asyncio.get_running_loop()
+        self._told = False
+        self._cancelled = False
+        self._wake = asyncio.Event()
+        self._thread_ended = asyncio.Event()
+        self._finished: Finished | None = None
+        self._failure: AskError | None = None
+        self._asked = self._heard = time.monotonic()
+        self._first = 0.0
+        self._prompt_tokens = self._tokens = self._tokens_at_first = 0
+
+    def follow(self, news: asyncio.Event) -> None:
+        """``news`` is set whenever there is something new, until ``leave``."""
+        self._followers.add(news)
+
+    def leave(self, news: asyncio.Event) -> None:
+        self._followers.discard(news)
+
+    def cancel(self) -> None:
+        """Has it end soon as ``stopped``."""
+        self._cancelled = True
+        self._wake.set()
+
+    async def run(self, engine: Engine, on_stuck: Callable[[], None]) -> None:
+        """Computes the answer. When this returns, nothing computes any more or the engine was given up."""
+        if not self._cancelled:
+            self.progress = None
+            self._heard = time.monotonic()
+            threading.Thread(target=self._compute, args=(engine, on_stuck), daemon=True, name="generation").start()
+            await self._wait()
+            if not self._thread_ended.is_set():
+                await self._give_up(engine, on_stuck)
+        self.finish()
+
+    async def _wait(self) -> None:
+        while not self._wake.is_set():
+            quiet = time.monotonic() - self._heard
+            if quiet >= STALL_SECONDS:
+                self._failure = AskError("ask-timeout", f"Nothing came for {STALL_SECONDS:.0f} seconds.")
+                break
+            await happens(self._wake, STALL_SECONDS - quiet)
+
+    async def _give_up(self, engine: Engine, on_stuck: Callable[[], None]) -> None:
+        self._cancelled = True
+        if await happens(self._thread_ended, CANCEL_SECONDS):
+            return
+        logger.warning("A cancelled generation hangs: its engine is given up")
+        try:
+            await asyncio.to_thread(run_bounded, engine.discard, DISCARD_SECONDS)
+        except (Stuck, TimeoutError):
+            on_stuck()
+
+    def finish(self) -> None:
+        """Writes down how it ended and lets go of everything. Later pieces of a thread that still hangs are ignored."""
+        self.end = self._conclude()
+        if self._file and self.place:
+            try:
+                self._file.append(end_record(self.place, self.end))
+            except AskError as error:
+                self._failure = self._failure or error
+                self.end = self._conclude()
+            except Deleted:
+                pass
+            self._file.close()
+        self.ended.set()
+        self._deliver()
+
+    def _conclude(self) -> End:
+        finished = None if self._failure else self._finished
+        if self._failure:
+            reason: Literal["stop", "length", "stopped", "failed"] = "failed"
+        else:
+            reason = finished.reason if finished else "stopped"
+        seconds = self._heard - self._first
+        return End(
+            reason=reason,
+            error=self._failure,
+            prompt_tokens=finished.prompt_tokens if finished else self._prompt_tokens,
+            completion_tokens=finished.completion_tokens if finished else self._tokens,
+            cached_tokens=finished.cached_tokens if finished else 0,
+            route=finished.route if finished else None,
+            first_token_seconds=self._first - self._asked if self.texts else 0.0,
+            tokens_per_second=(self._tokens - self._tokens_at_first) / seconds if self.texts and seconds > 0 else 0.0,
+        )
+
+    def _compute(self, engine: Engine, on_stuck: Callable[[], None]) -> None:
+        try:
+            finished = engine.answer(self.question, self._emit, lambda: self._cancelled)
+            if finished.text:
+                self._emit(Delta(finished.text, 0))
+            self._finished = finished
+        except Cancelled:
+            pass
+        except AskError as error:
+            logger.warning("[%s] %s", error.code, error)
+            self._fail(error)
+            if isinstance(error, Stuck):
+                self._call(on_stuck)
+        except Exception as error:
+            # Only where it happened: the text of an unforeseen error could quote the question.
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            logger.error("Not expected: %s\n%s", type(error).__name__, frames)
+            self._fail(AskError("ask-failed", f"The engine failed ({type(error).__name__})."))
+        finally:
+            self._call(self._thread_ended.set)
+            self._call(self._wake.set)
+
+    def _emit(self, piece: Progress | Delta) -> None:
+        # What the thread does here delays the engine: the event loop has the rest.
+        if self._cancelled:
+            return
+        self._heard = time.monotonic()
+        if isinstance(piece, Delta):
+            self._tokens += piece.tokens
+            if not piece.text or not self._save(piece.text):
+                return
+            if not self.texts:
+                self._first, self._tokens_at_first = self._heard, self._tokens
+            self.texts.append(piece.text)
+            self.progress = None
+        else:
+            self.progress = piece
+            if piece.stage == "reading-prompt":
+                self._prompt_tokens = piece.total or 0
+        if not self._told:
+            self._told = True
+            self._call(self._deliver)
+
+    def _save(self, text: str) -> bool:
+        if self._file is None:
+            return True
+        try:
+            self._file.append({"type": "delta", "of": self.id, "seq": len(self.texts) + 1, "text": text})
+        except AskError as error:
+            self._fail(error)
+        except Deleted:
+            pass
+        else:
+            return True
+        self._cancelled = True
+        self._call(self._wake.set)
+        return False
+
+    def _fail(self, error: AskError) -> None:
+        # What fails because it was told to stop is no failure.
+        if not self._cancelled:
+            self._failure = error
+
+    def _call(self, function: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and nobody listens
+            self._loop.call_soon_threadsafe(function)
+
+    def _deliver(self) -> None:
+        self._told = False
+        for news in self._followers:
+            news.set()
 
 
 class Generations:
@@ -52,107 +268,128 @@ class Generations:
     :param on_stuck: called when the engine is stuck or can't be given up: it would hold every later question
     """
 
-    def __init__(self, backend: Backend, on_stuck: Callable[[], None]) -> None:
-        self._backend = backend
+    def __init__(self, engine: Engine, on_stuck: Callable[[], None]) -> None:
+        self._engine = engine
         self._on_stuck = on_stuck
-        self._turn = asyncio.Lock()
-        self._present = 0
+        self._running: Generation | None = None
+        self._line: deque[Generation] = deque()
+        self._known: dict[str, Generation] = {}
+        self._leaving = False
         self._idle_since = time.monotonic()
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def busy(self) -> bool:
-        return self._present > 0
+        return self._running is not None
 
     @property
     def idle_seconds(self) -> float:
         """Since the last question ended; 0 while there is one."""
         return 0.0 if self.busy else time.monotonic() - self._idle_since
 
-    @asynccontextmanager
-    async def open(self, question: Question) -> AsyncIterator[AsyncIterator[Delta | Finished]]:
-        """The answer's pieces. Leaving the block, for any reason, cancels the generation.
+    @property
+    def owned(self) -> list[Generation]:
+        """Those that belong to a conversation and have not ended, in the order of their turns."""
+        return [each for each in (self._running, *self._line) if each is not None and each.place]
 
-        :raises Busy: when the line is full
+    def find(self, name: str) -> Generation:
+        """:raises Refused: generation-unknown when it is long over, or never was"""
+        if name not in self._known:
+            raise Refused("generation-unknown", "This answer isn't being written.", 404)
+        return self._known[name]
+
+    def start(self, question: Question, place: Place | None) -> Generation:
+        """Lets it compute, when it is its turn.
+
+        :raises Refused: when the line is full or the server leaves
+        :raises AskError: as ``Generation``
         """
-        if self._present > MAX_WAITING:
-            raise Busy
-        self._present += 1
-        try:
-            async with self._turn:
-                running = _Running(self._backend, question, self._on_stuck)
-                try:
-                    yield running.pieces()
-                finally:
-                    # Shielded: the next question must not start before this one has ended or its engine is given up.
-                    await asyncio.shield(running.end())
-        finally:
-            self._present -= 1
-            self._idle_since = time.monotonic()
+        if self._leaving:
+            raise Refused("ask-failed", "The ask server is just leaving: try again.", 503)
+        if len(self._line) >= MAX_WAITING:
+            raise Refused("ask-failed", f"{MAX_WAITING} questions are waiting already: try again in a while.", 429)
+        if place and place.id in self._known:
+            raise Refused("usage", "torbiz.generation.id: There is an answer of this name already.", 409)
+        generation = Generation(question, place)
+        if place:
+            self._known[place.id] = generation
+        if self._running:
+            generation.progress = Progress("waiting")
+        self._line.append(generation)
+        self._advance()
+        return generation
+
+    def cancel(self, generation: Generation) -> None:
+        """Has it end soon: at once where it still waits for its turn."""
+        generation.cancel()
+        if generation in self._line:
+            self._line.remove(generation)
+            generation.finish()
+            self._forget(generation)
+
+    async def end_all(self) -> None:
+        """Ends all, and takes no more."""
+        self._leaving = True
+        running = self._running
+        for generation in (*self._line, *([running] if running else [])):
+            self.cancel(generation)
+        if running:
+            await running.ended.wait()
+
+    def _advance(self) -> None:
+        if self._running is None and self._line:
+            self._running = self._line.popleft()
+            self._task = asyncio.get_running_loop().create_task(self._run(self._running))
+
+    async def _run(self, generation: Generation) -> None:
+        await generation.run(self._engine, self._on_stuck)
+        self._forget(generation)
+        self._running = None
+        self._idle_since = time.monotonic()
+        self._advance()
+
+    def _forget(self, generation: Generation) -> None:
+        asyncio.get_running_loop().call_later(KEPT_SECONDS, self._known.pop, generation.id, None)
 
 
-class _Running:
-    """A generation in its thread."""
+def open_place(place: Place, at: str) -> ConversationFile:
+    """The conversation's file, with the beginning of the answer written.
 
-    def __init__(self, backend: Backend, question: Question, on_stuck: Callable[[], None]) -> None:
-        self._backend = backend
-        self._question = question
-        self._on_stuck = on_stuck
-        self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[Delta | Finished | AskError | None] = asyncio.Queue()
-        self._cancelled = threading.Event()
-        self._ended = asyncio.Event()
-        threading.Thread(target=self._run, daemon=True, name="generation").start()
+    :raises AskError: conversation-unknown, disk-full, ask-failed
+    """
+    file = ConversationFile(place.file)
+    try:
+        parents = {"parent": place.parent, "continues": place.continues}
+        file.append({"type": "generation", "id": place.id, **parents, "engine": place.engine, "at": at})
+    except Deleted:
+        file.close()
+        raise AskError("conversation-unknown", "The conversation isn't there any more.") from None
+    except AskError:
+        file.close()
+        raise
+    return file
 
-    def _run(self) -> None:
-        last: AskError | None = None
-        try:
-            for piece in self._backend.answer(self._question, self._cancelled):
-                self._tell(piece)
-        except Cancelled:
-            pass
-        except AskError as error:
-            logger.warning("[%s] %s", error.code, error)
-            last = error
-            if isinstance(error, Stuck):
-                self._call(self._on_stuck)
-        except Exception as error:
-            # Only where it happened: the text of an unforeseen error could quote the question.
-            frames = "".join(traceback.format_tb(error.__traceback__))
-            logger.error("Not expected: %s\n%s", type(error).__name__, frames)
-            last = AskError("ask-failed", f"The engine failed ({type(error).__name__}).")
-        finally:
-            self._tell(last)
-            self._call(self._ended.set)
 
-    def _tell(self, piece: Delta | Finished | AskError | None) -> None:
-        self._call(lambda: self._queue.put_nowait(piece))
+def end_record(place: Place, end: End) -> dict[str, Any]:
+    """The last line of an answer in its conversation's file."""
+    return {
+        "type": "end",
+        "of": place.id,
+        "reason": end.reason,
+        "error": {"code": end.error.code, "message": str(end.error)} if end.error else None,
+        "usage": {
+            "promptTokens": end.prompt_tokens,
+            "completionTokens": end.completion_tokens,
+            "cachedTokens": end.cached_tokens,
+        },
+        **end.statistics(),
+        "at": now(),
+    }
 
-    def _call(self, function: object) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(function)  # type: ignore[arg-type]
 
-    async def pieces(self) -> AsyncIterator[Delta | Finished]:
-        """:raises AskError: the engine's, or ask-timeout when nothing comes"""
-        while True:
-            try:
-                piece = await asyncio.wait_for(self._queue.get(), STALL_SECONDS)
-            except TimeoutError:
-                message = f"Nothing came from the swarm for {STALL_SECONDS:.0f} seconds."
-                raise AskError("ask-timeout", message) from None
-            if isinstance(piece, AskError):
-                raise piece
-            if piece is None:
-                return
-            yield piece
-
-    async def end(self) -> None:
-        self._cancelled.set()
-        try:
-            await asyncio.wait_for(self._ended.wait(), CANCEL_SECONDS)
-            return
-        except TimeoutError:
-            logger.warning("A cancelled generation hangs: its engine is given up")
-        try:
-            await asyncio.to_thread(run_bounded, self._backend.discard, DISCARD_SECONDS)
-        except (Stuck, TimeoutError):
-            self._on_stuck()
+async def happens(event: asyncio.Event, seconds: float) -> bool:
+    """Whether it happens within so long."""
+    waiting = asyncio.ensure_future(event.wait())
+    await asyncio.wait((waiting,), timeout=seconds)
+    waiting.cancel()
+    return event.is_set()

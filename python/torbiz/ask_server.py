@@ -1,9 +1,10 @@
-"""The ask server: answers questions through a swarm, over OpenAI's interface on a private unix socket.
+"""The ask server: answers questions over OpenAI's interface on a private unix socket.
 
-    python -m torbiz.ask_server --socket FILE --lock FILE --log FILE --build ID [--idle-seconds 300] [--detach]
+    python -m torbiz.ask_server --socket FILE --lock FILE --log FILE --build ID
+                                [--model FILE] [--idle-seconds 300] [--detach]
 
 One server runs for each lock file; another that finds the lock taken exits with code 0, and its client uses the first.
-It leaves after some idle minutes, on SIGTERM or SIGINT, on POST /torbiz/shutdown, and when its swarm client hangs. With
+It leaves after some idle minutes, on SIGTERM or SIGINT, on POST /torbiz/shutdown, and when its engine hangs. With
 ``--detach`` the server goes on in a session of its own, and the command ends when the server answers (0) or could not
 start (1).
 """
@@ -18,24 +19,18 @@ import os
 import signal
 import socket
 import sys
-import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import uvicorn
 
 from torbiz import __version__
 from torbiz.ask_api import AskApi, Identity
+from torbiz.ask_engines import Engines
 from torbiz.ask_jobs import Generations
-from torbiz.engines.base import Delta, Finished, Question, Swarm
+from torbiz.bounded import run_bounded
 from torbiz.logs import configure_logging
-from torbiz.processes import ForkGuard, descendants, kill, run_bounded
-
-if TYPE_CHECKING:
-    from torbiz.engines.swarm import SwarmClient
 
 logger = logging.getLogger("torbiz.ask_server")
 
@@ -44,7 +39,7 @@ LOG_KEPT = 1 << 18
 GRACE_SECONDS = 3
 """For requests that run when the server is told to leave."""
 END_SECONDS = 12.0
-"""For everything after that. A swarm client that can't be closed in time is killed."""
+"""For everything after that. A swarm's client that can't be closed in time is killed."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +56,7 @@ class Options:
 
 def parse_options(arguments: list[str]) -> Options:
     """Reads the command line; wrong ones end the process with code 2."""
-    parser = argparse.ArgumentParser(prog="torbiz.ask_server", description="Answer questions through a swarm.")
+    parser = argparse.ArgumentParser(prog="torbiz.ask_server", description="Answer questions.")
     parser.add_argument("--socket", type=Path, required=True, help="unix socket to listen on")
     parser.add_argument("--lock", type=Path, required=True, help="file that is locked while the server runs")
     parser.add_argument("--log", type=Path, required=True, help="log file")
@@ -69,31 +64,6 @@ def parse_options(arguments: list[str]) -> Options:
     parser.add_argument("--idle-seconds", type=float, default=300.0, help="leave after so long without a question")
     parser.add_argument("--detach", action="store_true", help="go on in the background; return when the server answers")
     return Options(**vars(parser.parse_args(arguments)))
-
-
-class SwarmBackend:
-    """Answers through the swarm that a question names. Petals is loaded with the first: its import takes seconds."""
-
-    def __init__(self) -> None:
-        self._client: SwarmClient | None = None
-
-    def answer(self, question: Question, cancelled: threading.Event) -> Iterator[Delta | Finished]:
-        from torbiz.engines.swarm import SwarmClient
-
-        # The imports bring handlers and levels of their own.
-        configure_logging()
-        client = self._client = self._client or SwarmClient()
-        assert isinstance(question.target, Swarm)
-        try:
-            yield from client.generate(question.target, question.messages, question.sampling, cancelled.is_set)
-        finally:
-            if self._client is not client:
-                client.discard()  # it was given up, perhaps before its engine was there
-
-    def discard(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            client.discard()
 
 
 def take_lock(path: Path) -> int | None:
@@ -139,23 +109,38 @@ def open_log(path: Path) -> None:
     os.close(descriptor)
 
 
-async def serve(options: Options, listener: socket.socket, ready: int | None) -> None:
-    """Serves until told to leave or idle for long, then closes everything.
+class Server(uvicorn.Server):
+    """uvicorn's, which tells when it answers, and ends the generations before it leaves.
 
     :param ready: a descriptor to write one byte to when the server answers
     """
-    backend = SwarmBackend()
-    server: uvicorn.Server
+
+    def __init__(self, config: uvicorn.Config, generations: Generations, ready: int | None) -> None:
+        super().__init__(config)
+        self._generations = generations
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        tell(self._ready)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._generations.end_all()
+        await super().shutdown(sockets)
+
+
+async def serve(options: Options, listener: socket.socket, ready: int | None, engines: Engines) -> None:
+    """Serves until told to leave or idle for long, then closes everything."""
 
     def stop() -> None:
         server.should_exit = True
 
     def leave_stuck() -> None:
-        logger.error("Leaving: the swarm's client hangs")
+        logger.error("Leaving: the engine hangs")
         stop()
 
-    generations = Generations(backend, leave_stuck)
-    api = AskApi(generations, Identity(options.build), stop)
+    generations = Generations(engines, leave_stuck)
+    api = AskApi(generations, Identity(options.build), lambda: engines.loaded, stop)
     config = uvicorn.Config(
         api.app(),
         log_config=None,
@@ -165,7 +150,7 @@ async def serve(options: Options, listener: socket.socket, ready: int | None) ->
         http="h11",
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = uvicorn.Server(config)
+    server = Server(config, generations, ready)
 
     async def leave_when_idle() -> None:
         while generations.idle_seconds < options.idle_seconds:
@@ -173,22 +158,15 @@ async def serve(options: Options, listener: socket.socket, ready: int | None) ->
         logger.info("Leaving: no question for %.0f s", options.idle_seconds)
         stop()
 
-    async def tell_ready() -> None:
-        while not server.started:
-            await asyncio.sleep(0.02)
-        logger.info("Answering on %s", options.socket)
-        tell(ready)
-
-    background = [asyncio.create_task(leave_when_idle()), asyncio.create_task(tell_ready())]
+    idle = asyncio.create_task(leave_when_idle())
     try:
         await server.serve(sockets=[listener])
     finally:
-        for task in background:
-            task.cancel()
+        idle.cancel()
         # From here on a client must not find us any more: it starts the next server, which waits for our lock.
         options.socket.unlink(missing_ok=True)
         with suppress(Exception):
-            await asyncio.to_thread(run_bounded, backend.discard, END_SECONDS)
+            await asyncio.to_thread(run_bounded, engines.discard, END_SECONDS)
 
 
 def tell(ready: int | None) -> None:
@@ -208,15 +186,13 @@ def run(options: Options, ready: int | None) -> int:
     open_log(options.log)
     configure_logging()
     listener = bind(options.socket)
-    guard = ForkGuard(  # noqa: F841  (works for as long as it lives)
-        keep_from_child=(lock,)
-    )
     logger.info("Starting: version %s, build %s, process %d", __version__, options.build, os.getpid())
     # uvicorn raises the signal that ended it once more when it is done: that must not cut the end short.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    asyncio.run(serve(options, listener, ready))
-    kill(descendants(os.getpid()))
+    engines = Engines(lock)
+    asyncio.run(serve(options, listener, ready, engines))
+    engines.end_processes()
     logger.info("Stopped")
     return 0
 

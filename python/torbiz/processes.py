@@ -11,15 +11,14 @@ import signal
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from multiprocessing.util import register_after_fork
 from pathlib import Path
-from typing import TypeVar
 
 import psutil
 
-T = TypeVar("T")
+from torbiz.bounded import run_bounded as run_bounded
 
 PARENT_POLL_SECONDS = 1.0
 
@@ -84,27 +83,3 @@ def kill(processes: Iterable[psutil.Process]) -> None:
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-
-
-def run_bounded(function: Callable[[], T], seconds: float) -> T:
-    """Runs a function that might never return, in a thread of its own.
-
-    :raises TimeoutError: when it takes longer; its thread is then left to itself
-    """
-    result: list[T] = []
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            result.append(function())
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if failure:
-        raise failure[0]
-    if not result:
-        raise TimeoutError
-    return result[0]
