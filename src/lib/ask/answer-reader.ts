@@ -12,7 +12,7 @@ export interface GenerationEnd {
   usage: { promptTokens: number; completionTokens: number; cachedTokens: number };
   firstTokenSeconds: number;
   tokensPerSecond: number;
-  route: Hop[] | null;
+  route: readonly Hop[] | null;
 }
 
 /** The stream is not as it must be: what has come so far is right, and the rest can be had by asking for it anew. */
