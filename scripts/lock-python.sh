@@ -7,7 +7,7 @@
 # PyTorch's CPU wheel comes from the folder TORBIZ_WHEELS or PIP_FIND_LINKS where it is there, else from PyTorch's CPU index.
 set -euo pipefail
 
-UV_VERSION=0.13.9
+UV_VERSION=$(sed -n "s/^uv==//p" "$(dirname "$0")/../python/requirements/uv.in")
 TORCH_CPU=torch==2.13.0+cpu
 TORCH_INDEX_URL=${TORCH_INDEX_URL:-https://download.pytorch.org/whl/cpu}
 
@@ -51,3 +51,6 @@ lock dev --constraints swarm.txt
 # Whatever Python from 3.10 on a computer has.
 python_version=3.10
 lock local
+# Any Python may bring it.
+python_version=3.8
+lock uv

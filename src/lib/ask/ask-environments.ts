@@ -1,8 +1,9 @@
 import { join } from "node:path";
-import type { Surroundings } from "../context";
+import { TorbizError } from "../errors";
 import type { OnProgress } from "../progress";
 import { ensureEnvironment, type Environment } from "./environment";
-import { findPython, type PythonRange } from "./python";
+import { canFetchPython, fetchPython, type FetchSurroundings } from "./fetch-python";
+import { findPython, type FoundPython, type PythonRange } from "./python";
 
 /** `local` answers on this computer and through other servers, `swarm` through Petals. */
 export type AskEnvironmentKind = "local" | "swarm";
@@ -42,22 +43,45 @@ export interface AskEnvironmentOptions {
  *   environment-failed, disk-full, interrupted
  */
 export async function ensureAskEnvironment(
-  surroundings: Surroundings,
+  surroundings: FetchSurroundings,
   kind: AskEnvironmentKind,
-  { onProgress, signal }: AskEnvironmentOptions = {},
+  options: AskEnvironmentOptions = {},
 ): Promise<Environment> {
   const { env, home, platform, paths, runtimeFiles } = surroundings;
-  const { python, locks, bytes } = RECIPES[kind];
+  const { locks, bytes } = RECIPES[kind];
   return ensureEnvironment({
     paths,
     kind,
-    findPython: () => findPython(surroundings, python),
+    findPython: () => findOrFetch(surroundings, kind, options),
     locks: locks.map((name) => join(runtimeFiles, "python", "requirements", name)),
     bytes,
     env,
     home,
     platform,
-    onProgress,
-    signal,
+    onProgress: options.onProgress,
+    signal: options.signal,
   });
+}
+
+async function findOrFetch(
+  surroundings: FetchSurroundings,
+  kind: AskEnvironmentKind,
+  { fetchPython: mayFetch, ...options }: AskEnvironmentOptions,
+): Promise<FoundPython> {
+  const range = pythonFor(kind);
+  try {
+    return await findPython(surroundings, range);
+  } catch (error) {
+    // A Python that a person chose is never silently replaced by another.
+    if (!(error instanceof TorbizError) || error.code !== "python-missing" || surroundings.env.TORBIZ_PYTHON)
+      throw error;
+    if (mayFetch) return fetchPython(surroundings, range, options);
+    const canFetch = await canFetchPython(surroundings);
+    const { code, message, hint, cliHint, details } = error;
+    throw new TorbizError(code, message, {
+      hint: canFetch ? `Let Torbiz fetch one into its own folder. Or: ${hint}` : hint,
+      cliHint,
+      details: { ...details, kind, canFetch },
+    });
+  }
 }

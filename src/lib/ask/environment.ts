@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { createWriteStream, existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
-import { lstat, mkdir, readdir, rename, rm, stat, statfs, symlink, utimes } from "node:fs/promises";
+import { lstat, mkdir, readdir, rename, rm, stat, symlink, utimes } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import { finished } from "node:stream/promises";
@@ -9,7 +9,8 @@ import { TorbizError, toTorbizError } from "../errors";
 import type { Paths } from "../paths";
 import { acquireLock } from "../process-lock";
 import type { OnProgress } from "../progress";
-import { pythonEnv } from "./python-env";
+import { freeBytes, noSpace, requireSpace } from "./disk-space";
+import { DOWNLOAD_SETTINGS, pythonEnv } from "./python-env";
 import type { FoundPython } from "./python";
 
 /** A finished virtual environment. */
@@ -44,8 +45,7 @@ export interface EnvironmentOptions {
 /** PyTorch's own index: the wheels for Linux on the usual one bring CUDA, 4 GB of it. */
 const TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu";
 /** What pip may know: where packages come from, and how to reach them. */
-const PIP_SETTINGS =
-  /^(PIP_(?!USER$|TARGET$|PREFIX$|ROOT$)\w+|(https?|ftp|all|no)_proxy|SSL_CERT_\w+|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NETRC|XDG_\w+)$/i;
+export const PIP_SETTINGS = new RegExp(`^PIP_(?!USER$|TARGET$|PREFIX$|ROOT$)\\w+$|${DOWNLOAD_SETTINGS.source}`, "i");
 const VENV_LIMIT_MS = 120_000;
 /** torch alone is 200 MB: an hour is for slow networks. pip gives up on a silent one by itself. */
 const PIP_LIMIT_MS = 3_600_000;
@@ -91,7 +91,7 @@ export async function ensureEnvironment(options: EnvironmentOptions): Promise<En
     if (isWhole(ready)) return ready; // another Torbiz made it while we waited
     const attempt = `${name}.${randomBytes(4).toString("hex")}`;
     await removeAttempts(paths.envs, ready);
-    await requireSpace(options);
+    await requireSpace(paths.envs, describe(options), options.bytes);
     const job = new Making(options, python, join(paths.envs, attempt), (message, progress) => {
       lock.note(message);
       onProgress?.({ stage: "preparing-python", message, progress });
@@ -146,26 +146,8 @@ function countContent(folder: string): number {
     .reduce((sum, inside) => sum + inside + 1, 0);
 }
 
-/** @throws TorbizError disk-full before anything is fetched in vain */
-async function requireSpace({ paths, kind, bytes }: EnvironmentOptions): Promise<void> {
-  const free = await freeBytes(paths.envs);
-  if (free < bytes) throw noSpace(kind, bytes, free);
-}
-
-async function freeBytes(folder: string): Promise<number> {
-  const { bavail, bsize } = await statfs(folder);
-  return bavail * bsize;
-}
-
-function noSpace(kind: string, bytes: number, free?: number, details?: Readonly<Record<string, unknown>>): TorbizError {
-  const left = free === undefined ? "No space is left" : `Only ${gigabytes(free)} is free`;
-  return new TorbizError("disk-full", `${left} for the Python environment (${kind}): it takes ${gigabytes(bytes)}.`, {
-    details,
-  });
-}
-
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(1)} GB`;
+function describe({ kind }: EnvironmentOptions): string {
+  return `the Python environment (${kind})`;
 }
 
 /** Gives the finished folder its name, in one step: the name is a link that replaces whatever was there. */
@@ -346,7 +328,7 @@ class Making {
     // venv keeps to itself why pip couldn't be put into it.
     const isFull = (await freeBytes(this.options.paths.envs)) < TIGHT_BYTES;
     if (isFull || /No space left on device|Errno 28/.test(text)) {
-      return noSpace(this.options.kind, this.options.bytes, undefined, details);
+      return noSpace(describe(this.options), this.options.bytes, details);
     }
     const cause = timedOut
       ? "it took too long"

@@ -54,8 +54,7 @@ print(json.dumps({
  * python.org and uv put it, and last those that Torbiz fetched. Newer ones go before older ones, and one that can make
  * environments before one that can't.
  *
- * @throws TorbizError python-missing; `details`: what is `needed`, what was `found` ({path, version} each), and whether
- *   fetching one would help (`canFetch`)
+ * @throws TorbizError python-missing; `details`: what is `needed`, and what was `found` ({path, version} each)
  */
 export async function findPython(surroundings: PythonSurroundings, range: PythonRange): Promise<FoundPython> {
   const needed = describeRange(range);
@@ -72,7 +71,7 @@ export async function findPython(surroundings: PythonSurroundings, range: Python
       {
         hint: `Choose another: Python ${needed}.`,
         cliHint: "It is named by TORBIZ_PYTHON.",
-        details: { needed, found: python ? [{ path: named, version: python.version }] : [], canFetch: false },
+        details: { needed, found: python ? [{ path: named, version: python.version }] : [] },
       },
     );
   }
@@ -94,7 +93,7 @@ export async function findPython(surroundings: PythonSurroundings, range: Python
     {
       hint: `Install Python ${needed}, or choose one that you have.`,
       cliHint: "Name it with TORBIZ_PYTHON.",
-      details: { needed, found, canFetch: true },
+      details: { needed, found },
     },
   );
 }
@@ -139,7 +138,8 @@ async function candidates(surroundings: PythonSurroundings, { oldest, newest }: 
   return found;
 }
 
-function searchFolders({ env, home, root = "/" }: PythonSurroundings): string[] {
+/** Where programs are looked for. */
+export function searchFolders({ env, home, root = "/" }: Pick<PythonSurroundings, "env" | "home" | "root">): string[] {
   return (root === "/" ? searchPath(env, home) : (env.PATH ?? "")).split(delimiter).filter(Boolean);
 }
 

@@ -254,7 +254,7 @@ it("says how to complete a Python without venv", async () => {
 it("says how much space it takes where there isn't enough, before it begins", async () => {
   await expect(ensureEnvironment(options({ bytes: 1e15 }))).rejects.toMatchObject({
     code: "disk-full",
-    message: expect.stringMatching(/^Only \d+\.\d GB is free for .* it takes 1000000\.0 GB\.$/),
+    message: expect.stringMatching(/^Only \d+\.\d GB is free for .* it takes about 1000000\.0 GB\.$/),
   });
   expect(seen).toEqual([]);
   expect(entries()).toEqual([]);
@@ -269,7 +269,7 @@ it("says how much space it takes where there isn't enough, before it begins", as
     try {
       await expect(ensureEnvironment(options({ bytes: 3e6 }))).rejects.toMatchObject({
         code: "disk-full",
-        message: expect.stringContaining("it takes 0.0 GB"),
+        message: expect.stringContaining("it takes about 0.0 GB"),
       });
       expect(entries()).toEqual([]);
     } finally {
