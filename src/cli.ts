@@ -2,7 +2,16 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { fileURLToPath } from "node:url";
 import { runAsk } from "./cli/ask";
 import { runBuild } from "./cli/build";
+import {
+  runConversationsDelete,
+  runConversationsExport,
+  runConversationsList,
+  runConversationsRename,
+  runConversationsShow,
+} from "./cli/conversations";
+import { runEngines } from "./cli/engines";
 import { runLogs } from "./cli/logs";
+import { runModelsList, runModelsPull, runModelsRemove } from "./cli/models";
 import { jsonOutput, textOutput } from "./cli/output";
 import { runQuickstart } from "./cli/quickstart";
 import type { Session } from "./cli/session";
@@ -23,6 +32,9 @@ const USAGE_CODES: readonly ErrorCode[] = [
   "limit-invalid",
   "swarm-invalid",
   "prompt-empty",
+  "engine-invalid",
+  "model-unknown",
+  "conversation-unknown",
 ];
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
@@ -42,7 +54,8 @@ async function run(flags: CommonFlags, command: (session: Session) => Promise<vo
       host: flags.dockerHost,
       warn: output.note,
     });
-    await command({ output, surroundings, signal: interruption.signal });
+    const interactive = !flags.json && process.stdin.isTTY && process.stderr.isTTY;
+    await command({ output, surroundings, signal: interruption.signal, interactive });
     process.exitCode = interruption.signal.aborted ? EXIT.interrupted : EXIT.ok;
   } catch (error) {
     const failure = toTorbizError(error);
@@ -61,6 +74,18 @@ function wholeNumber(text: string): number {
   return Number(text);
 }
 
+function decimal(text: string): number {
+  const number = Number(text);
+  if (text.trim() === "" || !(number >= 0 && number < Infinity)) throw new InvalidArgumentError("It must be a number.");
+  return number;
+}
+
+function atLeastOne(text: string): number {
+  const number = wholeNumber(text);
+  if (number < 1) throw new InvalidArgumentError("It must be at least 1.");
+  return number;
+}
+
 function common(command: Command): Command {
   return command
     .option("--json", "print one JSON object a line, for scripts")
@@ -72,8 +97,11 @@ const swarmOption = (text: string) =>
     (value: string, before?: string[]) => [...(before ?? []), value],
   );
 
-function program(): Command {
+function program(asJson: boolean): Command {
+  // Commands take these settings from the one that they are made in.
   const torbiz = new Command("torbiz")
+    .exitOverride()
+    .configureOutput(asJson ? { writeErr: () => undefined } : {})
     .description("Lend this computer to a peer-to-peer language-model network, and ask models.")
     .version(VERSION)
     .showHelpAfterError("See `torbiz --help`.");
@@ -116,10 +144,74 @@ function program(): Command {
     .action((flags) => run(flags, (session) => runStop(session, flags)));
 
   common(torbiz.command("ask"))
-    .description("ask through a swarm; the answer comes as it is made")
-    .argument("<prompt>", "the question, or - to read it from stdin")
+    .description("ask a model; the answer comes as it is made")
+    .argument("[prompt]", "the question, or - to read it from stdin; what is piped in beside it is its context")
+    .option("--engine <engine>", "this (this computer), swarm, or a server's base URL (default: the one used last)")
+    .option("--model <id>", "the model, or the path of a GGUF file (default: the one used last)")
     .addOption(swarmOption("the swarm to ask (default: the running share's, else the last used)"))
-    .action((prompt: string, flags) => run(flags, (session) => runAsk(session, prompt, flags)));
+    .addOption(
+      new Option("--system <text>", "what the model is told before the question").conflicts([
+        "continue",
+        "conversation",
+      ]),
+    )
+    .option("--max-tokens <n>", "the longest answer", atLeastOne)
+    .option("--temperature <t>", "how freely to choose words; 0 gives the same answer each time", decimal)
+    .option("--seed <n>", "makes a free choice of words repeatable", wholeNumber)
+    .addOption(
+      new Option(
+        "--continue",
+        "go on in the last conversation: with a question, or with an answer that was stopped",
+      ).conflicts("conversation"),
+    )
+    .option("--conversation <id>", "go on in this one")
+    .option("--allow-strangers", "let this question pass through computers of people you don't know")
+    .action((prompt: string | undefined, flags) => run(flags, (session) => runAsk(session, prompt, flags)));
+
+  common(torbiz.command("engines"))
+    .description("what can be asked: this computer, servers that run on it, the swarm")
+    .action((flags) => run(flags, runEngines));
+
+  const models = torbiz.command("models").description("the models that answer on this computer");
+  common(models.command("list"))
+    .description("what there is, and what is here")
+    .action((flags) => run(flags, (session) => runModelsList(session)));
+  common(models.command("pull"))
+    .description("download one")
+    .argument("<model>", "its id")
+    .action((model: string, flags) => run(flags, (session) => runModelsPull(session, model)));
+  common(models.command("remove"))
+    .description("delete its files")
+    .argument("<model>", "its id")
+    .action((model: string, flags) => run(flags, (session) => runModelsRemove(session, model)));
+
+  const conversations = torbiz.command("conversations").description("what was asked and answered");
+  common(conversations.command("list"))
+    .description("newest first")
+    .option("-n, --number <n>", "how many", atLeastOne, 20)
+    .option("--search <text>", "only those that have this text")
+    .action((flags) => run(flags, (session) => runConversationsList(session, flags)));
+  common(conversations.command("show"))
+    .description("read one")
+    .argument("[id]", "default: the newest")
+    .action((id: string | undefined, flags) => run(flags, (session) => runConversationsShow(session, id)));
+  common(conversations.command("export"))
+    .description("write one for other programs")
+    .argument("[id]", "default: the newest")
+    .addOption(new Option("--format <format>", "how").choices(["markdown", "json"]).default("markdown"))
+    .option("-o, --output <file>", "a file to make (default: stdout)")
+    .action((id: string | undefined, flags) => run(flags, (session) => runConversationsExport(session, id, flags)));
+  common(conversations.command("rename"))
+    .description("give one a name")
+    .argument("<id>")
+    .argument("<title>")
+    .action((id: string, title: string, flags) => run(flags, (session) => runConversationsRename(session, id, title)));
+  common(conversations.command("delete"))
+    .description("delete one or all for good")
+    .argument("[id]")
+    .option("--all", "all of them")
+    .option("--yes", "don't ask")
+    .action((id: string | undefined, flags) => run(flags, (session) => runConversationsDelete(session, id, flags)));
 
   common(torbiz.command("build"))
     .description("build the image for sharing")
@@ -130,13 +222,17 @@ function program(): Command {
 }
 
 /** Without a command, `torbiz` is `torbiz quickstart --set-up`. Common options may also stand before the command. */
-function withDefaultCommand(args: string[], commands: readonly string[]): string[] {
+function withDefaultCommand(args: string[], commands: readonly Command[]): string[] {
   let options = 0;
   while (args[options] === "--json" || args[options]?.startsWith("--docker-host")) {
     options += args[options] === "--docker-host" ? 2 : 1;
   }
   const first = args[options];
-  if (first && commands.includes(first)) return [first, ...args.slice(0, options), ...args.slice(options + 1)];
+  const command = commands.find((each) => each.name() === first);
+  const words = options + (command && command.commands.length > 0 ? 2 : 1);
+  if (command || first === "help") {
+    return [...args.slice(options, words), ...args.slice(0, options), ...args.slice(words)];
+  }
   const asksAboutItself = first && ["-h", "--help", "-V", "--version"].includes(first);
   return !first || (first.startsWith("-") && !asksAboutItself) ? ["quickstart", "--set-up", ...args] : args;
 }
@@ -154,14 +250,9 @@ async function main(): Promise<void> {
     process.exit(error.code === "EPIPE" ? EXIT.ok : EXIT.error),
   );
 
-  const torbiz = program();
-  const names = ["help", ...torbiz.commands.map((command) => command.name())];
-  const args = withDefaultCommand(process.argv.slice(2), names);
-  const asJson = args.includes("--json");
-  for (const command of [torbiz, ...torbiz.commands]) {
-    command.exitOverride();
-    if (asJson) command.configureOutput({ writeErr: () => undefined });
-  }
+  const asJson = process.argv.includes("--json");
+  const torbiz = program(asJson);
+  const args = withDefaultCommand(process.argv.slice(2), torbiz.commands);
   try {
     await torbiz.parseAsync(args, { from: "user" });
   } catch (error) {

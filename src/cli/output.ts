@@ -63,14 +63,14 @@ export function textOutput(stdout: Stream = process.stdout, stderr: NodeJS.Write
     delta: (text) => {
       steps.clear();
       answering = true;
-      stdout.write(text);
+      stdout.write(stdout.isTTY ? printable(text) : text);
     },
     // Our programs begin each line with their own time.
     log: ({ text }) => stdout.write(`${text}\n`),
     result: (_fields, text) => {
       endAnswer();
       steps.clear();
-      if (text) stdout.write(`${text}\n`);
+      if (text) stdout.write(`${stdout.isTTY ? printable(text) : text}\n`);
     },
     error: (error) => {
       const { title, message, details } = error;
@@ -82,6 +82,11 @@ export function textOutput(stdout: Stream = process.stdout, stderr: NodeJS.Write
       );
     },
   };
+}
+
+/** What models and strangers write must not steer the terminal: without control characters, except line breaks and tabs. */
+function printable(text: string): string {
+  return text.replace(/[^\P{Cc}\n\t]/gu, "");
 }
 
 function fullHint({ hint, cliHint }: TorbizError): string {

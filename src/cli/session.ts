@@ -7,4 +7,6 @@ export interface Session {
   surroundings: Surroundings;
   /** Aborted by Ctrl-C and SIGTERM: stop gracefully what this command started, then end. */
   signal: AbortSignal;
+  /** Whether a person sits at a terminal and can be asked something. */
+  interactive: boolean;
 }

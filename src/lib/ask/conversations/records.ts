@@ -18,7 +18,7 @@ export interface AnswerEnd {
   /** 0 where it isn't known. */
   tokensPerSecond: number;
   /** null where no swarm answered. */
-  route: Hop[] | null;
+  route: readonly Hop[] | null;
 }
 
 /** A line of a conversation's file. Questions and titles are written by us, answers by the ask server. */
