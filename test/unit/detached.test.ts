@@ -31,6 +31,12 @@ describe("startDetached", () => {
     program.close();
   });
 
+  it("gives it what it is to read, and no more", async () => {
+    const program = await startDetached("sh", ["-c", "cat >&2; echo . >&2"], env, "a secret\n");
+    expect(await untilSaid(program, ".\n")).toBe("a secret\n.\n");
+    program.close();
+  });
+
   it("tells a missing program by what is said", async () => {
     const program = await startDetached("no-such-program", [], env);
     expect(await untilSaid(program, "not found")).toContain("no-such-program");
