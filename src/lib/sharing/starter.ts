@@ -1,7 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { rmSync } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
 import { interrupted } from "../docker/docker-error";
 import type { ContainerOptions, Engine, RunResult } from "../docker/engine";
 import { TorbizError } from "../errors";
@@ -9,6 +6,7 @@ import { defaultModel } from "../models";
 import { LABELS, type Names } from "../names";
 import type { Paths } from "../paths";
 import type { OnProgress } from "../progress";
+import { inspectStarter, parseStarterLine, starterError, starterFolder, type StarterFailure } from "../starter-folder";
 import { VERSION } from "../version";
 
 export interface StarterOptions {
@@ -30,8 +28,6 @@ export interface StarterResult {
   seconds: number;
 }
 
-/** Version of what is made: `FORMAT` in python/torbiz/starter.py. */
-const FORMAT = 1;
 const STAGE = "preparing-model";
 const CONTAINER_PREFIX = "torbiz-starter-";
 const MEMORY_BYTES = 1024 ** 3;
@@ -54,9 +50,9 @@ const ABANDONED_MS = 10_000;
 export async function ensureStarterModel(options: StarterOptions): Promise<StarterResult> {
   const { paths, onProgress } = options;
   const started = performance.now();
-  const folder = join(paths.models, defaultModel.id);
+  const folder = starterFolder(paths);
   await removeAbandoned(options);
-  const state = await inspectFolder(folder);
+  const state = await inspectStarter(paths);
   if (state !== "ready") {
     const message =
       state === "damaged"
@@ -64,42 +60,13 @@ export async function ensureStarterModel(options: StarterOptions): Promise<Start
         : "Preparing the starter model, once";
     onProgress?.({ stage: STAGE, message, progress: null });
     await prepare(options);
-    if ((await inspectFolder(folder)) !== "ready") {
+    if ((await inspectStarter(paths)) !== "ready") {
       throw new TorbizError("starter-failed", `The starter model was prepared, but ${folder} is not complete.`, {
         hint: "Check that Docker may use that folder (file sharing in Docker's settings), and try again.",
       });
     }
   }
   return { folder, prepared: state !== "ready", seconds: (performance.now() - started) / 1_000 };
-}
-
-/** Lets the next start prepare the model anew: its files have the right sizes, but could not be read. */
-export function distrustStarterModel(paths: Paths): void {
-  rmSync(join(paths.models, defaultModel.id, "ready.json"), { force: true });
-}
-
-/** A look at sizes, not at contents: it is done at each start. */
-async function inspectFolder(folder: string): Promise<"ready" | "damaged" | "absent"> {
-  try {
-    await stat(folder);
-  } catch {
-    return "absent";
-  }
-  try {
-    const note = JSON.parse(await readFile(join(folder, "ready.json"), "utf8")) as ReadyNote;
-    const files = Object.entries(note.files);
-    const sizes = await Promise.all(files.map(async ([name]) => (await stat(join(folder, name))).size));
-    return note.format === FORMAT && files.every(([, { size }], index) => sizes[index] === size) ? "ready" : "damaged";
-  } catch {
-    return "damaged";
-  }
-}
-
-/** What torbiz.starter writes last, as far as it is looked at here. */
-interface ReadyNote {
-  format: number;
-  /** By path in the folder. */
-  files: Record<string, { size: number }>;
 }
 
 async function prepare({ engine, names, paths, rootless, onProgress, signal }: StarterOptions): Promise<void> {
@@ -115,7 +82,7 @@ async function prepare({ engine, names, paths, rootless, onProgress, signal }: S
   };
   ending.addEventListener("abort", onEnding, { once: true });
 
-  let failure: { error: string; code: string } | undefined;
+  let failure: StarterFailure | undefined;
   let result: RunResult;
   try {
     result = await engine.run({
@@ -124,7 +91,7 @@ async function prepare({ engine, names, paths, rootless, onProgress, signal }: S
       options: containerOptions(names, paths, rootless),
       signal: kill.signal,
       onLine: ({ text }) => {
-        const line = parseLine(text);
+        const line = parseStarterLine(text);
         if (line && "error" in line) failure = line;
         else if (line) onProgress?.({ stage: STAGE, ...line });
       },
@@ -136,7 +103,7 @@ async function prepare({ engine, names, paths, rootless, onProgress, signal }: S
     ending.removeEventListener("abort", onEnding);
   }
   if (ending.aborted) throw endedBy(ending, limit);
-  if (result.exitCode !== 0) throw toError(result, failure, paths);
+  if (result.exitCode !== 0) throw starterError(result.exitCode, failure, result.lines, paths);
 }
 
 function containerOptions(names: Names, paths: Paths, rootless: boolean): ContainerOptions {
@@ -166,39 +133,6 @@ function containerOptions(names: Names, paths: Paths, rootless: boolean): Contai
       Mounts: [{ Type: "bind", Source: paths.models, Target: "/models" }],
     },
   };
-}
-
-/** A line of torbiz.starter's protocol, undefined for anything else. */
-function parseLine(text: string): { progress: number; message: string } | { error: string; code: string } | undefined {
-  try {
-    const { progress, message, error, code } = JSON.parse(text) as Record<string, unknown>;
-    if (typeof progress === "number" && typeof message === "string") return { progress, message };
-    if (typeof error === "string" && typeof code === "string") return { error, code };
-  } catch {
-    // Not JSON, or not an object: something else wrote it, and `run` keeps it for the error.
-  }
-  return undefined;
-}
-
-function toError(
-  { exitCode, lines }: RunResult,
-  failure: { error: string; code: string } | undefined,
-  paths: Paths,
-): TorbizError {
-  if (failure?.code === "disk-full") {
-    return new TorbizError("disk-full", failure.error, {
-      hint: `Free some space on the disk that holds ${paths.models}, and try again.`,
-    });
-  }
-  if (failure?.code === "home-not-writable") {
-    return new TorbizError("home-not-writable", `${paths.models} can't be written from a container: ${failure.error}`);
-  }
-  if (failure) return new TorbizError("starter-failed", failure.error);
-  // 137: killed from outside, which is what happens when memory runs out.
-  const cause = exitCode === 137 ? "it was killed, perhaps for lack of memory" : (lines.at(-1) ?? "it said nothing");
-  return new TorbizError("starter-failed", `The preparation ended with exit code ${exitCode}: ${cause}.`, {
-    details: { lines },
-  });
 }
 
 function endedBy(ending: AbortSignal, limit: AbortSignal): TorbizError {

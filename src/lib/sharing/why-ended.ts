@@ -3,7 +3,7 @@ import type { EngineContext } from "../context";
 import { errorCodes, TorbizError, type ErrorCode } from "../errors";
 import { isPortTaken } from "../docker/port-taken";
 import { keepLogs } from "./kept-logs";
-import { distrustStarterModel } from "./starter";
+import { distrustStarterModel } from "../starter-folder";
 import { readStatus } from "./status";
 
 const LAST_LINES = 20;

@@ -1,5 +1,4 @@
-import { readFile } from "node:fs/promises";
-import { execa } from "execa";
+import { commandLineOf } from "../../command-line-of";
 import type { Names } from "../../names";
 import type { Paths } from "../../paths";
 import { readLock, type RunningBuild } from "./lock";
@@ -14,14 +13,5 @@ export async function findBuild(
   platform: NodeJS.Platform = process.platform,
 ): Promise<RunningBuild | undefined> {
   const build = readLock(paths, names);
-  return build && (await commandOf(build.pid, platform)).includes("build-docker-macos") ? build : undefined;
-}
-
-/** A process's command line, "" when there is none of that number. */
-async function commandOf(pid: number, platform: NodeJS.Platform): Promise<string> {
-  // Not every Linux has ps, and no Mac has /proc.
-  if (platform === "linux") return readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-  // BSD's ps cuts a line at 79 columns where nobody asks for all of it.
-  const { stdout } = await execa("ps", ["-ww", "-p", `${pid}`, "-o", "command="], { reject: false, timeout: 10_000 });
-  return stdout;
+  return build && (await commandLineOf(build.pid, platform)).includes("build-docker-macos") ? build : undefined;
 }
