@@ -1,12 +1,10 @@
-import { pythonFor } from "../ask/ask-environments";
-import { findPython } from "../ask/python";
 import { Engine } from "../docker/engine";
 import { checkDocker } from "../docker/preflight";
 import type { Names } from "../names";
 import { BASE_IMAGE_STAND_IN, readDefaultBaseImage } from "./base-image";
 import { findDebian } from "./debian";
 import { canSetUp, type ReadyDocker } from "./machine";
-import { missingVenvPackage } from "./python-venv";
+import { missingVenvPackages } from "./python-venv";
 import { findCommand, type SetUpSurroundings } from "./surroundings";
 
 export interface PlanSurroundings extends SetUpSurroundings {
@@ -17,23 +15,21 @@ export interface PlanSurroundings extends SetUpSurroundings {
 
 /**
  * What `setUpMachine`, `ensurePythonVenv` and `ensureBaseImage` would do to this machine, in words that go on from
- * "Torbiz will"; empty where nothing is missing. Only looks.
- *
- * @throws TorbizError what the preflight says (docker-not-installed, ...) where nothing can be set up; python-missing
+ * "Torbiz will"; empty where nothing is missing. Docker is left out where it can't be set up. Only looks.
  */
 export async function planSetUp(surroundings: PlanSurroundings): Promise<string[]> {
   const docker = await checkDocker(surroundings);
+  const ready = docker.state === "ready" ? docker : undefined;
+  const hasDocker = ready !== undefined || (await canSetUp(surroundings, docker));
   const plan: string[] = [];
-  if (docker.state !== "ready") {
-    if (!(await canSetUp(surroundings, docker))) throw docker.error;
+  if (hasDocker && !ready) {
     const hasDaemon = await findCommand(surroundings, "dockerd");
     if (!hasDaemon) plan.push("install Docker Engine (docker.io)");
     else if (!(await findCommand(surroundings, "docker"))) plan.push("install the docker command (docker-cli)");
     plan.push("start Docker Engine");
   }
-  const venvPackage = await missingVenvPackage(surroundings, await findPython(surroundings, pythonFor("swarm")));
-  if (venvPackage) plan.push(`install ${venvPackage}`);
-  if (await mayNeedStandIn(surroundings, docker.state === "ready" ? docker : undefined)) {
+  plan.push(...(await missingVenvPackages(surroundings)).map((name) => `install ${name}`));
+  if (hasDocker && (await mayNeedStandIn(surroundings, ready))) {
     plan.push("make a base image from Debian's packages with mmdebstrap (only if no image registry answers)");
   }
   return plan;

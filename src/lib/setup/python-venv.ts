@@ -1,16 +1,26 @@
 import { dirname, join } from "node:path";
+import { pythonFor } from "../ask/ask-environments";
 import { findPython, type FoundPython, type PythonRange } from "../ask/python";
 import { findDebian, installPackages } from "./debian";
 import type { SetUpSurroundings } from "./surroundings";
+
+/** What `ensurePythonVenv` would install for the Pythons that answer questions. */
+export async function missingVenvPackages(surroundings: SetUpSurroundings): Promise<string[]> {
+  const missing = new Set<string>();
+  for (const kind of ["local", "swarm"] as const) {
+    // Where none fits, one is fetched that lacks nothing.
+    const python = await findPython(surroundings, pythonFor(kind)).catch(() => undefined);
+    const name = python && (await missingVenvPackage(surroundings, python));
+    if (name) missing.add(name);
+  }
+  return [...missing];
+}
 
 /**
  * The package that Debian's own Python lacks for making environments. Any other Python is left as it is; where that one
  * can't make environments either, making one says so.
  */
-export async function missingVenvPackage(
-  surroundings: SetUpSurroundings,
-  python: FoundPython,
-): Promise<string | undefined> {
+async function missingVenvPackage(surroundings: SetUpSurroundings, python: FoundPython): Promise<string | undefined> {
   const { root = "/" } = surroundings;
   const debianOwn = dirname(python.path) === join(root, "usr", "bin");
   if (python.canMakeVenv || !debianOwn || !(await findDebian(surroundings))) return undefined;
@@ -19,7 +29,7 @@ export async function missingVenvPackage(
 }
 
 /**
- * Installs what `missingVenvPackage` names.
+ * Installs the package that Debian's own Python lacks for making environments.
  *
  * @param range what `python` was looked for with
  * @param python as `findPython` found it
