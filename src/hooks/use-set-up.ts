@@ -1,11 +1,13 @@
-import { useCallback, useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { ensureAskEnvironment } from "../lib/ask/ask-environments";
 import type { EngineChoice } from "../lib/ask/engine-choice";
 import { ensureLocalModel } from "../lib/ask/local-model-files";
-import { findLocalModel } from "../lib/ask/local-models";
+import { findLocalModel, LOCAL_MODELS, type LocalModel } from "../lib/ask/local-models";
+import { cancelPull, isDownloading } from "../lib/ask/model-download";
 import type { Surroundings } from "../lib/context";
 import { toTorbizError, type TorbizError } from "../lib/errors";
 import type { Progress } from "../lib/progress";
+import { showFailure } from "./show-failure";
 
 /** What is made ready for an engine's first answer. */
 export interface SetUp {
@@ -23,7 +25,8 @@ export interface UseSetUp {
    * @param fetchPython brings a Python where none fits
    */
   start: (choice: EngineChoice, title: string, options?: { fetchPython?: boolean }) => Promise<boolean>;
-  clear: () => void;
+  /** Ends it, its download too; what has come of that is kept for the next time. */
+  cancel: () => Promise<void>;
 }
 
 /** One at a time: a later one takes the place of one that runs. A download goes on when the window closes. */
@@ -60,9 +63,22 @@ export function useSetUp(surroundings: Surroundings): UseSetUp {
     [surroundings],
   );
 
-  const clear = useCallback(() => {
+  const cancel = useCallback(async () => {
     running.current?.abort();
     setSetUp(undefined);
-  }, []);
-  return { setUp, start, clear };
+    const model = setUp && modelOf(setUp.choice);
+    if (model) await cancelPull(surroundings.paths, model).catch(showFailure);
+  }, [surroundings, setUp]);
+
+  return useMemo(() => ({ setUp, start, cancel }), [setUp, start, cancel]);
+}
+
+/** Whether the model of a choice is on its way, which an earlier window may have begun. */
+export async function isOnItsWay({ paths }: Surroundings, choice: EngineChoice): Promise<boolean> {
+  const model = modelOf(choice);
+  return model !== undefined && (await isDownloading(paths, model));
+}
+
+function modelOf(choice: EngineChoice): LocalModel | undefined {
+  return choice.kind === "this" ? LOCAL_MODELS.find(({ id }) => id === choice.model) : undefined;
 }

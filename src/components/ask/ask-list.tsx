@@ -3,6 +3,7 @@ import { usePromise } from "@raycast/utils";
 import { useEffect, useRef, useState } from "react";
 import { showFailure } from "../../hooks/show-failure";
 import { useRunningAnswers } from "../../hooks/use-running-answers";
+import { isOnItsWay } from "../../hooks/use-set-up";
 import { firstRunOffers } from "../../lib/ask/engines";
 import type { Surroundings } from "../../lib/context";
 import { tinted } from "../status-look";
@@ -82,7 +83,7 @@ function placeholderOf({ state, choice }: Controls): string {
 function useOpening(controls: Controls, prompt: string | undefined): boolean {
   const [isOpened, setOpened] = useState(false);
   const begun = useRef(false);
-  const { store, chat, send } = controls;
+  const { surroundings, store, chat, choice, choose, send } = controls;
   useEffect(() => {
     if (begun.current) return;
     begun.current = true;
@@ -95,11 +96,12 @@ function useOpening(controls: Controls, prompt: string | undefined): boolean {
     };
     void open()
       .catch(showFailure)
-      .finally(() => {
+      .finally(async () => {
         setOpened(true);
-        if (prompt !== undefined) void send(prompt);
+        if (prompt !== undefined) return void send(prompt);
+        if (choice && (await isOnItsWay(surroundings, choice))) void choose(choice);
       });
-  }, [store, chat, send, prompt]);
+  }, [surroundings, store, chat, choice, choose, send, prompt]);
   return isOpened;
 }
 

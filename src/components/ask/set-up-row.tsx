@@ -35,7 +35,7 @@ export function SetUpRow({ setUp, controls }: { setUp: SetUp; controls: Controls
             {error ? (
               <Action title="Try Again" icon={Icon.RotateClockwise} onAction={() => controls.choose(choice)} />
             ) : (
-              <Action title="Cancel" icon={Icon.XMarkCircle} onAction={controls.setUp.clear} />
+              <Action title="Cancel" icon={Icon.XMarkCircle} onAction={controls.setUp.cancel} />
             )}
           </ActionPanel.Section>
           <ChatActions controls={controls} />
