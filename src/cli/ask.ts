@@ -10,7 +10,7 @@ import { toTorbizError, TorbizError } from "../lib/errors";
 import { confirm } from "./confirm";
 import { chooseEngine, type EngineFlags } from "./engine-flags";
 import { offerPython } from "./offer-python";
-import { readQuestion } from "./question";
+import { readQuestion, type QuestionSource } from "./question";
 import type { Session } from "./session";
 
 export interface AskFlags extends EngineFlags {
@@ -26,9 +26,14 @@ export interface AskFlags extends EngineFlags {
 }
 
 /** `torbiz ask`: the answer on stdout as it comes; what it took, and where it was computed, on stderr. */
-export async function runAsk(session: Session, given: string | undefined, flags: AskFlags): Promise<void> {
+export async function runAsk(
+  session: Session,
+  given: string | undefined,
+  flags: AskFlags,
+  stdin?: QuestionSource["stdin"],
+): Promise<void> {
   const { output, surroundings, signal } = session;
-  const prompt = await readQuestion(given, { signal, onWait: output.note });
+  const prompt = await readQuestion(given, { stdin, signal, onWait: output.note });
   const store = new ConversationStore(surroundings.paths.conversations);
   const before = await findConversation(store, flags);
   if (!before && prompt === undefined) throw new TorbizError("prompt-empty", "There is nothing to ask.");
@@ -44,7 +49,7 @@ export async function runAsk(session: Session, given: string | undefined, flags:
     tell(session, await attach({ ...watch, conversation: before.id, generation: running }));
     return;
   }
-  const work = prompt !== undefined ? { prompt } : before ? onward(before) : {};
+  const work = prompt !== undefined ? { prompt } : before ? onward(await store.read(before.id)) : {};
   const choice = await chooseEngine(session, flags, before?.lastEngine);
   const { maxTokens, temperature, seed, system, allowStrangers } = flags;
   const answer = await askWithRemedies(session, store, {

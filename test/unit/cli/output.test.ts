@@ -46,6 +46,19 @@ test("for people only answers and results go to stdout", () => {
   expect(stderr.written.join("")).toBe("Building\nNote: Found something\n4 tokens\n");
 });
 
+test("what a model writes can't steer a terminal, and reaches a file as it is", () => {
+  const text = "a\x1b]0;title\x07b\x9b2J\r\n\tc\u202e";
+  for (const [stdout, seen] of [
+    [sink(true), "a]0;titleb2J\n\tc\u202e\n"],
+    [sink(), `${text}\n`],
+  ] as const) {
+    const output = textOutput(stdout, sink());
+    output.delta(text);
+    output.result({}, "");
+    expect(stdout.written.join("")).toBe(seen);
+  }
+});
+
 test("a plain log repeats a step only when it has come much further", () => {
   const stderr = sink();
   const output = textOutput(sink(), stderr);
