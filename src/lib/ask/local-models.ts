@@ -25,6 +25,12 @@ export interface LocalModel {
   source: "starter" | "hub" | "file";
 }
 
+/** A model that is offered. */
+export interface OfferedModel extends LocalModel {
+  /** Memory of the computers that it is for: there it leaves at least half of it to the system and what else is open. */
+  computerBytes: number;
+}
+
 /** A file on the model hub that never changes. */
 export interface HubFile {
   /** "owner/name". */
@@ -35,34 +41,26 @@ export interface HubFile {
   sha256: string;
 }
 
-/**
- * What llama.cpp takes besides the weights, about: the attention cache of 8,192 tokens (0.2 to 0.7 GB with the models below)
- * and the buffers in which it computes.
- */
-const WORKING_BYTES = 1_000_000_000;
-
-/** Of the computer's memory, what a recommended model may take: the rest is for the system and what else is open. */
-const SHARE_OF_MEMORY = 0.5;
-
 const STARTER_BYTES = 270_885_952;
 
 /**
  * The models that are offered, the smallest first: for each usual memory size the one to take, all of them under an open
- * licence, published by their makers as one GGUF file of 4 bits, without a login, and answering at once (models that first
+ * license, published by their makers as one GGUF file of 4 bits, without a login, and answering at once (models that first
  * think at length are left out). Where a maker trained the model for its 4-bit form (QAT), that form is taken.
  *
  * Sizes, hashes and commits are what the hub's API and its `X-Linked-Size` and `X-Linked-ETag` headers told others, who
  * recorded them in catalogues, lock files and test reports of their own; each was found in at least two that are
- * independent of each other, in autumn 2026. A download is checked against them. Context lengths and licences are those of
+ * independent of each other, in autumn 2026. A download is checked against them. Context lengths and licenses are those of
  * the model cards.
  */
-export const LOCAL_MODELS: readonly LocalModel[] = [
+export const LOCAL_MODELS: readonly [OfferedModel, ...OfferedModel[]] = [
   {
     id: defaultModel.id,
     title: defaultModel.title,
     file: "SmolLM2-135M-Instruct-F16.gguf",
     bytes: STARTER_BYTES,
     memoryBytes: memoryFor(STARTER_BYTES),
+    computerBytes: 0,
     context: 8_192,
     license: "Apache-2.0",
     note: "For trying out: small and quick, and often wrong.",
@@ -77,7 +75,8 @@ export const LOCAL_MODELS: readonly LocalModel[] = [
     file: "granite-4.1-3b-Q4_K_M.gguf",
     bytes: 2_099_501_664,
     context: 131_072,
-    note: "By IBM, for computers with 8 GB: quick, and good at following instructions.",
+    computerGigabytes: 8,
+    note: "By IBM: quick, and good at following instructions.",
   }),
   onHub({
     id: "gemma-4-e4b",
@@ -88,7 +87,8 @@ export const LOCAL_MODELS: readonly LocalModel[] = [
     file: "gemma-4-E4B_q4_0-it.gguf",
     bytes: 5_154_941_280,
     context: 131_072,
-    note: "By Google, for computers with 16 GB: good everyday answers in many languages.",
+    computerGigabytes: 16,
+    note: "By Google: good everyday answers in many languages.",
   }),
   onHub({
     id: "gemma-4-12b",
@@ -99,7 +99,8 @@ export const LOCAL_MODELS: readonly LocalModel[] = [
     file: "gemma-4-12b-it-qat-q4_0.gguf",
     bytes: 6_975_879_296,
     context: 262_144,
-    note: "By Google, for computers with 24 GB: better answers, slower without a fast graphics chip.",
+    computerGigabytes: 24,
+    note: "By Google: better answers, slower without a fast graphics chip.",
   }),
   onHub({
     id: "gemma-4-26b-a4b",
@@ -110,7 +111,8 @@ export const LOCAL_MODELS: readonly LocalModel[] = [
     file: "gemma-4-26B_q4_0-it.gguf",
     bytes: 14_439_363_584,
     context: 262_144,
-    note: "By Google, for computers with 32 GB: a large model as quick as a small one, of which it uses a part at a time.",
+    computerGigabytes: 32,
+    note: "By Google: a large model as quick as a small one, of which it uses a part at a time.",
   }),
   onHub({
     id: "gemma-4-31b",
@@ -121,23 +123,32 @@ export const LOCAL_MODELS: readonly LocalModel[] = [
     file: "gemma-4-31B_q4_0-it.gguf",
     bytes: 17_651_001_568,
     context: 262_144,
-    note: "By Google, for computers with 64 GB: the best answers of these, and the slowest.",
+    computerGigabytes: 64,
+    note: "By Google: the best answers of these, and the slowest.",
   }),
 ];
 
-function onHub({
-  repo,
-  revision,
-  sha256,
-  ...model
-}: HubFile & Pick<LocalModel, "id" | "title" | "file" | "bytes" | "context" | "note">): LocalModel {
-  const memoryBytes = memoryFor(model.bytes);
-  return { ...model, hub: { repo, revision, sha256 }, memoryBytes, license: "Apache-2.0", source: "hub" };
+interface HubEntry extends HubFile, Pick<LocalModel, "id" | "title" | "file" | "bytes" | "context" | "note"> {
+  computerGigabytes: number;
 }
 
-/** Memory that answering takes with a GGUF file of this size: the weights, which stay in memory whole, and room to work. */
+function onHub({ repo, revision, sha256, computerGigabytes, ...model }: HubEntry): OfferedModel {
+  return {
+    ...model,
+    hub: { repo, revision, sha256 },
+    memoryBytes: memoryFor(model.bytes),
+    computerBytes: computerGigabytes * 1024 ** 3,
+    license: "Apache-2.0",
+    source: "hub",
+  };
+}
+
+/**
+ * Memory that answering takes with a GGUF file of this size, about: the weights, and with them the attention cache of 8,192
+ * tokens (0.7 GB with Granite 4.1 3B, 1.5 GB with Gemma 4 31B) and the buffers in which llama.cpp computes.
+ */
 function memoryFor(bytes: number): number {
-  return bytes + WORKING_BYTES;
+  return Math.round(bytes * 1.1 + 0.8e9);
 }
 
 /**
@@ -169,10 +180,15 @@ export function findLocalModel(text: string): LocalModel {
   });
 }
 
-/** The best model that leaves a computer with so much memory enough for everything else; the starter where none does. */
-export function recommendedModel(memoryBytes: number): LocalModel {
-  const fitting = LOCAL_MODELS.filter((model) => model.memoryBytes <= memoryBytes * SHARE_OF_MEMORY);
-  return fitting.at(-1) ?? (LOCAL_MODELS[0] as LocalModel);
+/** A system reports a little less memory than is built in: what its firmware and graphics take. */
+const REPORTED = 0.9;
+
+/**
+ * The model to offer for a computer.
+ * @param memoryBytes as its system reports it, such as `os.totalmem()`
+ */
+export function recommendedModel(memoryBytes: number): OfferedModel {
+  return LOCAL_MODELS.findLast((model) => model.computerBytes * REPORTED <= memoryBytes) ?? LOCAL_MODELS[0];
 }
 
 /** A GGUF file begins with these four letters and its version: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md */

