@@ -25,8 +25,9 @@ import type { AnswerNode, Conversation } from "./conversations/conversation";
 import { ConversationStore, newId } from "./conversations/store";
 import type { EngineChoice, EngineNote, Hop } from "./engine-choice";
 import { modelsAt, parseBaseUrl } from "./found-servers";
-import { ensureLocalModel, installedModels } from "./local-model-files";
+import { distrustModel, ensureLocalModel, isInstalled } from "./local-model-files";
 import { findLocalModel } from "./local-models";
+import { modelFile } from "./model-download";
 import { askSocket, ensureAskServer, findAskServer, type AskServerKind } from "./server";
 
 export interface WatchOptions {
@@ -112,7 +113,11 @@ export async function ask(options: AskOptions): Promise<Answer> {
     onProgress: unlessLeft(options.onProgress),
     onDelta: unlessLeft(options.onDelta),
     onStarted: unlessLeft(options.onStarted),
-  }).run();
+  })
+    .run()
+    .catch((error: unknown) => {
+      throw toTorbizError(error);
+    });
   if (!leave) return work;
   work.catch(() => undefined); // nobody listens when they have left
   let onLeave: (() => void) | undefined;
@@ -172,8 +177,8 @@ export async function attach(options: AttachOptions): Promise<Answer> {
 }
 
 /**
- * Ends a generation, whoever watches it.
- * @returns false when no server runs it
+ * Ends a generation, whoever watches it. Nothing happens to one that has just ended.
+ * @returns false when no server knows it
  */
 export async function stopGeneration(surroundings: Surroundings, generation: string): Promise<boolean> {
   const stopped = KINDS.map((kind) => stopGenerationAt(askSocket(surroundings, kind), generation));
@@ -222,7 +227,7 @@ class Asking {
     const { prompt, surroundings, conversation: id, sampling } = this.options;
     if (prompt?.trim() === "") throw new TorbizError("prompt-empty", "There is nothing to ask.");
     // What the server is found with takes its time, and needs nothing of the conversation.
-    const running = findAskServer(surroundings, this.kind, this.options.limits?.answerMs);
+    const running = findAskServer(surroundings, this.kind);
     running.catch(() => undefined);
     const question = await this.write();
     const ready = await this.makeReady(() => running);
@@ -256,7 +261,10 @@ class Asking {
       return listen(await this.makeReady(() => Promise.resolve(undefined)));
     });
     this.remember(ready);
-    const heard = await hearing.catch((error: unknown) => failCut(this.store, id, generation, error));
+    const heard = await hearing.catch(async (error: unknown) => {
+      await this.distrust(error);
+      return failCut(this.store, id, generation, error);
+    });
     return {
       ...answerOf(id, { id: generation, engine: ready.engine }, text, heard),
       firstTokenSeconds: heard.seenFirstTokenSeconds,
@@ -317,15 +325,12 @@ class Asking {
     const { surroundings, onProgress, stop: signal } = this.options;
     const model = findLocalModel(choice.model);
     const engine: EngineNote = { kind: "this", model: model.id, title: model.title, where: "This Computer" };
-    const installed =
-      model.source === "file"
-        ? model.file
-        : (await installedModels(surroundings.paths)).find((each) => each.model.id === model.id)?.path;
+    const installed = (await isInstalled(surroundings.paths, model)) ? modelFile(surroundings.paths, model) : undefined;
     const server = await findServer();
     if (server && installed) return { socketPath: server.socketPath, target: localTarget(installed), engine };
     const environment = await ensureAskEnvironment(surroundings, "local", { onProgress, signal });
     const path = installed ?? (await ensureLocalModel({ surroundings, model, environment, onProgress, signal }));
-    return { socketPath: await this.startServer(environment, path), target: localTarget(path), engine };
+    return { socketPath: await this.startServer(environment), target: localTarget(path), engine };
   }
 
   private async readySwarm(
@@ -376,13 +381,17 @@ class Asking {
     return this.startServer(await ensureAskEnvironment(surroundings, this.kind, { onProgress, signal }));
   }
 
-  private async startServer(
-    environment: Awaited<ReturnType<typeof ensureAskEnvironment>>,
-    model?: string,
-  ): Promise<string> {
+  private async startServer(environment: Awaited<ReturnType<typeof ensureAskEnvironment>>): Promise<string> {
     const { surroundings, onProgress, idleMinutes, limits, stop: signal } = this.options;
     onProgress?.({ stage: "starting-server", message: "Starting the ask server", progress: null });
-    return ensureAskServer({ surroundings, environment, model, idleMinutes, signal, answerMs: limits?.answerMs });
+    return ensureAskServer({ surroundings, environment, idleMinutes, signal, answerMs: limits?.answerMs });
+  }
+
+  /** A model that couldn't be loaded is checked before it is used again. */
+  private async distrust(error: unknown): Promise<void> {
+    const { surroundings, choice } = this.options;
+    if (choice.kind !== "this" || toTorbizError(error).code !== "model-broken") return;
+    await distrustModel(surroundings.paths, findLocalModel(choice.model));
   }
 
   /** The next question goes there, too, unless told otherwise. */
@@ -428,7 +437,8 @@ function answerOf(
 async function failCut(store: ConversationStore, id: string, generation: string, error: unknown): Promise<never> {
   const known = toTorbizError(error);
   if (known.code === "generation-unknown") return failCut(store, id, generation, cut(error));
-  if (known.code === "answer-cut") await store.fail(id, generation, noted(known));
+  // Where it can't be written, the missing end tells as much.
+  if (known.code === "answer-cut") await store.fail(id, generation, noted(known)).catch(() => undefined);
   throw known;
 }
 

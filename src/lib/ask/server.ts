@@ -20,8 +20,6 @@ export interface AskServerOptions {
   surroundings: ServerSurroundings;
   /** Its kind is the server's. */
   environment: Environment;
-  /** A GGUF file for a new server to load while it starts. */
-  model?: string;
   /** How long a new server stays without a question. */
   idleMinutes?: number;
   signal?: AbortSignal;
@@ -36,6 +34,8 @@ export interface AskServerOptions {
 const LIMIT_MS = 60_000;
 /** llama.cpp lets nothing else in its process run while it loads a model: so long may a large one take from a disk. */
 const ANSWER_MS = 20_000;
+/** One that is slower than this is looked at with more patience. */
+const LOOK_MS = 1_000;
 const BUSY_MS = 60_000;
 const LAST_LINES = 20;
 
@@ -93,11 +93,10 @@ export interface RunningServer {
 export async function findAskServer(
   surroundings: ServerSurroundings,
   kind: AskServerKind,
-  answerMs = ANSWER_MS,
 ): Promise<RunningServer | undefined> {
   const socketPath = askSocket(surroundings, kind);
   if (!existsSync(socketPath)) return undefined;
-  const health = await getHealth(socketPath, answerMs);
+  const health = await getHealth(socketPath, LOOK_MS);
   if (typeof health === "string" || !existsSync(health.python)) return undefined;
   const environment = relative(surroundings.paths.envs, dirname(dirname(health.python)));
   if (!new RegExp(`^${kind}-[0-9a-f]+$`).test(environment)) return undefined;
@@ -137,7 +136,7 @@ function buildId(python: string, { env, runtimeFiles }: ServerSurroundings): str
 
 /** Starts it and waits until it answers. The command that starts it is short-lived; the server is nobody's child. */
 async function start(
-  { surroundings, environment, model, idleMinutes, signal }: AskServerOptions,
+  { surroundings, environment, idleMinutes, signal }: AskServerOptions,
   files: ServerFiles,
   build: string,
   limitMs: number,
@@ -148,7 +147,6 @@ async function start(
       ...["-m", "torbiz.ask_server", "--detach", "--build", build],
       ...["--socket", files.socket, "--lock", files.lock, "--log", files.log],
       ...(idleMinutes === undefined ? [] : ["--idle-seconds", String(idleMinutes * 60)]),
-      ...(model === undefined ? [] : ["--model", model]),
     ],
     {
       env: serverEnv(surroundings, environment.kind),

@@ -11,7 +11,7 @@ import { join } from "node:path";
 const SERVER = `
 import argparse, fcntl, http.server, json, os, pathlib, signal, socketserver, sys, threading, time
 parser = argparse.ArgumentParser()
-for name in ("socket", "lock", "log", "build", "model", "idle-seconds"):
+for name in ("socket", "lock", "log", "build", "idle-seconds"):
     parser.add_argument("--" + name)
 parser.add_argument("--detach", action="store_true")
 args = parser.parse_args()
@@ -35,7 +35,7 @@ lock.flush()
 log = os.open(args.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 os.dup2(log, 1), os.dup2(log, 2)
 print("ENV " + json.dumps(dict(os.environ)), flush=True)
-print("OPTIONS " + json.dumps([args.model, args.idle_seconds]), flush=True)
+print("OPTIONS " + json.dumps([args.idle_seconds]), flush=True)
 busy_until = time.monotonic() + (2 if how == "busy" else 0)
 left = pathlib.Path(args.lock + ".left")
 go = pathlib.Path(args.lock).with_name("go")
@@ -106,7 +106,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/health":
             busy = time.monotonic() < busy_until
-            health = {"build": args.build, "busy": busy, "python": sys.executable, "engine": args.model}
+            health = {"build": args.build, "busy": busy, "python": sys.executable, "engine": None}
             self.answer(health)
             leave("leave-idle")
         elif self.path == "/torbiz/generations":
