@@ -23,6 +23,7 @@ interface Command {
   mode: string;
   interval?: string;
   keywords: string[];
+  preferences?: Preference[];
   arguments?: { name: string; type: string; placeholder: string; required: boolean }[];
 }
 
@@ -41,6 +42,7 @@ interface Manifest {
 const root = process.cwd();
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Manifest;
 const sources = filesUnder(join(root, "src"));
+const preferences = [...manifest.preferences, ...manifest.commands.flatMap(({ preferences: own = [] }) => own)];
 const commandNames = manifest.commands.map(({ name }) => name);
 
 describe("the manifest", () => {
@@ -57,7 +59,7 @@ describe("the manifest", () => {
       expect(subtitle).toBe("Torbiz");
       expect(description).toMatch(/^[A-Z].*[^.]$/);
     }
-    for (const { title, description, data = [] } of manifest.preferences) {
+    for (const { title, description, data = [] } of preferences) {
       expect(title).toMatch(/^([A-Z][A-Za-z]*)( [A-Z][A-Za-z]*)*$/);
       expect(description).toMatch(/^[A-Z].*\.$/);
       for (const choice of data) expect(choice.title).toMatch(/^([A-Z0-9][A-Za-z0-9]*)( [A-Z0-9][A-Za-z0-9]*)*$/);
@@ -67,7 +69,7 @@ describe("the manifest", () => {
   });
 
   it("asks for nothing before it works", () => {
-    expect(manifest.preferences.filter(({ required }) => required)).toEqual([]);
+    expect(preferences.filter(({ required }) => required)).toEqual([]);
   });
 
   it("is found by words that its titles lack", () => {
@@ -78,11 +80,11 @@ describe("the manifest", () => {
     }
   });
 
-  it("lets a model be named where sharing is started, and needs none", () => {
-    const withArguments = manifest.commands.filter((command) => command.arguments);
-    expect(withArguments.map(({ name }) => name)).toEqual(["share-gpu"]);
-    expect(withArguments[0]?.arguments).toEqual([
-      { name: "model", type: "text", placeholder: "Model", required: false },
+  it("lets a model be named where sharing is started, and a question be typed where one is asked; needs neither", () => {
+    const given = manifest.commands.flatMap(({ name, arguments: all }) => (all ? [[name, ...all]] : []));
+    expect(given).toEqual([
+      ["share-gpu", { name: "model", type: "text", placeholder: "Model", required: false }],
+      ["ask-model", { name: "prompt", type: "text", placeholder: "Question", required: false }],
     ]);
   });
 
@@ -113,7 +115,7 @@ describe("the manifest", () => {
 
   it("has only preferences that the code reads", () => {
     const readers = sources.map((file) => readFileSync(file, "utf8")).filter((text) => /Preferences\b/.test(text));
-    for (const { name } of manifest.preferences) expect(readers.join("\n")).toMatch(new RegExp(`\\b${name}\\b`));
+    for (const { name } of preferences) expect(readers.join("\n")).toMatch(new RegExp(`\\b${name}\\b`));
   });
 
   it("refreshes the menu bar, and only that", () => {
