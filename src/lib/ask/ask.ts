@@ -15,8 +15,8 @@ import {
   generationsAt,
   startGeneration,
   stopGenerationAt,
+  type ChatMessage,
   type EngineTarget,
-  type GenerationRequest,
   type Heard,
   type RunningGeneration,
   type Sampling,
@@ -203,7 +203,7 @@ interface Question {
   parent: string;
   /** The answer that is gone on from. */
   continues?: AnswerNode;
-  messages: GenerationRequest["messages"];
+  messages: readonly ChatMessage[];
 }
 
 /** An engine that can be asked. */
@@ -275,7 +275,7 @@ class Asking {
   /** Puts the question into the conversation, and finds what goes before it. */
   private async write(): Promise<Question> {
     const { conversation: id, prompt, edits, system } = this.options;
-    let conversation = await this.store.read(id);
+    const conversation = await this.store.read(id);
     const { regenerate, continues } = this.options;
     if (continues !== undefined) {
       const answer = await this.ended(conversation, continues);
@@ -288,13 +288,15 @@ class Asking {
       return { parent, messages: conversation.messages(parent) };
     }
     if (prompt === undefined) throw new TorbizError("prompt-empty", "There is nothing to ask.");
-    let parent = edits === undefined ? (conversation.branch().at(-1)?.id ?? null) : parentOf(conversation, edits);
+    const before = edits === undefined ? (conversation.branch().at(-1)?.id ?? null) : parentOf(conversation, edits);
+    const next: ChatMessage[] = [{ role: "user", content: prompt }];
+    let parent = before;
     if (parent === null && system?.trim()) {
       parent = await this.store.appendMessage(id, { role: "system", content: system, parent });
+      next.unshift({ role: "system", content: system });
     }
     const question = await this.store.appendMessage(id, { role: "user", content: prompt, parent });
-    conversation = await this.store.read(id);
-    return { parent: question, messages: conversation.messages(question) };
+    return { parent: question, messages: conversation.messages(before, next) };
   }
 
   /** An answer that nobody writes any more: one whose server died gets its end. */

@@ -94,12 +94,16 @@ export class Conversation implements ConversationSummary {
   /**
    * The branch that ends in a node, as a model takes it. Chat templates insist on turns, so questions that got no answer
    * are one with the next.
+   *
+   * @param next what was added after that node since this was read
    * @throws TorbizError generation-unknown
    */
-  messages(upTo: string): ChatMessage[] {
+  messages(upTo: string | null, next: readonly ChatMessage[] = []): ChatMessage[] {
+    const said = (upTo === null ? [] : this.branch(upTo)).map((node): ChatMessage => {
+      return node.kind === "message" ? node : { role: "assistant", content: node.text };
+    });
     const messages: ChatMessage[] = [];
-    for (const node of this.branch(upTo)) {
-      const [role, content] = node.kind === "message" ? [node.role, node.content] : ["assistant" as const, node.text];
+    for (const { role, content } of [...said, ...next]) {
       const last = messages.at(-1);
       if (content === "") continue;
       if (last?.role === role) last.content += `\n\n${content}`;
