@@ -45,7 +45,7 @@ async function listen(where: { port: number } | { path: string }): Promise<void>
 
 test("an unknown model is named, with those that are known", async () => {
   const ended = await torbiz(["share", "--model", "gpt-5"]);
-  expectPlain(ended, "model-unknown");
+  expectPlain(ended, "model-unknown", 2);
   expect(ended.last.message).toContain("gpt-5");
   expect(ended.last.hint).toContain("smollm2-135m-instruct");
 });
@@ -55,6 +55,16 @@ test.each([
   [["share", "--port", "80"], "port-invalid", 2],
   [["share", "--swarm", "nonsense"], "swarm-invalid", 2],
   [["ask", "  "], "prompt-empty", 2],
+  [["ask"], "prompt-empty", 2],
+  [["ask", "Hello?", "--engine", "ollama"], "engine-invalid", 2],
+  [["ask", "Hello?", "--engine", "this", "--model", "gpt-5"], "model-unknown", 2],
+  [["ask", "Hello?", "--conversation", "c-0"], "conversation-unknown", 2],
+  [["ask", "Hello?", "--temperature", "warm"], "usage", 2],
+  [["ask", "Hello?", "--max-tokens", "0"], "usage", 2],
+  [["ask", "Hello?", "--swarm", "nonsense"], "swarm-invalid", 2],
+  [["models", "pull", "gpt-5"], "model-unknown", 2],
+  [["conversations", "show", "../secrets"], "conversation-unknown", 2],
+  [["conversations", "delete", "--all"], "usage", 2],
   [["share", "--port", "many"], "usage", 2],
   [["fly"], "usage", 2],
   [["share", "--wings"], "usage", 2],
@@ -178,7 +188,7 @@ test("damaged files in the home folder cost only themselves", async () => {
     chmodSync(ready, 0o644);
     writeFileSync(ready, "\0garbage");
   }
-  expect((await torbiz(["ask", "Hello?"])).last).toMatchObject({ code: "no-swarm" });
+  expect((await torbiz(["ask", "Hello?", "--engine", "swarm"])).last).toMatchObject({ code: "no-swarm" });
   expect((await torbiz(["share"])).last).toMatchObject({ ok: true, state: "online" });
   expect(JSON.parse(readFileSync(last, "utf8"))).toMatchObject({ shared: { model: "smollm2-135m-instruct" } });
   expect((await torbiz(["stop"])).last).toMatchObject({ ok: true, announcedOffline: true });

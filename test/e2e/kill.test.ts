@@ -45,23 +45,30 @@ test("while it starts: the container goes on, and the next command adopts it", a
   expect(next.events).toContainEqual(expect.objectContaining({ event: "note" }));
 });
 
-test("while it asks: the answer is dropped, and the next question is answered", async () => {
-  const running = start(["ask", "Write a long story about a lighthouse."]);
+const STORY = ["ask", "--engine", "swarm", "Write a long story about a lighthouse.", "--max-tokens", "100"];
+
+test("while it asks: the answer goes on without it, and can be read to its end", async () => {
+  const running = start(STORY);
   await running.waitFor(({ event }) => event === "delta");
   running.child.kill("SIGKILL");
-  await running.ended;
+  const { events } = await running.ended;
+  const seen = events.map(({ event, text }) => (event === "delta" ? String(text) : "")).join("");
 
-  expect((await torbiz(["ask", "What is the capital of France?"])).last).toMatchObject({
-    ok: true,
-    answer: "The capital of France is Paris.",
-  });
+  const { last } = await torbiz(["ask", "--continue", "--max-tokens", "10"]);
+  expect(last).toMatchObject({ ok: true, answer: expect.stringMatching(/^\S/) });
+  expect(String(last.answer).startsWith(seen)).toBe(true);
 });
 
-test("Ctrl-C while it asks ends at once with 130, and the share goes on", async () => {
-  const running = start(["ask", "Write a long story about a lighthouse."]);
+test("Ctrl-C while it asks ends at once with 130 and keeps the part, and the share goes on", async () => {
+  const running = start(STORY);
   await running.waitFor(({ event }) => event === "delta");
   running.child.kill("SIGINT");
-  expect((await running.ended).code).toBe(130);
+  const { code, last } = await running.ended;
+  expect(code).toBe(130);
+  expect(last).toMatchObject({ ok: true, finishReason: "stopped", answer: expect.stringMatching(/^\S/) });
+  expect((await torbiz(["conversations", "show"])).last).toMatchObject({
+    messages: [{ role: "user" }, { role: "assistant", content: last.answer, reason: "stopped" }],
+  });
   expect((await torbiz(["status"])).last).toMatchObject({ state: "online" });
 });
 
