@@ -14,6 +14,7 @@ import { type Event, exec, openTestBed, ROOT, start, torbiz } from "./torbiz";
 
 const QUESTION = "What is the capital of France?";
 const ANSWER = "The capital of France is Paris.";
+const ASK = ["ask", "--engine", "swarm", "--temperature", "0"];
 /** A token that no hub knows; where it is found, it leaked. */
 const CANARY = "hf_canary0123456789abcdefghijklmnopqr";
 
@@ -151,7 +152,7 @@ test("the seeder's report stays under 2 KB and its log has one line a fact", asy
 let swarmAnswer = "";
 
 test("asks through the swarm and streams the answer", async () => {
-  const { code, events, last } = await torbiz(["ask", QUESTION]);
+  const { code, events, last } = await torbiz([...ASK, QUESTION]);
   expect(last).toMatchObject({ event: "result", ok: true, answer: ANSWER, finishReason: "stop" });
   expect(code).toBe(0);
   swarmAnswer = deltas(events);
@@ -160,7 +161,7 @@ test("asks through the swarm and streams the answer", async () => {
 });
 
 test("a question from stdin is asked the same", async () => {
-  const { last } = await torbiz(["ask", "-"], { input: `${QUESTION}\n` });
+  const { last } = await torbiz([...ASK, "-"], { input: `${QUESTION}\n` });
   expect(last).toMatchObject({ ok: true, answer: ANSWER });
 });
 
@@ -168,7 +169,7 @@ test("token for token, the answer is what transformers gives for the same weight
   const questions = [QUESTION, "Write two sentences about the sea."];
   const answers: { answer: unknown; tokens: unknown }[] = [];
   for (const question of questions) {
-    const { answer, tokens } = (await torbiz(["ask", question])).last;
+    const { answer, tokens } = (await torbiz([...ASK, question])).last;
     answers.push({ answer, tokens });
   }
   const python = readFileSync(join(ROOT, "test/e2e/transformers-answer.py"), "utf8");
@@ -217,7 +218,7 @@ test("stops gracefully: peers are told, exit code 0, the log is kept, the contai
   expect((await torbiz(["stop"])).last).toMatchObject({ ok: true, stopped: false });
   const logs = await torbiz(["logs", "-n", "5"]);
   expect(logs.events.filter(({ event }) => event === "log")).toHaveLength(5);
-  expect((await torbiz(["ask", QUESTION])).last).toMatchObject({ ok: false, code: "no-swarm" });
+  expect((await torbiz([...ASK, QUESTION])).last).toMatchObject({ ok: false, code: "no-swarm" });
 });
 
 test("shares again at once: the same peer, and a bare `docker stop` is as graceful", async () => {
@@ -229,7 +230,7 @@ test("shares again at once: the same peer, and a bare `docker stop` is as gracef
   expect(log).toContain("Loading throughput info");
   expect(log).not.toContain("Measuring network and compute throughput");
 
-  const missing = await torbiz(["ask", QUESTION]);
+  const missing = await torbiz([...ASK, QUESTION]);
   expect(missing.last).toMatchObject({ ok: false, code: "missing-blocks" });
 
   await exec(docker, ["stop", context.names.container]);
@@ -285,7 +286,7 @@ test("two commands that share at once end with one container; two that stop at o
 });
 
 test("Ctrl-C while it waits for a question on stdin ends it", async () => {
-  const running = start(["ask", "-"], { input: null });
+  const running = start([...ASK, "-"], { input: null });
   await new Promise((done) => setTimeout(done, 2_000));
   running.child.kill("SIGINT");
   const { code, last } = await running.ended;
@@ -312,19 +313,39 @@ test("the useful commands work on ours, in their order", async () => {
   expect((await context.engine.image(image))?.labels[LABELS.managed]).toBe("1");
 });
 
-test("quickstart runs the whole chain and leaves nothing running", async () => {
+test("quickstart answers here, runs the whole chain and leaves nothing running", async () => {
   const { code, events, last } = await torbiz(["quickstart", "--set-up"]);
   expect(last).toMatchObject({
     event: "result",
     ok: true,
     answer: ANSWER,
+    engine: { kind: "swarm" },
+    here: { answer: ANSWER, engine: { kind: "this", where: "This Computer" } },
+    sharing: { ok: true },
     stop: { announcedOffline: true, exitCode: 0 },
   });
   expect(code).toBe(0);
-  expect(deltas(events)).toBe(ANSWER);
+  expect(deltas(events)).toBe(ANSWER + ANSWER);
   expect(Number(last.tokensPerSecond)).toBeGreaterThan(0);
   expect((last.stages as { name: string }[]).map(({ name }) => name)).toEqual(
     expect.arrayContaining(["loading", "stopping"]),
   );
   expect(await context.engine.inspect(context.names.container)).toBeUndefined();
+});
+
+test("quickstart answers here where no Docker can be had, and then tells what sharing needs", async () => {
+  const { code, events, last } = await torbiz(["quickstart", "--set-up"], {
+    env: { DOCKER_HOST: "unix:///nonexistent/docker.sock" },
+  });
+  expect(last).toMatchObject({
+    event: "result",
+    ok: true,
+    answer: ANSWER,
+    engine: { kind: "this" },
+    sharing: { ok: false, code: "docker-not-running", hint: expect.stringMatching(/\S/) },
+  });
+  expect(code).toBe(0);
+  expect(deltas(events)).toBe(ANSWER);
+  const lastPiece = events.findLastIndex(({ event }) => event === "delta");
+  expect(events.findIndex(({ stage }) => stage === "preflight")).toBeGreaterThan(lastPiece);
 });
