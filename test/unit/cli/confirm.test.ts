@@ -1,9 +1,5 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { resolve } from "node:path";
-
-/** Puts a command on a terminal of its own, whose keyboard and screen are stdin and stdout here. */
-const TERMINAL = "import pty, sys; pty.spawn(sys.argv[1:])";
+import { atTerminal } from "./terminal";
 
 /** @param call of a function of src/cli that asks something */
 const program = (call: string) => `
@@ -21,17 +17,7 @@ const program = (call: string) => `
 /** What the program prints last when these keys are pressed, one line of them after each question. */
 async function press(call: string, ...keys: string[]): Promise<string> {
   const command = [process.execPath, "--import", "tsx", "--input-type=module", "--eval", program(call)];
-  const child = spawn("python3", ["-c", TERMINAL, ...command], { stdio: ["pipe", "pipe", "inherit"] });
-  let screen = "";
-  let asked = 0;
-  child.stdout.on("data", (data: Buffer) => {
-    screen += data.toString();
-    for (const questions = screen.match(/\[(Y\/n|y\/N|1)\]/g)?.length ?? 0; asked < questions; asked++) {
-      child.stdin.write(keys[asked] ?? "");
-    }
-  });
-  await once(child, "close");
-  return screen.trim().split("\r\n").at(-1) ?? "";
+  return (await atTerminal(command, keys)).trim().split("\r\n").at(-1) ?? "";
 }
 
 it.each([
