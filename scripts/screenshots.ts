@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { execa } from "execa";
+import { rememberAskSettings } from "../src/lib/ask/ask-settings";
 import { toTorbizError } from "../src/lib/errors";
 import { resolveNames } from "../src/lib/names";
 import { prepareHome, resolvePaths } from "../src/lib/paths";
@@ -193,13 +194,14 @@ async function takeStart(album: Album, host: RaycastHost, view: CommandView): Pr
 
 async function takeAnswer(album: Album, host: RaycastHost): Promise<void> {
   say("Asking");
+  rememberAskSettings(surroundings.paths, { lastChoice: { kind: "swarm" } });
   const view = await host.launch("ask-model");
   album.window("ask", view, "Ask Model");
   await view.search("What is the capital of France?");
   await view.press("enter");
   await view.waitFor("Paris", BUILD);
   await view.waitFor(() => !view.isLoading(), START);
-  album.window("answer", view, "Ask Model", { pushed: true });
+  album.window("answer", view, "Ask Model");
 }
 
 /** Has a question asked, by a program of its own, as long as something is done. */

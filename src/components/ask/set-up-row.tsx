@@ -24,7 +24,7 @@ export function SetUpRow({ setUp, controls }: { setUp: SetUp; controls: Controls
         <ActionPanel>
           <ActionPanel.Section>
             {!error && controls.draft.trim() !== "" && <SendAction controls={controls} />}
-            {error?.code === "python-missing" && (
+            {error?.details?.canFetch === true && (
               <Action
                 title="Get Python"
                 icon={Icon.Download}

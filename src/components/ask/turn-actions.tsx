@@ -93,16 +93,15 @@ export function TurnActions({ turn, isLive, error, controls }: TurnActionsProps)
 /** What a failure itself asks for. */
 function HelpWith({ error, request, controls }: { error: TorbizError; request: Request; controls: Controls }) {
   const { code, action, details } = error;
-  if (code === "python-missing") {
-    return (
-      <>
+  if (code === "server-key-wrong") return <OpenPreferencesAction />;
+  return (
+    <>
+      {details?.canFetch === true && (
         <Action title="Get Python" icon={Icon.Download} onAction={() => controls.getPython(request)} />
-        {action?.url && <Action.OpenInBrowser title={action.title} url={action.url} />}
-      </>
-    );
-  }
-  if (code === "server-key-wrong" || details?.preference) return <OpenPreferencesAction />;
-  return action?.url && <Action.OpenInBrowser title={action.title} url={action.url} />;
+      )}
+      {action?.url && <Action.OpenInBrowser title={action.title} url={action.url} />}
+    </>
+  );
 }
 
 async function copy(text: string, hud: string): Promise<void> {
