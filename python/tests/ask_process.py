@@ -38,11 +38,11 @@ class UnixConnection(http.client.HTTPConnection):
 class AskServer:
     """A server process with its files in ``folder``."""
 
-    def __init__(self, folder: Path, *options: str, name: str = "ask") -> None:
+    def __init__(self, folder: Path, *options: str, name: str = "ask", module: str = "torbiz.ask_server") -> None:
         self.socket, self.lock, self.log_file = folder / "run" / "ask.sock", folder / "ask.lock", folder / f"{name}.log"
         folder.mkdir(exist_ok=True)
         command = [
-            *(sys.executable, "-m", "torbiz.ask_server", "--socket", str(self.socket), "--lock", str(self.lock)),
+            *(sys.executable, "-m", module, "--socket", str(self.socket), "--lock", str(self.lock)),
             *("--log", str(self.log_file), "--build", "test", *options),
         ]
         env = {**os.environ, "PYTHONPATH": str(PYTHON), "OMP_NUM_THREADS": "2"}
@@ -80,14 +80,19 @@ class AskServer:
 
     def stream(self, body: object) -> Iterator[str]:
         """The data of each event as it comes. Closing the iterator closes the connection."""
+        for line in self.lines("POST", "/v1/chat/completions", body):
+            if line.startswith("data: "):
+                yield line[6:]
+
+    def lines(self, method: str, path: str, body: object = None) -> Iterator[str]:
+        """The lines of an answer that is no failure, as they come. Closing the iterator closes the connection."""
         connection = UnixConnection(self.socket)
         try:
-            connection.request("POST", "/v1/chat/completions", json.dumps(body))
+            connection.request(method, path, None if body is None else json.dumps(body))
             response = connection.getresponse()
             assert response.status == 200, response.read()
             for line in response:
-                if line.startswith(b"data: "):
-                    yield line[6:].decode().rstrip("\n")
+                yield line.decode().rstrip("\n")
         finally:
             connection.close()
 

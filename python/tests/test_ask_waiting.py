@@ -65,7 +65,7 @@ class Serving:
 
     def __init__(self, folder: Path, engine: ScriptedEngine) -> None:
         self.socket = folder / "s"
-        options = ask_server.Options(self.socket, folder / "l", folder / "log", "test", 300.0, detach=False)
+        options = ask_server.Options(self.socket, folder / "l", folder / "log", "test", None, 300.0, detach=False)
         listener = ask_server.bind(self.socket)
         serving = ask_server.serve(options, listener, None, ScriptedEngines(engine))
         self.thread = threading.Thread(target=lambda: asyncio.run(serving))
@@ -77,7 +77,7 @@ class Serving:
             "model": "m",
             "messages": [{"role": "user", "content": content}],
             "stream": stream,
-            "torbiz": {"engine": {"kind": "local", "modelPath": "/m"}},
+            "torbiz": {"engine": {"kind": "server", "baseUrl": "http://127.0.0.1:1/v1"}},
         }
         connection = UnixConnection(self.socket)
         try:

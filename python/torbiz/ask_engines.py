@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torbiz.engines.base import (
@@ -48,8 +51,7 @@ class Engines:
         :raises AskError: engine-invalid when this environment has no such engine
         """
         kind = type(question.target)
-        engine = self._engines.get(kind) or self.make(kind)
-        self._engines[kind] = engine
+        engine = self._engines.get(kind) or self._engines.setdefault(kind, self.make(kind))
         path = model_path(question.target)
         if path and path != self.loaded:
             self.loaded = None
@@ -64,6 +66,18 @@ class Engines:
         finally:
             if self._engines.get(kind) is not engine:
                 engine.discard()  # it was given up, perhaps before it had loaded anything
+
+    def prepare(self, model: Path) -> None:
+        """Begins what the first question for a model of this computer needs: imports, and its file's way to memory."""
+
+        def begin() -> None:
+            with suppress(AskError, OSError):
+                if hasattr(os, "posix_fadvise"):
+                    with model.open("rb") as file:
+                        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+                self._engines.setdefault(LocalModel, self.make(LocalModel))
+
+        threading.Thread(target=begin, daemon=True, name="prepare").start()
 
     def discard(self) -> None:
         """As ``Engine.discard``, for all."""

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from torbiz.bounded import run_bounded
 from torbiz.conversation_file import ConversationFile, Deleted, now
-from torbiz.engines.base import AskError, Cancelled, Delta, Engine, Finished, Hop, Progress, Question, Stuck
+from torbiz.engines.base import AskError, Cancelled, Delta, Engine, Finished, Hop, LocalModel, Progress, Question, Stuck
 
 logger = logging.getLogger("torbiz.ask_jobs")
 
@@ -27,6 +27,8 @@ STALL_SECONDS = 110.0
 """Longest wait for the next piece, whatever an engine does. A client waits longer, so that it learns the reason."""
 CANCEL_SECONDS = 2.0
 """How long a cancelled generation may take to notice. One that hangs in a peer's hands is given up with its engine."""
+LOCAL_CANCEL_SECONDS = 30.0
+"""The same for what this computer computes: it ends by itself, however slow, and its model shall stay loaded."""
 DISCARD_SECONDS = 20.0
 """How long giving up an engine may take."""
 KEPT_SECONDS = 60.0
@@ -148,7 +150,8 @@ class Generation:
 
     async def _give_up(self, engine: Engine, on_stuck: Callable[[], None]) -> None:
         self._cancelled = True
-        if await happens(self._thread_ended, CANCEL_SECONDS):
+        local = isinstance(self.question.target, LocalModel)
+        if await happens(self._thread_ended, LOCAL_CANCEL_SECONDS if local else CANCEL_SECONDS):
             return
         logger.warning("A cancelled generation hangs: its engine is given up")
         try:

@@ -50,6 +50,7 @@ class Options:
     lock: Path
     log: Path
     build: str
+    model: Path | None
     idle_seconds: float
     detach: bool
 
@@ -61,6 +62,7 @@ def parse_options(arguments: list[str]) -> Options:
     parser.add_argument("--lock", type=Path, required=True, help="file that is locked while the server runs")
     parser.add_argument("--log", type=Path, required=True, help="log file")
     parser.add_argument("--build", default="", help="told by /health: stands for the server's code and packages")
+    parser.add_argument("--model", type=Path, help="GGUF file that the first question will be for")
     parser.add_argument("--idle-seconds", type=float, default=300.0, help="leave after so long without a question")
     parser.add_argument("--detach", action="store_true", help="go on in the background; return when the server answers")
     return Options(**vars(parser.parse_args(arguments)))
@@ -158,6 +160,8 @@ async def serve(options: Options, listener: socket.socket, ready: int | None, en
         logger.info("Leaving: no question for %.0f s", options.idle_seconds)
         stop()
 
+    if options.model:
+        engines.prepare(options.model)
     idle = asyncio.create_task(leave_when_idle())
     try:
         await server.serve(sockets=[listener])

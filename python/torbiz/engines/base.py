@@ -157,7 +157,7 @@ class Stuck(AskError):
     """The engine is in a state that it can't leave in this process."""
 
     def __init__(self) -> None:
-        super().__init__("ask-failed", "The swarm's client hangs. It ends now, and the next question starts a new one.")
+        super().__init__("ask-failed", "The engine hangs. It ends now, and the next question starts a new one.")
 
 
 class Cancelled(Exception):
