@@ -74,9 +74,12 @@ function wholeNumber(text: string): number {
   return Number(text);
 }
 
-function decimal(text: string): number {
+/** OpenAI's range: beyond it, words are noise. */
+function temperature(text: string): number {
   const number = Number(text);
-  if (text.trim() === "" || !(number >= 0 && number < Infinity)) throw new InvalidArgumentError("It must be a number.");
+  if (text.trim() === "" || !(number >= 0 && number <= 2)) {
+    throw new InvalidArgumentError("It must be a number from 0 to 2.");
+  }
   return number;
 }
 
@@ -156,7 +159,7 @@ function program(asJson: boolean): Command {
       ]),
     )
     .option("--max-tokens <n>", "the longest answer", atLeastOne)
-    .option("--temperature <t>", "how freely to choose words; 0 gives the same answer each time", decimal)
+    .option("--temperature <t>", "how freely to choose words; 0 gives the same answer each time", temperature)
     .option("--seed <n>", "makes a free choice of words repeatable", wholeNumber)
     .addOption(
       new Option(
