@@ -211,7 +211,12 @@ interface Ready {
   socketPath: string;
   target: EngineTarget;
   engine: EngineNote;
+  /** Where nobody says otherwise; undefined: the server's own. */
+  temperature?: number;
 }
+
+/** Greedy once more would only be the same answer once more. */
+const REGENERATE_TEMPERATURE = 0.8;
 
 /** One question on its way. */
 class Asking {
@@ -224,7 +229,7 @@ class Asking {
   }
 
   async run(): Promise<Answer> {
-    const { prompt, surroundings, conversation: id, sampling } = this.options;
+    const { prompt, regenerate, surroundings, conversation: id, sampling } = this.options;
     if (prompt?.trim() === "") throw new TorbizError("prompt-empty", "There is nothing to ask.");
     // What the server is found with takes its time, and needs nothing of the conversation.
     const running = findAskServer(surroundings, this.kind);
@@ -234,11 +239,15 @@ class Asking {
     const { continues, parent, messages } = question;
     const generation = newId("g");
     let text = continues?.text ?? "";
-    const listen = ({ socketPath, target, engine }: Ready) => {
+    const listen = ({ socketPath, target, engine, temperature }: Ready) => {
       const { onDelta, onProgress, leave, stop, limits } = this.options;
       const place = { id: generation, conversation: id, file: this.store.pathOf(id), parent };
+      const freedom = temperature === 0 && regenerate !== undefined ? REGENERATE_TEMPERATURE : temperature;
       return startGeneration(
-        { messages, target, generation: { ...place, continues: continues?.id ?? null, engine }, sampling },
+        {
+          ...{ messages, target, generation: { ...place, continues: continues?.id ?? null, engine } },
+          sampling: { ...sampling, temperature: sampling?.temperature ?? freedom },
+        },
         {
           socketPath,
           onProgress,
@@ -328,11 +337,14 @@ class Asking {
     const model = findLocalModel(choice.model);
     const engine: EngineNote = { kind: "this", model: model.id, title: model.title, where: "This Computer" };
     const installed = (await isInstalled(surroundings.paths, model)) ? modelFile(surroundings.paths, model) : undefined;
+    const { temperature } = model;
     const server = await findServer();
-    if (server && installed) return { socketPath: server.socketPath, target: localTarget(installed), engine };
+    if (server && installed) {
+      return { socketPath: server.socketPath, target: localTarget(installed), engine, temperature };
+    }
     const environment = await ensureAskEnvironment(surroundings, "local", { onProgress, signal });
     const path = installed ?? (await ensureLocalModel({ surroundings, model, environment, onProgress, signal }));
-    return { socketPath: await this.startServer(environment), target: localTarget(path), engine };
+    return { socketPath: await this.startServer(environment), target: localTarget(path), engine, temperature };
   }
 
   private async readySwarm(
@@ -358,6 +370,7 @@ class Asking {
       socketPath: await this.anyServer(findServer),
       target: { kind: "swarm", modelPath, dhtPrefix, initialPeers: found.initialPeers },
       engine: { kind: "swarm", model: model.id, title: model.title, where: "Swarm" },
+      temperature: 0,
     };
   }
 

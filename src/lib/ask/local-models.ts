@@ -20,6 +20,8 @@ export interface LocalModel {
   context: number | null;
   /** SPDX identifier; null where only the file knows. */
   license: string | null;
+  /** How freely it chooses its words unless told otherwise, OpenAI's `temperature`: what its maker advises. */
+  temperature: number;
   /** One line for people who choose. */
   note: string;
   source: "starter" | "hub" | "file";
@@ -41,6 +43,8 @@ export interface HubFile {
   sha256: string;
 }
 
+/** llama.cpp's own default. */
+const FILE_TEMPERATURE = 0.8;
 const STARTER_BYTES = 270_885_952;
 
 /**
@@ -63,6 +67,7 @@ export const LOCAL_MODELS: readonly [OfferedModel, ...OfferedModel[]] = [
     computerBytes: 0,
     context: 8_192,
     license: "Apache-2.0",
+    temperature: 0,
     note: "For trying out: small and quick, and often wrong.",
     source: "starter",
   },
@@ -76,6 +81,7 @@ export const LOCAL_MODELS: readonly [OfferedModel, ...OfferedModel[]] = [
     bytes: 2_099_501_664,
     context: 131_072,
     computerGigabytes: 8,
+    temperature: 0,
     note: "By IBM: quick, and good at following instructions.",
   }),
   onHub({
@@ -88,6 +94,7 @@ export const LOCAL_MODELS: readonly [OfferedModel, ...OfferedModel[]] = [
     bytes: 5_154_941_280,
     context: 131_072,
     computerGigabytes: 16,
+    temperature: 1,
     note: "By Google: good everyday answers in many languages.",
   }),
   onHub({
@@ -100,6 +107,7 @@ export const LOCAL_MODELS: readonly [OfferedModel, ...OfferedModel[]] = [
     bytes: 6_975_879_296,
     context: 262_144,
     computerGigabytes: 24,
+    temperature: 1,
     note: "By Google: better answers, slower without a fast graphics chip.",
   }),
   onHub({
@@ -112,6 +120,7 @@ export const LOCAL_MODELS: readonly [OfferedModel, ...OfferedModel[]] = [
     bytes: 14_439_363_584,
     context: 262_144,
     computerGigabytes: 32,
+    temperature: 1,
     note: "By Google: a large model as quick as a small one, of which it uses a part at a time.",
   }),
   onHub({
@@ -124,11 +133,15 @@ export const LOCAL_MODELS: readonly [OfferedModel, ...OfferedModel[]] = [
     bytes: 17_651_001_568,
     context: 262_144,
     computerGigabytes: 64,
+    temperature: 1,
     note: "By Google: the best answers of these, and the slowest.",
   }),
 ];
 
-interface HubEntry extends HubFile, Pick<LocalModel, "id" | "title" | "file" | "bytes" | "context" | "note"> {
+interface HubEntry extends HubFile, Pick<
+  LocalModel,
+  "id" | "title" | "file" | "bytes" | "context" | "temperature" | "note"
+> {
   computerGigabytes: number;
 }
 
@@ -204,6 +217,7 @@ function modelOfFile(path: string): LocalModel {
     memoryBytes: memoryFor(bytes),
     context: null,
     license: null,
+    temperature: FILE_TEMPERATURE,
     note: "A file of your own.",
     source: "file",
   };

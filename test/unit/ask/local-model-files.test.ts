@@ -66,6 +66,7 @@ function modelOf(content = CONTENT): HubModel {
     memoryBytes: 1e9,
     context: 4_096,
     license: "Apache-2.0",
+    temperature: 0,
     note: "",
     source: "hub",
   };
