@@ -1,0 +1,366 @@
+import { execFile } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { readFile, readdir, writeFile } from "node:fs/promises";
+import { cpus, totalmem } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { ask, type Answer, type AskOptions } from "../src/lib/ask/ask";
+import { ensureAskEnvironment } from "../src/lib/ask/ask-environments";
+import { ConversationStore } from "../src/lib/ask/conversations/store";
+import type { EngineChoice } from "../src/lib/ask/engine-choice";
+import { ensureLocalModel } from "../src/lib/ask/local-model-files";
+import { findLocalModel } from "../src/lib/ask/local-models";
+import { openEngine, openSurroundings } from "../src/lib/context";
+import { defaultModel } from "../src/lib/models";
+import { share } from "../src/lib/sharing/share";
+import { stopSharing } from "../src/lib/sharing/stop";
+import { BareProcess, type BareAnswer } from "./bench/bare-process";
+
+/**
+ * What asking costs, as JSON on stdout: `npm run bench:ask`. Each figure stands beside the engine's own library in a bare
+ * Python process without HTTP, with the same file, settings and prompt, in turn within the same run. It uses a home folder
+ * and an instance of its own, and needs Docker for the swarm.
+ */
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const HOME = join(ROOT, "test-results", "bench-home");
+const PAIRS = 10;
+const TURNS = 20;
+const ASKS = 200;
+const STORY = "Write a long story about a lighthouse keeper and the sea.";
+const TOKENS = 128;
+const ANSWER_ENV = { PYTHONPATH: join(ROOT, "python"), PYTHONDONTWRITEBYTECODE: "1" };
+
+const env = { ...process.env, TORBIZ_HOME: HOME, TORBIZ_INSTANCE: "bench" };
+mkdirSync(HOME, { recursive: true, mode: 0o700 });
+const surroundings = openSurroundings({ runtimeFiles: ROOT, env });
+const store = new ConversationStore(surroundings.paths.conversations);
+
+const note = (text: string) => void process.stderr.write(`${text}\n`);
+const milliseconds = (seconds: number) => Math.round(seconds * 10_000) / 10;
+const round = (value: number) => Math.round(value * 1_000) / 1_000;
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const [low = NaN, high = NaN] = [sorted[sorted.length % 2 === 1 ? middle : middle - 1], sorted[middle]];
+  return (low + high) / 2;
+}
+
+async function timed<T>(work: () => Promise<T>): Promise<{ seconds: number; value: T }> {
+  const started = performance.now();
+  const value = await work();
+  return { seconds: (performance.now() - started) / 1_000, value };
+}
+
+type Asked = Omit<AskOptions, "surroundings" | "conversation" | "choice"> & { conversation?: string };
+
+/** Asks greedily; in a new conversation unless told otherwise. */
+async function put(choice: EngineChoice, options: Asked, maxTokens = TOKENS): Promise<Answer> {
+  const conversation = options.conversation ?? (await store.create());
+  return ask({ surroundings, choice, ...options, conversation, sampling: { temperature: 0, maxTokens } });
+}
+
+interface Pair {
+  ours: Answer;
+  bare: BareAnswer;
+}
+
+/** The same question to both in turn, the first of each pair in turn: what disturbs one disturbs the other. */
+async function pairs(choice: EngineChoice, bare: BareProcess, prompt: string): Promise<Pair[]> {
+  const messages = [{ role: "user", content: prompt }];
+  const found: Pair[] = [];
+  for (let done = -1; done < PAIRS; done += 1) {
+    const ours = () => put(choice, { prompt });
+    const theirs = () => bare.ask({ messages, maxTokens: TOKENS });
+    const pair =
+      done % 2 === 0
+        ? { ours: await ours(), bare: await theirs() }
+        : await theirs().then(async (value) => ({ bare: value, ours: await ours() }));
+    if (pair.ours.text !== pair.bare.text) throw new Error("The answers differ: the settings are not the same.");
+    // The first pair fills caches.
+    if (done >= 0) found.push(pair);
+  }
+  return found;
+}
+
+function comparison(found: readonly Pair[]) {
+  return {
+    firstTokenMilliseconds: milliseconds(median(found.map(({ ours }) => ours.firstTokenSeconds))),
+    bareFirstTokenMilliseconds: milliseconds(median(found.map(({ bare }) => bare.firstTokenSeconds))),
+    tokensPerSecond: round(median(found.map(({ ours }) => ours.tokensPerSecond))),
+    bareTokensPerSecond: round(median(found.map(({ bare }) => bare.tokensPerSecond))),
+    // Of each pair, as what else the machine does changes from one to the next.
+    firstTokenAddedMilliseconds: milliseconds(
+      median(found.map(({ ours, bare }) => ours.firstTokenSeconds - bare.firstTokenSeconds)),
+    ),
+    decodingSlowdown: round(median(found.map(({ ours, bare }) => bare.tokensPerSecond / ours.tokensPerSecond))),
+  };
+}
+
+/** First token at turn 20 of a conversation against turn 2. Three of them, as one pause of the machine decides one turn. */
+async function conversation(choice: EngineChoice) {
+  const firstTokens: number[][] = [];
+  for (let run = 0; run < 3; run += 1) {
+    const id = await store.create();
+    const times: number[] = [];
+    for (let turn = 1; turn <= TURNS; turn += 1) {
+      const prompt = `This is question ${turn}: name one thing that is found at sea, other than those before.`;
+      times.push((await put(choice, { prompt, conversation: id }, 16)).firstTokenSeconds);
+    }
+    firstTokens.push(times);
+  }
+  const at = (turn: number) => median(firstTokens.map((times) => times[turn - 1] ?? NaN));
+  return {
+    turn2Milliseconds: milliseconds(at(2)),
+    turn20Milliseconds: milliseconds(at(TURNS)),
+    growth: round(median(firstTokens.map((times) => (times[TURNS - 1] ?? NaN) / (times[1] ?? NaN)))),
+    limitGrowth: 1.5,
+  };
+}
+
+/** From the word to stop until the server says that the engine is idle. */
+async function stopWhileDecoding(choice: EngineChoice): Promise<number> {
+  const times: number[] = [];
+  for (let run = 0; run < 5; run += 1) {
+    const stop = new AbortController();
+    let pieces = 0;
+    let saidAt = 0;
+    const answer = await put(
+      choice,
+      {
+        prompt: STORY,
+        stop: stop.signal,
+        onDelta: () => {
+          pieces += 1;
+          if (pieces !== 10) return;
+          saidAt = performance.now();
+          stop.abort();
+        },
+      },
+      400,
+    );
+    if (answer.reason !== "stopped") throw new Error("The answer ended before it was stopped.");
+    times.push((performance.now() - saidAt) / 1_000);
+  }
+  return median(times);
+}
+
+interface Reading {
+  at: number;
+  done: number;
+}
+
+/** The same while a long prompt is read, and how long a micro-batch of it took meanwhile. */
+async function stopWhileReading(choice: EngineChoice) {
+  const times: number[] = [];
+  const steps: number[] = [];
+  let batch = 0;
+  for (let run = 0; run < 3; run += 1) {
+    const stop = new AbortController();
+    const seen: Reading[] = [];
+    let saidAt = 0;
+    const answer = await put(choice, {
+      // Nothing of it is in the prompt cache.
+      prompt: `${run} `.repeat(1_500),
+      stop: stop.signal,
+      onProgress: ({ stage, progress }) => {
+        if (stage !== "reading-prompt" || progress === null) return;
+        seen.push({ at: performance.now(), done: progress });
+        if (seen.length !== 4) return;
+        saidAt = performance.now();
+        stop.abort();
+      },
+    });
+    if (answer.reason !== "stopped" || answer.text !== "") throw new Error("The prompt was read before the stop.");
+    times.push((performance.now() - saidAt) / 1_000);
+    const [first, last] = [seen[1], seen[3]];
+    if (!first || !last) throw new Error("No progress was told.");
+    steps.push((last.at - first.at) / 2_000);
+    batch = batch || seen.length;
+  }
+  return { milliseconds: milliseconds(median(times)), microBatchMilliseconds: milliseconds(median(steps)) };
+}
+
+interface ServerState {
+  pid: number;
+  rssKilobytes: number;
+  descriptors: number;
+}
+
+async function askServers(): Promise<number[]> {
+  const { stdout } = await promisify(execFile)("ps", ["-eo", "pid=,args="]);
+  return stdout
+    .split("\n")
+    .filter((line) => line.includes("torbiz.ask_server") && line.includes(HOME))
+    .map((line) => Number.parseInt(line, 10));
+}
+
+async function serverState(): Promise<ServerState> {
+  const [pid, ...others] = await askServers();
+  if (!pid || others.length > 0) throw new Error("There is not exactly one ask server.");
+  const { stdout } = await promisify(execFile)("ps", ["-o", "rss=", "-p", String(pid)]);
+  const descriptors = (await readdir(`/proc/${pid}/fd`)).length;
+  return { pid, rssKilobytes: Number(stdout), descriptors };
+}
+
+/** Many questions in a row leave the server as it was. */
+async function manyAsks(choice: EngineChoice) {
+  const one = (index: number) => put(choice, { prompt: `What is ${index} and ${index + 1}?` }, 8);
+  // The prompt cache and the allocator reach their size first.
+  for (let index = 0; index < 30; index += 1) await one(index);
+  const before = await serverState();
+  for (let index = 30; index < 30 + ASKS; index += 1) await one(index);
+  const after = await serverState();
+  return {
+    asks: ASKS,
+    sameServer: before.pid === after.pid,
+    memoryGrowth: round(after.rssKilobytes / before.rssKilobytes),
+    limitMemoryGrowth: 1.05,
+    descriptorsLeft: after.descriptors - before.descriptors,
+    limitDescriptorsLeft: 0,
+  };
+}
+
+async function endAskServers(): Promise<void> {
+  for (const pid of await askServers()) {
+    process.kill(pid, "SIGTERM");
+    while (await askServers().then((pids) => pids.includes(pid))) await new Promise((wait) => setTimeout(wait, 20));
+  }
+}
+
+interface Bare {
+  python: string;
+  model: string;
+}
+
+const startBare = ({ python, model }: Bare) =>
+  BareProcess.start(python, [join(ROOT, "python/tests/bare_llama.py"), model], ANSWER_ENV);
+
+/** Nothing runs: from the question to its first text, and what import and load alone take in a new process. */
+async function cold(choice: EngineChoice, bare: Bare) {
+  const found: { ours: number; bare: number; first: number }[] = [];
+  for (let run = 0; run < PAIRS; run += 1) {
+    await endAskServers();
+    const prompt = "What is the capital of France?";
+    const asked = performance.now();
+    let first = 0;
+    await put(choice, { prompt, onDelta: () => (first ||= performance.now() - asked) });
+    const alone = await startBare(bare);
+    const answer = await alone.ask({ messages: [{ role: "user", content: prompt }], maxTokens: TOKENS });
+    await alone.end();
+    const { importSeconds = NaN, loadSeconds = NaN } = alone.ready;
+    found.push({ ours: first / 1_000, bare: importSeconds + loadSeconds, first: answer.firstTokenSeconds });
+  }
+  return {
+    firstTokenMilliseconds: milliseconds(median(found.map(({ ours }) => ours))),
+    bareImportAndLoadMilliseconds: milliseconds(median(found.map((each) => each.bare))),
+    bareFirstTokenMilliseconds: milliseconds(median(found.map((each) => each.first))),
+    addedMilliseconds: milliseconds(median(found.map((each) => each.ours - each.bare))),
+    limitAddedMilliseconds: 400,
+  };
+}
+
+/** What others ship: a process for each question, which imports, loads and answers. */
+async function processPerPrompt(choice: EngineChoice, python: string) {
+  const prompt = "What is the capital of France?";
+  const script = await readFile(join(ROOT, "test/e2e/transformers-answer.py"), "utf8");
+  const folder = join(surroundings.paths.models, defaultModel.id, "petals");
+  const found: { ours: number; theirs: number }[] = [];
+  for (let run = 0; run < 3; run += 1) {
+    const theirs = await timed(() => promisify(execFile)(python, ["-c", script, folder, prompt]));
+    const ours = await timed(() => put(choice, { prompt }));
+    const [{ answer }] = JSON.parse(theirs.value.stdout) as [{ answer: string }];
+    if (answer !== ours.value.text) throw new Error("The answers differ.");
+    found.push({ ours: ours.seconds, theirs: theirs.seconds });
+  }
+  return {
+    what: "the whole answer: transformers in a process of its own against a warm ask, same weights and prompt",
+    theirSeconds: round(median(found.map(({ theirs }) => theirs))),
+    seconds: round(median(found.map(({ ours }) => ours))),
+    timesFaster: round(median(found.map(({ ours, theirs }) => theirs / ours))),
+  };
+}
+
+async function throughSwarm(python: string, coldSeconds: number) {
+  const context = await openEngine(surroundings);
+  const port = 31_399;
+  const shared = await timed(() => share(context, { swarm: { kind: "private" }, port, onProgress: () => undefined }));
+  const { addresses } = shared.value.status;
+  const choice: EngineChoice = { kind: "swarm", model: defaultModel.id, swarm: { kind: "private" } };
+  try {
+    const folder = join(surroundings.paths.models, defaultModel.id, "petals");
+    const args = [join(ROOT, "python/tests/bare_swarm.py"), folder, defaultModel.dhtPrefix, ...addresses];
+    const bare = await BareProcess.start(python, args, ANSWER_ENV);
+    note("swarm: pairs");
+    const compared = comparison(await pairs(choice, bare, STORY));
+    await bare.end();
+    note("swarm: conversation, stop");
+    const stopSeconds = await stopWhileDecoding(choice);
+    return {
+      decoding: { ...compared, limitDecodingSlowdown: round(1 / 0.95) },
+      conversation: await conversation(choice),
+      stop: {
+        milliseconds: milliseconds(stopSeconds),
+        stepMilliseconds: milliseconds(1 / compared.tokensPerSecond),
+      },
+      coldAskAgainstShare: {
+        what: "from nothing to the first token on this computer, against a share to ONLINE with image and model there",
+        shareSeconds: round(shared.seconds),
+        coldSeconds: round(coldSeconds),
+        timesFaster: round(shared.seconds / coldSeconds),
+      },
+    };
+  } finally {
+    await stopSharing(context, {});
+  }
+}
+
+async function main(): Promise<void> {
+  const local = await ensureAskEnvironment(surroundings, "local");
+  const swarm = await ensureAskEnvironment(surroundings, "swarm");
+  const model = findLocalModel(defaultModel.id);
+  const path = await ensureLocalModel({ surroundings, model, environment: local });
+  const choice: EngineChoice = { kind: "this", model: model.id };
+  try {
+    note("this computer: cold");
+    const coldAsk = await cold(choice, { python: local.python, model: path });
+    note("this computer: pairs");
+    const bare = await startBare({ python: local.python, model: path });
+    const compared = comparison(await pairs(choice, bare, STORY));
+    await bare.end();
+    note("this computer: conversation, stop, process per prompt, many asks");
+    const talk = await conversation(choice);
+    const decodingStop = await stopWhileDecoding(choice);
+    const readingStop = await stopWhileReading(choice);
+    const alone = await processPerPrompt(choice, swarm.python);
+    const many = await manyAsks(choice);
+    await endAskServers();
+    const throughPeers = await throughSwarm(swarm.python, coldAsk.firstTokenMilliseconds / 1_000);
+    await endAskServers();
+    const report = {
+      machine: `${cpus().length} x ${cpus()[0]?.model ?? "?"}, ${Math.round(totalmem() / 1e9)} GB, ${process.platform}, Node ${process.versions.node}`,
+      model: `${model.title}, F16`,
+      pairs: PAIRS,
+      thisComputer: {
+        warm: { ...compared, limitFirstTokenAddedMilliseconds: 10, limitDecodingSlowdown: round(1 / 0.97) },
+        cold: coldAsk,
+        conversation: talk,
+        stop: {
+          decoding: { milliseconds: milliseconds(decodingStop), limitMilliseconds: 200 },
+          reading: readingStop,
+        },
+        manyAsks: { ...many, serversLeft: (await askServers()).length, limitServersLeft: 0 },
+        processPerPrompt: alone,
+      },
+      swarm: throughPeers,
+    };
+    process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+    await writeFile(join(ROOT, "docs/ask-benchmark.json"), `${JSON.stringify(report, null, 2)}\n`);
+  } finally {
+    await endAskServers();
+  }
+}
+
+await main();
