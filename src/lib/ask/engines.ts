@@ -67,7 +67,7 @@ export async function firstRunOffers({ servers, memoryBytes = totalmem() }: Engi
   return [
     ...found,
     ...(download.source === "hub" ? [offer("download", download, `Recommended: ${describe(download)}`)] : []),
-    ...(starter ? [offer("starter", starter, `For trying out: ${describe(starter)}`)] : []),
+    ...(starter ? [offer("starter", starter, describe(starter))] : []),
   ];
 }
 
