@@ -1,5 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { pythonFor } from "../src/lib/ask/ask-environments";
+import type { PythonRange } from "../src/lib/ask/python";
 
 /** A command that must end with exit code 0. */
 export interface StaticCheck {
@@ -17,13 +19,19 @@ const PURE_SOURCES = ["prefetch-generator", "python-baseconv", "varint"];
 const LINUX = ["x86_64-manylinux_2_28", "aarch64-manylinux_2_28"];
 const MACOS = ["aarch64-apple-darwin", "x86_64-apple-darwin"];
 
-/** Where each lock must be installable: the image's on Linux, the ask environment's on people's own systems as well. */
-const LOCKS: Record<string, string[]> = {
-  "build.txt": LINUX,
-  "starter.txt": LINUX,
-  "petals.txt": LINUX,
-  "swarm.txt": [...LINUX, ...MACOS],
-};
+/** Where each lock must be installable: the image's on Linux, what people's own Pythons take on their systems as well. */
+const LOCKS: { lock: string; platforms: string[]; pythons: string[] }[] = [
+  { lock: "build.txt", platforms: LINUX, pythons: ["3.11"] },
+  { lock: "starter.txt", platforms: LINUX, pythons: ["3.11"] },
+  { lock: "petals.txt", platforms: LINUX, pythons: ["3.11"] },
+  { lock: "swarm.txt", platforms: [...LINUX, ...MACOS], pythons: ["3.11"] },
+  { lock: "local.txt", platforms: [...LINUX, ...MACOS], pythons: versionsOf(pythonFor("local")) },
+  { lock: "uv.txt", platforms: [...LINUX, ...MACOS], pythons: ["3.8"] },
+];
+
+function versionsOf({ oldest, newest }: PythonRange): string[] {
+  return Array.from({ length: newest - oldest + 1 }, (_, index) => `3.${oldest + index}`);
+}
 
 /**
  * All checks that only read.
@@ -90,21 +98,22 @@ function lockChecks(root: string, uv: string, env: NodeJS.ProcessEnv): StaticChe
   const torch = env.PIP_FIND_LINKS
     ? env.PIP_FIND_LINKS.split(/\s+/).flatMap((place) => ["--find-links", place])
     : ["--index", "https://download.pytorch.org/whl/cpu", "--index-strategy", "unsafe-best-match"];
-  return Object.entries(LOCKS).flatMap(([lock, platforms]) =>
-    platforms.map((platform) => ({
-      name: `${lock} on ${platform}`,
-      command: uv,
-      // torch's wheels for Apple silicon want macOS 14; uv takes an older one for granted.
-      env: { MACOSX_DEPLOYMENT_TARGET: "14.0" },
-      args: [
-        ...["pip", "install", "--no-config", "--dry-run", "--quiet", "--no-deps", "--require-hashes"],
-        ...["--target", join(root, "test-results", "lock-check"), "--python-version", "3.11"],
-        ...["--python-platform", platform, "--only-binary", ":all:"],
-        ...PURE_SOURCES.flatMap((name) => ["--no-binary", name]),
-        ...index,
-        ...torch,
-        ...["-r", join("python", "requirements", lock)],
-      ],
-    })),
+  const wanted = LOCKS.flatMap(({ lock, platforms, pythons }) =>
+    platforms.flatMap((platform) => pythons.map((python) => ({ lock, platform, python }))),
   );
+  return wanted.map(({ lock, platform, python }) => ({
+    name: `${lock} on ${platform}, Python ${python}`,
+    command: uv,
+    // torch's wheels for Apple silicon want macOS 14; uv takes an older one for granted.
+    env: { MACOSX_DEPLOYMENT_TARGET: "14.0" },
+    args: [
+      ...["pip", "install", "--no-config", "--dry-run", "--quiet", "--no-deps", "--require-hashes"],
+      ...["--target", join(root, "test-results", "lock-check"), "--python-version", python],
+      ...["--python-platform", platform, "--only-binary", ":all:"],
+      ...PURE_SOURCES.flatMap((name) => ["--no-binary", name]),
+      ...index,
+      ...torch,
+      ...["-r", join("python", "requirements", lock)],
+    ],
+  }));
 }
