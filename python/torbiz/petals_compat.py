@@ -24,6 +24,8 @@ import types
 os.environ.setdefault("PETALS_LOGGING", "false")
 os.environ.setdefault("HIVEMIND_COLORS", "false")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# One text at a time needs no threads, and the tokenizer warns where they meet hivemind's forks.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 _MOVED_NAMES = {
     "hivemind.compression": ("deserialize_tensor_stream", "deserialize_torch_tensor", "serialize_torch_tensor"),

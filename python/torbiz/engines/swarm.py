@@ -7,6 +7,7 @@ import itertools
 import logging
 import math
 import re
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -54,6 +55,8 @@ RECOVERY_SECONDS = 50.0
 """No attempt begins later than that after the last success: with ROUTE_TIMEOUT and REQUEST_TIMEOUT it stays under the
 time that a client waits for a token."""
 CONNECT_TIMEOUT = 15
+LOADING_TIMEOUT = 60.0
+"""For an engine that was given up while it loaded."""
 ROUTE_TIMEOUT = 10.0
 ROUTE_FRESH_SECONDS = 30.0
 """How long peers that answered are asked again without looking first whether they are still there."""
@@ -69,6 +72,9 @@ compute up to 128 in one go."""
 STEP_SECONDS = (0.5, 1.0)
 """Steps that take less become longer, those that take more become shorter."""
 
+_loading = threading.Lock()
+"""While transformers loads a model it changes torch for the whole process: two that load at once have wrong weights."""
+
 
 class SwarmEngine:
     """A client of one swarm for one model. It has a peer of its own, in processes of its own: ``close`` ends them.
@@ -81,19 +87,10 @@ class SwarmEngine:
         started = time.monotonic()
         for peer in swarm.initial_peers:
             check_address(peer)
+        if not _loading.acquire(timeout=LOADING_TIMEOUT):
+            raise Stuck
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(swarm.model_path, local_files_only=True)
-            self._model: Any = AutoDistributedModelForCausalLM.from_pretrained(
-                swarm.model_path,
-                local_files_only=True,
-                initial_peers=list(swarm.initial_peers or PUBLIC_INITIAL_PEERS),
-                dht_prefix=swarm.dht_prefix,
-                torch_dtype=torch.float32,
-                show_route=False,
-                max_retries=1,  # Petals' own way to replace a peer breaks off in the middle of an answer
-                request_timeout=REQUEST_TIMEOUT,
-                daemon_startup_timeout=CONNECT_TIMEOUT,
-            )
+            self._load()
         except P2PDaemonError as error:
             logger.error("Connecting failed: %s", error)
             raise unreachable() from error
@@ -104,6 +101,8 @@ class SwarmEngine:
         except (OSError, ValueError, KeyError, AssertionError) as error:
             logger.error("Loading failed: %s", type(error).__name__)
             raise AskError("model-broken", "The model's files can't be read.") from error
+        finally:
+            _loading.release()
         self._blocks: Any = self._model.transformer.h.sequence_manager
         self._kept = KeptChains()
         self._closed = False
@@ -115,6 +114,20 @@ class SwarmEngine:
         self._end_tokens = as_set(config.eos_token_id) | as_set(self._model.generation_config.eos_token_id)
         self._end_tokens |= as_set(self._tokenizer.eos_token_id)
         logger.info("Loaded the client of %s in %.1f s", swarm.dht_prefix, time.monotonic() - started)
+
+    def _load(self) -> None:
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(self.swarm.model_path, local_files_only=True)
+        self._model: Any = AutoDistributedModelForCausalLM.from_pretrained(
+            self.swarm.model_path,
+            local_files_only=True,
+            initial_peers=list(self.swarm.initial_peers or PUBLIC_INITIAL_PEERS),
+            dht_prefix=self.swarm.dht_prefix,
+            torch_dtype=torch.float32,
+            show_route=False,
+            max_retries=1,  # Petals' own way to replace a peer breaks off in the middle of an answer
+            request_timeout=REQUEST_TIMEOUT,
+            daemon_startup_timeout=CONNECT_TIMEOUT,
+        )
 
     def check_route(self) -> None:
         """Looks up who serves which blocks now.
