@@ -18,8 +18,8 @@ from hivemind.p2p.p2p_daemon import P2P
 from hivemind.p2p.p2p_daemon_bindings.utils import P2PHandlerError
 from petals.client.inference_session import InferenceSession, _ServerInferenceSession
 
+from torbiz.bounded import run_bounded
 from torbiz.engines.base import Hop
-from torbiz.processes import run_bounded
 
 
 def _close_without_waiting(session: Any) -> None:
