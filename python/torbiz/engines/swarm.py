@@ -25,6 +25,7 @@ from petals.constants import PUBLIC_INITIAL_PEERS
 from transformers import AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
+from torbiz.bounded import run_bounded
 from torbiz.engines.base import (
     AskError,
     Cancelled,
@@ -40,7 +41,7 @@ from torbiz.engines.base import (
 )
 from torbiz.engines.swarm_sessions import CLOSE_TIMEOUT, Chain, KeptChains
 from torbiz.engines.text import Prompt, StopFilter, TokenDecoder
-from torbiz.processes import descendants, kill, run_bounded
+from torbiz.processes import descendants, kill
 
 logger = logging.getLogger("torbiz.engines.swarm")
 disable_progress_bar()
