@@ -6,6 +6,7 @@ import { useRunningAnswers } from "../../hooks/use-running-answers";
 import { isOnItsWay } from "../../hooks/use-set-up";
 import { firstRunOffers } from "../../lib/ask/engines";
 import type { Surroundings } from "../../lib/context";
+import { FailureEmptyView } from "../failure-empty-view";
 import { tinted } from "../status-look";
 import { ChatActions, SendAction } from "./chat-actions";
 import type { ChatState } from "./chat";
@@ -54,6 +55,7 @@ export function AskList({ surroundings, prompt }: AskListProps) {
       onSearchTextChange={setDraft}
       selectedItemId={state.focus}
       onSelectionChange={setSelected}
+      actions={<FreshActions controls={controls} />}
     >
       {setUp.setUp && <SetUpRow setUp={setUp.setUp} controls={controls} />}
       {running.map(({ conversation, title }) => (
@@ -63,7 +65,14 @@ export function AskList({ surroundings, prompt }: AskListProps) {
       {state.turns.toReversed().map((turn) => (
         <TurnRow key={turn.id} turn={turn} hasDetail={isLookedAt(turn.id, selected, state)} controls={controls} />
       ))}
-      {isFresh && !hasRows && <FreshView controls={controls} />}
+      {isFresh && state.failure && <FailureEmptyView error={state.failure.error} onRetry={controls.startNew} />}
+      {isFresh && !hasRows && !state.failure && (
+        <List.EmptyView
+          icon={Icon.Message}
+          title="Ask a Question"
+          description={choice && `${engineTitle(choice)} answers. ${engineWhere(choice)}.`}
+        />
+      )}
     </List>
   );
 }
@@ -81,14 +90,14 @@ function placeholderOf({ state, choice }: Controls): string {
 
 /** Opens what the window is to begin with, once: the prompt, a recent conversation, or nothing. */
 function useOpening(controls: Controls, prompt: string | undefined): boolean {
-  const [isOpened, setOpened] = useState(false);
+  const { openWith } = getPreferenceValues<Preferences.AskModel>();
+  const [isOpened, setOpened] = useState(prompt === undefined && openWith !== "recent");
   const begun = useRef(false);
   const { surroundings, store, chat, choice, choose, send } = controls;
   useEffect(() => {
     if (begun.current) return;
     begun.current = true;
     const open = async () => {
-      const { openWith } = getPreferenceValues<Preferences.AskModel>();
       if (prompt === undefined && openWith === "recent") {
         const [last] = await store.list({ limit: 1 });
         if (last && Date.now() - Date.parse(last.changedAt) < RECENT_MS) await chat.open(last.id);
@@ -101,7 +110,7 @@ function useOpening(controls: Controls, prompt: string | undefined): boolean {
         if (prompt !== undefined) return void send(prompt);
         if (choice && (await isOnItsWay(surroundings, choice))) void choose(choice);
       });
-  }, [surroundings, store, chat, choice, choose, send, prompt]);
+  }, [surroundings, store, chat, choice, choose, send, prompt, openWith]);
   return isOpened;
 }
 
@@ -133,23 +142,16 @@ function RunningRow({ conversation, title, controls }: RunningRowProps) {
   );
 }
 
-function FreshView({ controls }: { controls: Controls }) {
-  const { choice, draft } = controls;
+/** What can be done before there is a row. */
+function FreshActions({ controls }: { controls: Controls }) {
   return (
-    <List.EmptyView
-      icon={Icon.Message}
-      title="Ask a Question"
-      description={choice && `${engineTitle(choice)} answers. ${engineWhere(choice)}.`}
-      actions={
-        <ActionPanel>
-          {draft.trim() !== "" && (
-            <ActionPanel.Section>
-              <SendAction controls={controls} />
-            </ActionPanel.Section>
-          )}
-          <ChatActions controls={controls} />
-        </ActionPanel>
-      }
-    />
+    <ActionPanel>
+      {controls.draft.trim() !== "" && (
+        <ActionPanel.Section>
+          <SendAction controls={controls} />
+        </ActionPanel.Section>
+      )}
+      <ChatActions controls={controls} />
+    </ActionPanel>
   );
 }

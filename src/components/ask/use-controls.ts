@@ -21,6 +21,8 @@ export function useControls(surroundings: Surroundings): Controls {
   // Views that were opened from here keep the functions of their moment: what those read must be of now.
   const now = useRef({ choice, draft });
   now.current = { choice, draft };
+  /** What is typed before anything can answer is sent as soon as something can. */
+  const isAwaited = useRef(false);
 
   const ask = useCallback(
     async (request: Request) => {
@@ -53,11 +55,13 @@ export function useControls(surroundings: Surroundings): Controls {
 
   const choose = useCallback(
     async (wanted: EngineChoice, options?: { fetchPython?: boolean }) => {
-      const isFirst = now.current.choice === undefined;
+      if (now.current.choice === undefined) isAwaited.current = true;
       remember(wanted);
       now.current = { ...now.current, choice: wanted };
       const isReady = await setUp.start(wanted, engineTitle(wanted), options);
-      if (isReady && isFirst && now.current.draft.trim() !== "") await send();
+      if (!isReady || !isAwaited.current) return;
+      isAwaited.current = false;
+      if (now.current.draft.trim() !== "") await send();
     },
     [remember, setUp, send],
   );
