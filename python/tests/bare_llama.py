@@ -2,8 +2,9 @@
 
     python bare_llama.py MODEL_FILE
 
-Prints ``{"importSeconds", "loadSeconds", "microBatch"}`` when the model is there. Then each line of stdin ``{"messages",
-"maxTokens"}`` is answered, greedily, with ``{"firstTokenSeconds", "tokensPerSecond", "tokens", "cachedTokens", "text"}``.
+Prints ``{"importSeconds", "loadSeconds", "microBatch"}`` when the model is there. Then each line of stdin
+``{"messages", "maxTokens"}`` is answered, greedily, with
+``{"firstTokenSeconds", "tokensPerSecond", "tokens", "cachedTokens", "text"}``.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ class _Exchange:
             self._events.put(_unreachable("it doesn't answer"))
         except UnicodeError:
             self._events.put(_unreachable("that is no web address"))
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException):
             if self._connected:
                 self._events.put(AskError("answer-cut", "The connection to the server broke."))
             else:
