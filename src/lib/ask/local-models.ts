@@ -138,10 +138,8 @@ export const LOCAL_MODELS: readonly [OfferedModel, ...OfferedModel[]] = [
   }),
 ];
 
-interface HubEntry extends HubFile, Pick<
-  LocalModel,
-  "id" | "title" | "file" | "bytes" | "context" | "temperature" | "note"
-> {
+interface HubEntry
+  extends HubFile, Pick<LocalModel, "id" | "title" | "file" | "bytes" | "context" | "temperature" | "note"> {
   computerGigabytes: number;
 }
 
