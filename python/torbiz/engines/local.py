@@ -21,10 +21,10 @@ from typing import Any
 
 import psutil
 
-# On Linux, how long a thread of llama.cpp spins for another before it sleeps; read when the library is loaded. The
-# default (300,000 turns) starves itself where others compute too: a share, say. Measured with the starter, two threads on
-# two cores, in tokens per second: by default 124 alone and 2 to 15 beside two busy processes; with 300, 125 and 14 to 28;
-# with 0, 60 and 20 to 60.
+# On Linux, how long a thread of llama.cpp spins for another before it sleeps; read when the library is loaded. By
+# default (300,000 turns) it starves itself where others compute too: a share, say. Measured with the starter, two
+# threads on two cores, in tokens per second: by default 124 alone and 2 to 15 beside two busy processes; with 300, 125
+# and 14 to 28; with 0, 60 and 20 to 60.
 os.environ.setdefault("GOMP_SPINCOUNT", "300")
 # isort: split
 import xllamacpp
