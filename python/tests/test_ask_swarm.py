@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +24,25 @@ from tests import test_seeder
 from tests.ask_process import LIMIT_SECONDS, AskServer, gone, wait_for
 from tests.test_ask_server import closed_port
 from tests.test_seeder import PREFIX, Seeder, online
-from torbiz.engines.base import AskError, Cancelled, Delta, Finished, Message, Sampling, Stuck
-from torbiz.engines.swarm import Swarm, SwarmClient, SwarmEngine, TokenChooser, ranges
-from torbiz.processes import run_bounded
+from torbiz.bounded import run_bounded
+from torbiz.engines import swarm as swarm_engine
+from torbiz.engines import swarm_sessions
+from torbiz.engines.base import (
+    AskError,
+    Cancelled,
+    Delta,
+    Finished,
+    Hop,
+    Message,
+    Progress,
+    Question,
+    Sampling,
+    Stuck,
+    Swarm,
+)
+from torbiz.engines.swarm import PROMPT_STEP, SwarmClient, SwarmEngine, TokenChooser, ranges
+from torbiz.engines.text import REPLACEMENT
+from torbiz.seeder import ATTN_CACHE_TOKENS
 
 PROMPTS = [
     "What is the capital of France?",
@@ -32,12 +51,84 @@ PROMPTS = [
 ]
 
 
-def ask(text: str) -> list[Message]:
-    return [Message(role="user", content=text)]
+def ask(*texts: str) -> list[Message]:
+    """A chat whose turns are these, the user's first."""
+    return [Message(role="assistant" if i % 2 else "user", content=text) for i, text in enumerate(texts)]
 
 
-def never() -> bool:
-    return False
+def ignore(_: object) -> None:
+    pass
+
+
+@dataclass
+class Heard:
+    """What an answer told, as it came."""
+
+    pieces: list[Progress | Delta] = field(default_factory=list)
+    finished: Finished | None = None
+
+    @property
+    def end(self) -> Finished:
+        assert self.finished is not None
+        return self.finished
+
+    @property
+    def text(self) -> str:
+        shown = "".join(piece.text for piece in self.pieces if isinstance(piece, Delta))
+        return shown + (self.finished.text if self.finished else "")
+
+    @property
+    def tokens(self) -> int:
+        return sum(piece.tokens for piece in self.pieces if isinstance(piece, Delta))
+
+    @property
+    def stages(self) -> list[str]:
+        return [piece.stage for piece in self.pieces if isinstance(piece, Progress)]
+
+
+class Asker:
+    """Asks an engine, in one conversation or in none."""
+
+    def __init__(self, engine: SwarmEngine, conversation: str | None = None) -> None:
+        self.engine = engine
+        self.conversation = conversation
+
+    def __call__(
+        self, messages: list[Message], cancel_at: int = 10**9, *, heard: Heard | None = None, **sampling: Any
+    ) -> Heard:
+        """:param cancel_at: as soon as so many tokens were told"""
+        heard = heard or Heard()
+        question = Question("starter", self.engine.swarm, tuple(messages), Sampling(**sampling), self.conversation)
+        with suppress(Cancelled):
+            heard.finished = self.engine.answer(question, heard.pieces.append, lambda: heard.tokens >= cancel_at)
+        return heard
+
+
+class Reference:
+    """What transformers alone makes of the same weights."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        self._model: Any = LlamaForCausalLM.from_pretrained(folder, torch_dtype=torch.float32)
+
+    def __call__(self, messages: list[Message], most: int) -> list[int]:
+        """The tokens of its greedy answer."""
+        prompt = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt")
+        answer = self._model.generate(prompt, do_sample=False, max_new_tokens=most)
+        tokens: list[int] = answer[0, prompt.shape[1] :].tolist()
+        return tokens
+
+    def length(self, messages: list[Message]) -> int:
+        return len(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True))
+
+    def text(self, tokens: list[int]) -> str:
+        text: str = self.tokenizer.decode(tokens, skip_special_tokens=True)
+        return text
+
+
+@pytest.fixture(scope="module")
+def reference(model: Path) -> Reference:
+    return Reference(model / "petals")
 
 
 @pytest.fixture(scope="module")
@@ -54,36 +145,43 @@ def swarm(seeder: Seeder, model: Path) -> Swarm:
 
 
 @pytest.fixture(scope="module")
-def engine(swarm: Swarm) -> Iterator[SwarmEngine]:
+def loaded(swarm: Swarm) -> Iterator[SwarmEngine]:
     engine = SwarmEngine(swarm)
     yield engine
     engine.close()
 
 
-@pytest.mark.parametrize("prompt", PROMPTS)
-def test_greedy_it_equals_transformers_token_for_token(engine: SwarmEngine, model: Path, prompt: str) -> None:
-    tokenizer: Any = AutoTokenizer.from_pretrained(model / "petals")
-    reference: Any = LlamaForCausalLM.from_pretrained(model / "petals", torch_dtype=torch.float32)
-    inputs = tokenizer.apply_chat_template(ask(prompt), add_generation_prompt=True, return_tensors="pt")
-    expected = reference.generate(inputs, do_sample=False, max_new_tokens=48)[0, inputs.shape[1] :].tolist()
-
-    pieces = list(engine.generate(ask(prompt), Sampling(max_tokens=48), never))
-    *deltas, last = pieces
-    assert [piece.token for piece in deltas if isinstance(piece, Delta)] == expected
-    assert isinstance(last, Finished)
-    assert (last.prompt_tokens, last.completion_tokens) == (inputs.shape[1], len(expected))
-    assert last.reason == ("stop" if expected[-1] == tokenizer.eos_token_id else "length")
-    assert "".join(piece.text for piece in pieces) == tokenizer.decode(expected, skip_special_tokens=True)
+@pytest.fixture
+def engine(loaded: SwarmEngine) -> Iterator[SwarmEngine]:
+    yield loaded
+    loaded._kept.close()
 
 
-def test_every_token_is_computed_once(engine: SwarmEngine, seeder: Seeder) -> None:
+def test_greedy_each_turn_equals_transformers_token_for_token_and_sends_only_what_is_new(
+    engine: SwarmEngine, seeder: Seeder, reference: Reference
+) -> None:
     before = settled(seeder)
-    last = list(engine.generate(ask(PROMPTS[0]), Sampling(max_tokens=6), never))[-1]
-    assert isinstance(last, Finished)
-    # The last token is made from the one before: it needn't be computed itself.
-    computed = last.prompt_tokens + last.completion_tokens - 1
-    wait_for(lambda: seeder.status["tokens"] >= before + computed)
-    assert settled(seeder) == before + computed
+    asker = Asker(engine, "c")
+    turns: list[str] = []
+    held = 0
+    for prompt in PROMPTS:
+        turns.append(prompt)
+        expected = reference(ask(*turns), 32)
+        heard = asker(ask(*turns), max_tokens=32)
+        ended = expected[-1] == reference.tokenizer.eos_token_id
+        made = engine._kept._kept["c"][0].answer
+        assert made == (expected[:-1] if ended else expected)
+        assert heard.text == reference.text(expected).rstrip(REPLACEMENT)
+        end = heard.end
+        assert (end.reason, end.completion_tokens) == ("stop" if ended else "length", len(expected))
+        assert (end.prompt_tokens, end.cached_tokens) == (reference.length(ask(*turns)), held)
+        assert end.route == (Hop(seeder.status["peerId"], 0, 29),)
+        # The last token is made from the one before: it needn't be computed itself.
+        held = end.prompt_tokens + end.completion_tokens - 1
+        turns.append(heard.text)
+    wait_for(lambda: seeder.status["tokens"] >= before + held)
+    engine._kept.close()
+    assert settled(seeder) == before + held
 
 
 def settled(seeder: Seeder) -> int:
@@ -95,17 +193,124 @@ def settled(seeder: Seeder) -> int:
     return count
 
 
+def test_a_stopped_answer_goes_on_from_exactly_there_in_the_same_session(engine: SwarmEngine) -> None:
+    whole = Asker(engine)(ask(PROMPTS[1]), max_tokens=30).text
+    asker = Asker(engine, "c")
+    stopped = asker(ask(PROMPTS[1]), 10, max_tokens=30)
+    assert (stopped.finished, stopped.tokens) == (None, 10)
+    rest = asker(ask(PROMPTS[1], stopped.text), max_tokens=20)
+    assert stopped.text + rest.text == whole
+    # All but the token that was made last had been fed.
+    assert rest.end.prompt_tokens - rest.end.cached_tokens == 1
+    # A part that the session doesn't end with, as in an edit, is computed anew: nothing can be taken back.
+    other = asker(ask(PROMPTS[1], whole[: len(whole) // 2]), max_tokens=5)
+    assert other.end.cached_tokens == 0
+    again = asker(ask(PROMPTS[1]), max_tokens=30)
+    assert (again.text, again.end.cached_tokens) == (whole, 0)
+
+
+def test_a_conversation_that_outgrows_its_session_goes_on_in_a_larger_one(
+    engine: SwarmEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asker = Asker(engine, "c")
+    expected = Asker(engine)(ask(PROMPTS[1]), max_tokens=48).text
+    monkeypatch.setattr(swarm_engine, "RESERVED", 64)
+    monkeypatch.setattr(swarm_engine, "ANSWER_ROOM", 8)
+    heard = asker(ask(PROMPTS[1]), max_tokens=48)
+    assert (heard.text, heard.stages) == (expected, [])
+    assert engine._kept._kept["c"][0].length == 128
+
+
+def test_peers_are_asked_for_less_where_they_refuse_and_other_conversations_make_room(
+    engine: SwarmEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "context", 4 * ATTN_CACHE_TOKENS)
+    monkeypatch.setattr(swarm_engine, "RESERVED", 2 * ATTN_CACHE_TOKENS)
+    for conversation in ("first", "second"):  # either takes all that there is
+        heard = Asker(engine, conversation)(ask(PROMPTS[0]))
+        assert heard.text == "The capital of France is Paris."
+        assert ATTN_CACHE_TOKENS // 2 <= engine._kept._kept[conversation][0].length <= ATTN_CACHE_TOKENS
+    assert "first" not in engine._kept
+
+
+def test_an_idle_session_is_given_back_and_the_conversation_goes_on_in_another(
+    engine: SwarmEngine, seeder: Seeder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swarm_sessions, "KEEP_SECONDS", 0.2)
+    asker = Asker(engine, "c")
+    first = asker(ask(PROMPTS[0]))
+    wait_for(lambda: "c" not in engine._kept)
+    wait_for(lambda: seeder.status["sessions"] == 0)
+    second = asker(ask(PROMPTS[0], first.text, "And of Germany?"))
+    assert (second.text, second.end.cached_tokens) == ("The capital of Germany is Berlin.", 0)
+
+
+def test_only_the_last_conversations_keep_their_sessions(engine: SwarmEngine) -> None:
+    for conversation in "abc":
+        Asker(engine, conversation)(ask(PROMPTS[0]), max_tokens=1)
+    assert [conversation in engine._kept for conversation in "abc"] == [False, True, True]
+
+
+def test_a_long_prompt_is_read_in_steps_that_tell_how_far_they_are_and_can_be_stopped(engine: SwarmEngine) -> None:
+    heard = Heard()
+    question = ask("word " * 700)
+    asker = Asker(engine, "c")
+    cancelled = iter([False, False, True])
+    with pytest.raises(Cancelled):
+        engine.answer(
+            Question("starter", engine.swarm, tuple(question), Sampling(), "c"),
+            heard.pieces.append,
+            lambda: next(cancelled),
+        )
+    assert [piece.done for piece in heard.pieces if isinstance(piece, Progress)] == [0, PROMPT_STEP]
+    again = asker(question, max_tokens=1)
+    done = [piece.done or 0 for piece in again.pieces if isinstance(piece, Progress)]
+    assert again.end.cached_tokens == done[0] > PROMPT_STEP
+    assert done == sorted(done)
+
+
+def test_a_peer_that_dies_in_the_middle_is_replaced_by_another_and_the_answer_is_the_same(
+    engine: SwarmEngine, seeder: Seeder, model: Path, tmp_path: Path
+) -> None:
+    expected = Asker(engine)(ask(PROMPTS[1]), max_tokens=40)
+    other = Seeder(tmp_path, model, "--initial-peer", seeder.status["addresses"][0])
+    try:
+        other.wait_for(online)
+        blocks = engine._blocks
+        blocks.blocked_servers = blocks._peer_ids_to_set([seeder.status["peerId"]])
+        wait_for(lambda: not update(engine) and not engine.silent_blocks())
+        blocks.blocked_servers = None
+
+        heard = Heard()
+
+        def kill() -> bool:
+            if heard.tokens >= 10 and not gone(psutil.Process(other.process.pid)):
+                os.killpg(other.process.pid, signal.SIGKILL)
+            return False
+
+        question = Question("starter", engine.swarm, tuple(ask(PROMPTS[1])), Sampling(max_tokens=40))
+        end = engine.answer(question, heard.pieces.append, kill)
+    finally:
+        other.clean_up()
+    assert heard.text + end.text == expected.text
+    assert heard.stages == ["recovering"]
+    assert end.route == expected.end.route == (Hop(seeder.status["peerId"], 0, 29),)
+
+
+def update(engine: SwarmEngine) -> list[int]:
+    """Looks who is there. The blocks that nobody serves."""
+    engine._blocks._update()
+    return [i for i, spans in enumerate(engine._blocks.state.sequence_info.spans_containing_block) if not spans]
+
+
 def test_a_stop_text_ends_the_answer(engine: SwarmEngine) -> None:
-    pieces = list(engine.generate(ask(PROMPTS[0]), Sampling(stop=[" is P"]), never))
-    assert "".join(piece.text for piece in pieces) == "The capital of France"
-    assert isinstance(pieces[-1], Finished)
-    assert pieces[-1].reason == "stop"
+    heard = Asker(engine)(ask(PROMPTS[0]), stop=[" is P"])
+    assert (heard.text, heard.end.reason) == ("The capital of France", "stop")
 
 
 def test_a_seed_makes_a_random_answer_repeatable(engine: SwarmEngine) -> None:
     def answer(seed: int) -> str:
-        sampling = Sampling(max_tokens=16, temperature=1.5, top_p=0.95, seed=seed)
-        return "".join(piece.text for piece in engine.generate(ask(PROMPTS[1]), sampling, never))
+        return Asker(engine)(ask(PROMPTS[1]), max_tokens=8, temperature=1.5, top_p=0.95, seed=seed).text
 
     first = answer(1)
     assert answer(1) == first
@@ -114,20 +319,9 @@ def test_a_seed_makes_a_random_answer_repeatable(engine: SwarmEngine) -> None:
 
 def test_too_long_a_question_is_refused_and_not_cut(engine: SwarmEngine) -> None:
     with pytest.raises(AskError) as failure:
-        list(engine.generate(ask("word " * engine.context), Sampling(), never))
+        Asker(engine)(ask("word " * engine.context))
     assert failure.value.code == "prompt-too-long"
     assert str(engine.context) in str(failure.value)
-
-
-def test_cancelling_ends_it_before_the_next_token(engine: SwarmEngine, seeder: Seeder) -> None:
-    cancelled = threading.Event()
-    pieces = engine.generate(ask(PROMPTS[1]), Sampling(max_tokens=64), cancelled.is_set)
-    for _ in range(3):
-        next(pieces)
-    cancelled.set()
-    with pytest.raises(Cancelled):
-        next(pieces)
-    wait_for(lambda: seeder.status["sessions"] == 0)
 
 
 def test_top_p_leaves_only_the_likeliest() -> None:
@@ -152,7 +346,7 @@ def test_missing_blocks_are_named_quickly(model: Path, tmp_path: Path) -> None:
         swarm = Swarm(model / "petals", PREFIX, tuple(part.status["addresses"]))
         started = time.monotonic()
         with pytest.raises(AskError) as failure:
-            client.connect(swarm)
+            client.connect(swarm, None, ignore)
         assert failure.value.code == "missing-blocks"
         assert str(failure.value) == f"Nobody serves blocks {missing} of 30."
         assert time.monotonic() - started < 60
@@ -165,7 +359,7 @@ def test_a_swarm_that_is_not_there_is_told_and_leaves_no_process(model: Path) ->
     before = p2pd_processes()
     peer = f"/ip4/127.0.0.1/tcp/{closed_port()}/p2p/QmcMt3iRThm49CZuZNDnqN5XhwQZKHfT1JZoJHNYQaaYn9"
     with pytest.raises(AskError) as failure:
-        SwarmClient().connect(Swarm(model / "petals", PREFIX, (peer,)))
+        SwarmClient().connect(Swarm(model / "petals", PREFIX, (peer,)), None, ignore)
     assert failure.value.code == "swarm-unreachable"
     wait_for(lambda: p2pd_processes() <= before)
 
@@ -187,13 +381,13 @@ def hung_loop() -> Iterator[None]:
 @pytest.mark.usefixtures("hung_loop")
 def test_a_hung_loop_is_noticed_at_once(swarm: Swarm) -> None:
     with pytest.raises(Stuck):
-        SwarmClient().connect(swarm)
+        SwarmClient().connect(swarm, None, ignore)
 
 
 def test_closing_tells_of_a_hung_loop(swarm: Swarm, request: pytest.FixtureRequest) -> None:
     before = p2pd_processes()
     client = SwarmClient()
-    client.connect(swarm)
+    client.connect(swarm, None, ignore)
     assert p2pd_processes() > before
     request.getfixturevalue("hung_loop")
     with pytest.raises(Stuck):
@@ -241,15 +435,18 @@ def start_server() -> Iterator[Callable[..., AskServer]]:
 
 
 def body(swarm: Swarm, prompt: str = PROMPTS[0], **more: object) -> dict[str, object]:
-    field = {
+    engine = {
+        "kind": "swarm",
         "modelPath": str(swarm.model_path),
         "dhtPrefix": swarm.dht_prefix,
         "initialPeers": list(swarm.initial_peers),
     }
-    return {"model": "starter", "messages": ask(prompt), "temperature": 0, "torbiz": field, **more}
+    return {"model": "starter", "messages": ask(prompt), "temperature": 0, "torbiz": {"engine": engine}, **more}
 
 
-def test_the_server_streams_and_answers_whole_with_the_same_text(server: AskServer, swarm: Swarm) -> None:
+def test_the_server_streams_and_answers_whole_with_the_same_text(
+    server: AskServer, swarm: Swarm, seeder: Seeder
+) -> None:
     status, whole = server.chat(body(swarm))
     assert status == 200
     assert whole["choices"][0] == {
@@ -265,7 +462,8 @@ def test_the_server_streams_and_answers_whole_with_the_same_text(server: AskServ
     chunks = [json.loads(event) for event in events[:-1]]
     assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
     assert chunks[-1]["usage"] == whole["usage"]
-    choices = [chunk["choices"][0] for chunk in chunks[:-1]]
+    assert chunks[-1]["torbiz"]["end"]["route"] == [{"peer": seeder.status["peerId"], "blocks": [0, 29]}]
+    choices = [chunk["choices"][0] for chunk in chunks if chunk["choices"]]
     assert "".join(choice["delta"].get("content", "") for choice in choices) == "The capital of France is Paris."
     assert [choice["finish_reason"] for choice in choices][-1] == "stop"
     assert [model["id"] for model in server.get("/v1/models")["data"]] == ["starter"]
@@ -312,11 +510,13 @@ def test_no_process_stays_behind(server: AskServer, swarm: Swarm, number: signal
         assert "Traceback" not in server.log
 
 
+@pytest.mark.parametrize("chunks", [1, 4], ids=["connecting", "answering"])
 def test_a_peer_that_hangs_is_given_up_when_nobody_waits_any_more(
-    server: AskServer, swarm: Swarm, seeder: Seeder
+    server: AskServer, swarm: Swarm, seeder: Seeder, chunks: int
 ) -> None:
     events = server.stream(body(swarm, PROMPTS[1], stream=True, max_tokens=4000))
-    next(events)
+    for _ in range(chunks):
+        next(events)
     processes = [psutil.Process(seeder.process.pid), *psutil.Process(seeder.process.pid).children(recursive=True)]
     for process in processes:
         process.suspend()
@@ -330,7 +530,7 @@ def test_a_peer_that_hangs_is_given_up_when_nobody_waits_any_more(
     assert server.chat(body(swarm))[1]["choices"][0]["message"]["content"] == "The capital of France is Paris."
 
 
-def test_a_seeder_that_went_and_came_back_is_found_again(
+def test_a_seeder_that_dies_ends_the_answer_and_is_found_again_when_it_is_back(
     server: AskServer, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = closed_port()
@@ -341,7 +541,13 @@ def test_a_seeder_that_went_and_came_back_is_found_again(
         address = seeder.status["addresses"][0]
         swarm = Swarm(model / "petals", PREFIX, (address,))
         assert server.chat(body(swarm))[0] == 200
-        seeder.end()
+        events = server.stream(body(swarm, PROMPTS[1], stream=True, max_tokens=4000))
+        part = [next(events) for _ in range(12)]
+        seeder.clean_up()
+        *rest, last = map(json.loads, events)
+        assert last["error"]["code"] == "missing-blocks"
+        assert last["error"]["message"].startswith("The peers that served blocks 0-29 of 30 have gone")
+        assert len(part) + len(rest) < 100
         status, answer = server.chat(body(swarm))
         assert (status, answer["error"]["code"]) == (503, "swarm-unreachable")
     finally:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from torbiz.engines.text import REPLACEMENT, StopFilter, TokenDecoder
+from torbiz.engines.text import REPLACEMENT, Prompt, StopFilter, TokenDecoder
 
 TEXTS = [
     "The capital of France is Paris.",
@@ -96,3 +96,15 @@ def test_what_may_become_a_stop_text_waits() -> None:
     assert stop_filter.add("\nUs") == ""
     assert stop_filter.add("e") == ""
     assert stop_filter.add("ful") == "\n\nUseful"
+
+
+def test_a_prompt_goes_on_after_tokens_that_it_begins_with() -> None:
+    prompt = Prompt("Q: Hi A: Hello!", [1, 2, 3, 4], [(0, 5), (5, 8), (8, 14), (14, 15)])
+    assert prompt.after([1, 2], "whatever they stand for") == [3, 4]
+    # "Hello" was made of other tokens than the tokenizer's 3.
+    assert prompt.after([1, 2, 8, 9], "Q: Hi A: Hello") == [4]
+    assert prompt.after([1, 2, 8, 9, 4], "Q: Hi A: Hello!") == []
+    # In the middle of a token nothing says how the rest is spelled.
+    assert prompt.after([1, 2, 8], "Q: Hi A: Hel") is None
+    assert prompt.after([1, 2, 8, 9], "Q: Hi A: Hullo") is None
+    assert Prompt("Q: Hi A: Hello!", [1, 2, 3, 4], []).after([1, 2, 8, 9], "Q: Hi A: Hello") is None
