@@ -386,7 +386,8 @@ class Whole(Following):
             message = {"role": "assistant", "content": "".join(generation.texts)}
             choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason(end)}
             body = {**self._head, "object": "chat.completion", "choices": [choice], "usage": usage(end)}
-            response = JSONResponse({**body, **({"torbiz": our_end(end)} if self._ours else {})})
+            ours = {"torbiz": our_end(end, len(generation.texts))} if self._ours else {}
+            response = JSONResponse({**body, **ours})
         await response(scope, receive, send)
 
 
@@ -457,7 +458,7 @@ class Stream(Following):
             events += f"data: {self._chunk({}, finish_reason(end))}\n\n"
             if self._usage_wanted:
                 last = {**self._head, "choices": [], "usage": usage(end)}
-                events += event({**last, **({"torbiz": our_end(end)} if self._ours else {})})
+                events += event({**last, **({"torbiz": our_end(end, count)} if self._ours else {})})
             events += "data: [DONE]\n\n"
         if not events and self._overdue:
             events = ": waiting\n\n"
@@ -488,9 +489,10 @@ def usage(end: End) -> dict[str, int]:
     }
 
 
-def our_end(end: End) -> dict[str, Any]:
-    """What OpenAI's form has no place for."""
-    return {"end": {"reason": end.reason, "cachedTokens": end.cached_tokens, **end.statistics()}}
+def our_end(end: End, pieces: int) -> dict[str, Any]:
+    """What OpenAI's form has no place for. ``seq``, the last piece's number, tells a client that none was lost."""
+    told = {"reason": end.reason, "seq": pieces, "cachedTokens": end.cached_tokens}
+    return {"end": {**told, **end.statistics()}}
 
 
 def error_body(error: AskError, status: int) -> dict[str, Any]:

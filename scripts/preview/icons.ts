@@ -10,6 +10,7 @@ const LUCIDE_NAMES: Record<string, string> = {
   "app-window-sidebar-right": "panel-right",
   "arrow-clockwise": "rotate-cw",
   "arrow-counter-clockwise": "rotate-ccw",
+  "arrow-up-circle": "circle-arrow-up",
   "arrow-ne": "arrow-up-right",
   "bar-chart": "chart-column",
   "blank-document": "file",

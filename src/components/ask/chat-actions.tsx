@@ -9,7 +9,7 @@ import { SHORTCUTS } from "./shortcuts";
 
 /** Sends what is in the field. */
 export function SendAction({ controls }: { controls: Controls }) {
-  return <Action title="Send" icon={Icon.Airplane} onAction={() => controls.send()} />;
+  return <Action title="Send" icon={Icon.ArrowUpCircle} onAction={() => controls.send()} />;
 }
 
 /** What can be done whatever is selected. */

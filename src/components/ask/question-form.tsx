@@ -31,7 +31,7 @@ export function QuestionForm({ title, question, context, onSubmit }: QuestionFor
       navigationTitle={title}
       actions={
         <ActionPanel>
-          <Action.SubmitForm title="Send" icon={Icon.Airplane} onSubmit={handleSubmit} />
+          <Action.SubmitForm title="Send" icon={Icon.ArrowUpCircle} onSubmit={handleSubmit} />
         </ActionPanel>
       }
     >

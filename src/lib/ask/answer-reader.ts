@@ -86,7 +86,7 @@ export class AnswerReader {
     if (!isRecord(chunk) || !Array.isArray(chunk.choices)) throw new BrokenStream("an event that is no chunk");
     if (isRecord(chunk.torbiz)) {
       if (isRecord(chunk.torbiz.progress)) this.tell(chunk.torbiz.progress);
-      if (isRecord(chunk.torbiz.end)) this.end = generationEnd(chunk.torbiz.end, chunk.usage);
+      if (isRecord(chunk.torbiz.end)) this.takeEnd(chunk.torbiz.end, chunk.usage);
     }
     const choice: unknown = chunk.choices[0];
     const text = isRecord(choice) && isRecord(choice.delta) ? choice.delta.content : undefined;
@@ -102,6 +102,12 @@ export class AnswerReader {
     this.lastAt = performance.now();
     this.firstAt ??= this.lastAt;
     this.onDelta?.(text);
+  }
+
+  private takeEnd(end: Record<string, unknown>, usage: unknown): void {
+    // Lost pieces before the end leave no gap between numbers.
+    if (end.seq !== this.seq) throw new BrokenStream(`an end after piece ${String(end.seq)}, with ${this.seq} here`);
+    this.end = generationEnd(end, usage);
   }
 
   private tell({ stage, done, total }: Record<string, unknown>): void {

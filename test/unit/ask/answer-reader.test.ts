@@ -9,7 +9,14 @@ function event(value: unknown, id?: number): string {
 
 function answer(words: readonly string[]): string {
   const pieces = words.map((content, index) => event({ choices: [{ delta: { content } }] }, index + 1));
-  const end = { reason: "stop", route: null, cachedTokens: 0, firstTokenSeconds: 0, tokensPerSecond: 0 };
+  const end = {
+    reason: "stop",
+    seq: words.length,
+    route: null,
+    cachedTokens: 0,
+    firstTokenSeconds: 0,
+    tokensPerSecond: 0,
+  };
   return pieces.join("") + event({ choices: [], usage: {}, torbiz: { end } }) + event("[DONE]");
 }
 

@@ -66,7 +66,14 @@ function progress(stage: string, done: number | null = null, total: number | nul
 }
 
 function ending(reason: string, completionTokens: number): string {
-  const end = { reason, route: null, cachedTokens: 30, firstTokenSeconds: 0.2, tokensPerSecond: 40 };
+  const end = {
+    reason,
+    seq: completionTokens,
+    route: null,
+    cachedTokens: 30,
+    firstTokenSeconds: 0.2,
+    tokensPerSecond: 40,
+  };
   const usage = { prompt_tokens: 37, completion_tokens: completionTokens };
   return event({ choices: [], usage, torbiz: { end } }) + event("[DONE]");
 }
@@ -162,7 +169,7 @@ it("gives the route of an answer from a swarm", async () => {
     { peer: "12D3a", blocks: [0, 14] },
     { peer: "12D3b", blocks: [15, 29] },
   ];
-  const end = { reason: "length", route, cachedTokens: 0, firstTokenSeconds: 1, tokensPerSecond: 2 };
+  const end = { reason: "length", seq: 1, route, cachedTokens: 0, firstTokenSeconds: 1, tokensPerSecond: 2 };
   const last = event({ choices: [], usage: { prompt_tokens: 1, completion_tokens: 1 }, torbiz: { end } });
   const { socketPath } = await serving({ [START]: send(PIECES[0] + last + event("[DONE]")) });
   expect((await asking(socketPath)).result).toMatchObject({ reason: "length", route });

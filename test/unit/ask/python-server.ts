@@ -87,7 +87,8 @@ class Generation:
         self.record(type="end", of=self.order["id"], reason=reason, error=None, at="2026-01-02T03:04:06Z",
                     usage={"promptTokens": 3, "completionTokens": 2, "cachedTokens": 1}, **figures)
         self.events.append((None, {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2},
-                                   "torbiz": {"end": {"reason": reason, "cachedTokens": 1, **figures}}}))
+                                   "torbiz": {"end": {"reason": reason, "seq": self.seq, "cachedTokens": 1,
+                                                      **figures}}}))
         self.ended = True
 
 class Handler(http.server.BaseHTTPRequestHandler):
