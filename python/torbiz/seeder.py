@@ -124,6 +124,7 @@ class StopSignals:
     def __init__(self) -> None:
         self.requested = False
         self._ending = threading.Event()
+        self._held = False
 
     def install(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -144,20 +145,23 @@ class StopSignals:
             self.requested = True
             logger.info("Stopping: received %s", signal.Signals(number).name)
             threading.Thread(target=self._insist, args=(threading.get_ident(),), name="stop", daemon=True).start()
+        if self._held:
+            return  # it came by another thread; `_insist` sends it to this one, where it waits
         raise KeyboardInterrupt
 
     def _insist(self, main_thread: int) -> None:
         while not self._ending.wait(STOP_RETRY_SECONDS):
             signal.pthread_kill(main_thread, signal.SIGINT)
 
-    @staticmethod
     @contextmanager
-    def held() -> Iterator[None]:
-        """Puts a stop off until the block is over: for code that a signal would break."""
+    def held(self) -> Iterator[None]:
+        """Puts a stop off until the block is over: for code that a signal, or the exception, would break."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        self._held = True
         try:
             yield
         finally:
+            self._held = False
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
 
     @staticmethod
@@ -415,6 +419,7 @@ def watch_petals(
     Also leaves out its speed test, which asks servers outside the swarm: the network's speed is taken as
     ``NETWORK_BITS_PER_SECOND``; computing is measured as Petals does, once a model, and kept in the cache.
     """
+    import petals.server.from_pretrained as petals_loading
     import petals.server.throughput as petals_throughput
     from petals.data_structures import ServerState
 
@@ -433,6 +438,16 @@ def watch_petals(
     petals_throughput.measure_network_rps = network_rps
     petals_server.get_server_throughput = staged("get_server_throughput", lambda: status.update(stage="measuring"))
     petals_server.validate_reachability = staged("validate_reachability", lambda: status.update(stage="checking"))
+
+    read_weights = petals_loading._load_state_dict_from_local_file
+
+    def read_weights_whole(*args: Any, **kwargs: Any) -> Any:
+        # Where the exception comes while safetensors makes a tensor, torch turns it into a ValueError, and Petals takes
+        # the file for damaged and goes to the hub for another, for ever.
+        with signals.held():
+            return read_weights(*args, **kwargs)
+
+    petals_loading._load_state_dict_from_local_file = read_weights_whole
 
     load_block = petals_server.load_pretrained_block
 
