@@ -219,12 +219,12 @@ def test_a_truncated_model_is_refused(ask: Asker, gguf: Path, tmp_path: Path, ke
 
 def test_what_is_no_model_or_no_model_to_chat_with_is_refused(ask: Asker, gguf: Path, tmp_path: Path) -> None:
     data = bytearray(gguf.read_bytes()[:5000])
-    places = {
+    contents = {
         "page": b"<html>404</html>",
         "magic": b"GGUF\xff\xff\xff\xff" + data[8:],
         "long": data[:16] + b"\xff" * 40,
     }
-    for name, content in places.items():
+    for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
         assert refusal(ask, tmp_path / name) == "model-broken"
     assert refusal(ask, tmp_path / "missing") == "model-broken"

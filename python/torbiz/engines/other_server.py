@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import queue
+import socket
 import ssl
 import threading
 import time
@@ -76,6 +77,7 @@ class _Exchange:
         self._server = question.target
         self._events: queue.SimpleQueue[Event | AskError | None] = queue.SimpleQueue()
         self._connection: http.client.HTTPConnection | None = None
+        self._socket: socket.socket | None = None
         self._closed = False
         self._connected = False
         threading.Thread(target=self._run, daemon=True, name="other-server").start()
@@ -106,11 +108,10 @@ class _Exchange:
     def close(self) -> None:
         """Ends the exchange, whatever it waits for."""
         self._closed = True
-        connection = self._connection
-        # Only a shutdown wakes the thread that reads.
-        if connection is not None and connection.sock is not None:
+        if self._socket is not None:
             with suppress(OSError):
-                connection.sock.shutdown(2)
+                # Only this wakes the thread that reads.
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     def _run(self) -> None:
         try:
@@ -138,10 +139,12 @@ class _Exchange:
         kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
         self._connection = connection = kind(url.hostname or "", url.port, timeout=CONNECT_SECONDS)
         connection.connect()
+        # The connection forgets it as soon as a server says that this answer is its last.
+        self._socket = connection.sock
         self._connected = True
         if self._closed:
             return
-        connection.sock.settimeout(SILENCE_SECONDS + CONNECT_SECONDS)
+        self._socket.settimeout(SILENCE_SECONDS + CONNECT_SECONDS)
         path = quote(url.path.rstrip("/"), safe="/%:")
         connection.request("POST", f"{path}/chat/completions", self._body(), headers)
         response = connection.getresponse()
