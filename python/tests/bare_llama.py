@@ -57,7 +57,7 @@ def answer(server: Any, messages: list[dict[str, str]], most: int) -> None:
 def main() -> None:
     """Runs the command."""
     imported = time.perf_counter()
-    server = local.load(LocalModel(Path(sys.argv[1]), None))
+    server = local.load(local.parameters(LocalModel(Path(sys.argv[1]), None)))
     loaded = time.perf_counter()
     say(importSeconds=imported - began, loadSeconds=loaded - imported, microBatch=local.micro_batch())
     for line in sys.stdin:

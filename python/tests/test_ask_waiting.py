@@ -52,8 +52,8 @@ class ScriptedEngine:
 class ScriptedEngines(Engines):
     """The real choice of an engine, where all are the scripted one."""
 
-    def __init__(self, engine: ScriptedEngine) -> None:
-        super().__init__(lock=-1)
+    def __init__(self, engine: ScriptedEngine, socket: Path) -> None:
+        super().__init__(-1, socket)
         self._engine = engine
 
     def make(self, kind: type[Target]) -> Engine:  # noqa: ARG002
@@ -67,7 +67,7 @@ class Serving:
         self.socket = folder / "s"
         options = ask_server.Options(self.socket, folder / "l", folder / "log", "test", None, 300.0, detach=False)
         listener = ask_server.bind(self.socket)
-        serving = ask_server.serve(options, listener, None, ScriptedEngines(engine))
+        serving = ask_server.serve(options, listener, None, ScriptedEngines(engine, self.socket))
         self.thread = threading.Thread(target=lambda: asyncio.run(serving))
         self.thread.start()
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import gguf as gguf_format
 import psutil
 import pytest
 
 from tests.prepare import PYTHON
 from torbiz import starter
+from torbiz.ask_engines import Engines
 from torbiz.engines import local
 from torbiz.engines.base import AskError, Cancelled, Delta, Finished, LocalModel, Message, Progress, Question, Sampling
 from torbiz.engines.gguf_header import Header, read_header
@@ -217,9 +219,9 @@ def test_a_truncated_model_is_refused(ask: Asker, gguf: Path, tmp_path: Path, ke
     assert refusal(ask, broken) == "model-broken"
 
 
-def test_what_is_no_model_or_no_model_to_chat_with_is_refused(ask: Asker, gguf: Path, tmp_path: Path) -> None:
-    data = bytearray(gguf.read_bytes()[:5000])
-    contents = {
+def test_what_is_no_model_is_refused(ask: Asker, gguf: Path, tmp_path: Path) -> None:
+    data = gguf.read_bytes()[:5000]
+    contents: dict[str, bytes] = {
         "page": b"<html>404</html>",
         "magic": b"GGUF\xff\xff\xff\xff" + data[8:],
         "long": data[:16] + b"\xff" * 40,
@@ -230,6 +232,34 @@ def test_what_is_no_model_or_no_model_to_chat_with_is_refused(ask: Asker, gguf: 
     assert refusal(ask, tmp_path / "missing") == "model-broken"
     assert refusal(ask, tmp_path) == "model-broken"
     assert ask(FRANCE).text == "The capital of France is Paris."
+
+
+def test_a_model_that_only_makes_vectors_is_refused(ask: Asker, tmp_path: Path) -> None:
+    path = tmp_path / "embedding.gguf"
+    writer = gguf_format.GGUFWriter(path, "bert")
+    writer.add_causal_attention(False)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    with pytest.raises(AskError, match=r"embedding\.gguf can't be used\. It makes no text") as refused:
+        ask(FRANCE, path=path)
+    assert refused.value.code == "model-broken"
+
+
+def test_a_model_without_a_chat_template_is_asked_in_llama_cpp_s_usual_form(
+    ask: Asker, gguf: Path, tmp_path: Path
+) -> None:
+    # Its name in the header is made unknown, which leaves all else in its place. This model's own form is that form
+    # too, but for a system message that it adds.
+    path = tmp_path / "plain.gguf"
+    with gguf.open("rb") as file:
+        header = file.read(8 << 20)
+        name = b"tokenizer.chat_template"
+        assert header.count(name) == 1
+        path.write_bytes(header.replace(name, b"tokenizer.chat_nothing!") + file.read())
+    heard = ask(FRANCE, path=path)
+    assert heard.text == "The capital of France is Paris."
+    assert heard.end.prompt_tokens < ask(FRANCE).end.prompt_tokens
 
 
 def refusal(ask: Asker, path: Path) -> str:
@@ -249,6 +279,39 @@ def test_another_model_takes_the_place_of_the_first(ask: Asker, gguf: Path, tmp_
     assert process.memory_info().rss < one + gguf.stat().st_size / 2
     ask.engine.discard()
     assert process.memory_info().rss < one - gguf.stat().st_size / 2
+
+
+def test_a_model_is_read_with_progress_and_a_stop_is_heard_meanwhile(
+    ask: Asker, gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "TELL_SECONDS", 0)
+    ask.engine.discard()
+    stopped = ask(FRANCE, cancelled=lambda heard: len(heard.progress) >= 3)
+    assert {piece.stage for piece in stopped.progress} == {"loading-model"}
+    assert stopped.progress[-1] == Progress("loading-model", 2 * local.READ_BYTES, gguf.stat().st_size)
+    read = [piece.done for piece in ask(FRANCE).progress if piece.stage == "loading-model"]
+    assert read == [None, *range(local.READ_BYTES, gguf.stat().st_size, local.READ_BYTES), gguf.stat().st_size]
+
+
+def test_clients_can_see_that_it_loads_and_therefore_is_silent(gguf: Path, tmp_path: Path) -> None:
+    note = tmp_path / "ask.sock.loading"
+    note.touch()  # by one that was killed
+    engines = Engines(-1, tmp_path / "ask.sock")
+    assert not note.exists()
+    seen: list[tuple[str, bool]] = []
+
+    def take(piece: Progress | Delta) -> None:
+        seen.append((piece.stage if isinstance(piece, Progress) else "text", note.exists()))
+
+    question = Question("m", LocalModel(gguf, None), chat(FRANCE), Sampling(max_tokens=2))
+    engines.answer(question, take, lambda: False)
+    assert set(seen) == {("loading-model", True), ("reading-prompt", False), ("text", False)}
+    broken = Question("m", LocalModel(tmp_path / "gone", None), chat(FRANCE), Sampling())
+    with pytest.raises(AskError, match="gone"):
+        engines.answer(broken, take, lambda: False)
+    assert seen[-1] == ("loading-model", True)
+    assert not note.exists()
+    engines.discard()
 
 
 def test_the_context_follows_model_and_memory(gguf: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import threading
 import time
@@ -98,6 +99,26 @@ def says(text: str | None, finish: str | None = None) -> dict[str, Any]:
 
 
 DONE = b"data: [DONE]\n\n"
+ODD_TEXT = "日本語と한국어, 👩‍👩‍👧‍👦 e\u0301 ñ 🇫🇷 ok"
+"""Characters of up to four bytes, a family of seven code points, a letter with a combining accent."""
+
+
+def in_chunks(*chunks: bytes, whole: bool = True) -> Answer:
+    """Sends them as HTTP's own chunks, each in a packet of its own, the last one perhaps only in half."""
+
+    def answer(handler: Handler) -> None:
+        handler.protocol_version = "HTTP/1.1"
+        handler.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/event-stream; charset=utf-8")
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        for chunk in chunks:
+            handler.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+        handler.wfile.write(b"0\r\n\r\n" if whole else b"ff\r\ndata: {")
+        handler.close_connection = True
+
+    return answer
 
 
 def ask(
@@ -106,6 +127,7 @@ def ask(
     cancelled: Callable[[], bool] = lambda: False,
     sampling: Sampling | None = None,
     heard: list[str] | None = None,
+    messages: tuple[Message, ...] = (Message(role="user", content=QUESTION),),
 ) -> tuple[str, Finished]:
     texts: list[str] = [] if heard is None else heard
 
@@ -113,9 +135,8 @@ def ask(
         assert isinstance(piece, Delta)
         texts.append(piece.text)
 
-    question = Question(
-        "bird:1b", OtherServer(url, key), (Message(role="user", content=QUESTION),), sampling or Sampling()
-    )
+    question = Question("bird:1b", OtherServer(url, key), messages, sampling or Sampling())
+    assert KEY not in repr(question)
     finished = other_server.OtherServerEngine().answer(question, take, cancelled)
     return "".join(texts), finished
 
@@ -154,6 +175,24 @@ def test_an_answer_is_passed_on_with_all_that_was_asked(server: Scripted) -> Non
     }
 
 
+def test_characters_come_whole_wherever_the_network_cuts_them(server: Scripted) -> None:
+    event = f"data: {json.dumps(says(ODD_TEXT, 'stop'), ensure_ascii=False)}\n\n".encode()
+    server.answer = in_chunks(*(event[place : place + 1] for place in range(len(event))), DONE)
+    assert ask(server.url)[0] == ODD_TEXT
+    # A server may as well spread them over events, by what its tokens are.
+    server.answer = in_chunks(*(b"data: %b\r\n\r\n" % json.dumps(says(each)).encode() for each in ODD_TEXT), DONE)
+    heard: list[str] = []
+    assert failure(server.url, heard=heard).code == "answer-cut"
+    assert "".join(heard) == ODD_TEXT
+
+
+def test_what_is_to_be_gone_on_with_is_sent_as_it_is(server: Scripted) -> None:
+    messages = (Message(role="user", content=QUESTION), Message(role="assistant", content="They sing "))
+    server.answer = streams(says("of love."), says(None, "stop"), DONE)
+    assert ask(server.url, messages=messages)[0] == "of love."
+    assert server.bodies[0]["messages"] == list(messages)
+
+
 def test_without_key_usage_and_done_mark_an_answer_is_whole_by_its_finish_reason(server: Scripted) -> None:
     server.answer = streams(says("Love"), says(".", "stop"))
     assert ask(server.url) == ("Love.", Finished("", "stop", 0, 2, 0))
@@ -168,6 +207,8 @@ def test_without_key_usage_and_done_mark_an_answer_is_whole_by_its_finish_reason
         (refuses(404, {"error": {"message": "model 'x'\nnot found."}}), "server-refused", "404): model 'x' not found."),
         (refuses(400, {"error": f"Can't answer: {QUESTION}"}), "server-refused", "(HTTP 400)."),
         (refuses(500, b"\xff<html>" * 99), "server-refused", "(HTTP 500)."),
+        (refuses(503, {"error": {"message": "Overloaded"}}), "server-refused", "(HTTP 503): Overloaded."),
+        (refuses(429, {"error": {"message": f"Too often with {KEY}"}}), "server-refused", "(HTTP 429)."),
         (refuses(307, b"", Location="http://127.0.0.1:9/v1"), "server-refused", "another address"),
         (streams(b"<html>", kind="text/html"), "ask-failed", "can't be read"),
         (streams(b"data: {nonsense\n\n"), "ask-failed", "can't be read"),
@@ -178,13 +219,19 @@ def test_without_key_usage_and_done_mark_an_answer_is_whole_by_its_finish_reason
         (streams(says("a")), "answer-cut", "in the middle"),
         (streams(says("a"), b'data: {"choices": [{"del'), "answer-cut", "in the middle"),
         (streams(says("a"), DONE), "answer-cut", "in the middle"),
+        (in_chunks(b"data: %b\n\n" % json.dumps(says("a")).encode(), whole=False), "answer-cut", "broke"),
         (lambda _handler: None, "answer-cut", "broke"),
     ],
 )
-def test_each_failure_has_its_own_sentence(server: Scripted, answer: Answer, code: str, text: str) -> None:
+def test_each_failure_has_its_own_sentence(
+    server: Scripted, answer: Answer, code: str, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     server.answer = answer
     error = failure(server.url, KEY)
     assert (error.code, text in str(error)) == (code, True), str(error)
+    assert KEY not in caplog.text
+    assert QUESTION not in caplog.text
 
 
 def test_what_came_before_a_cut_is_kept(server: Scripted) -> None:

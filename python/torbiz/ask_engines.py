@@ -34,10 +34,15 @@ class Engines:
     """One engine of each sort, made with the first question for it: imports take long, and no environment has all.
 
     :param lock: the descriptor that only this process may hold
+    :param socket: where clients ask. The file next to it, ``.loading``, is there while a model is loaded, when nothing
+        else in this process may get to run: they take a silent server for one that hangs, but not then
     """
 
-    def __init__(self, lock: int) -> None:
+    def __init__(self, lock: int, socket: Path) -> None:
         self._lock = lock
+        self._note = socket.with_name(f"{socket.name}.loading")
+        self._noted = True  # perhaps by one that was killed
+        self._note_loading(False)
         self._engines: dict[type[Target], Engine] = {}
         self._guard: ForkGuard | None = None
         self.loaded: str | None = None
@@ -59,11 +64,13 @@ class Engines:
         def tell(piece: Progress | Delta) -> None:
             if path and isinstance(piece, Delta):
                 self.loaded = path
+            self._note_loading(isinstance(piece, Progress) and piece.stage == "loading-model")
             emit(piece)
 
         try:
             return engine.answer(question, tell, cancelled)
         finally:
+            self._note_loading(False)
             if self._engines.get(kind) is not engine:
                 engine.discard()  # it was given up, perhaps before it had loaded anything
 
@@ -78,6 +85,14 @@ class Engines:
                 self._engines.setdefault(LocalModel, self.make(LocalModel))
 
         threading.Thread(target=begin, daemon=True, name="prepare").start()
+
+    def _note_loading(self, loading: bool) -> None:
+        with suppress(OSError):
+            if loading:
+                self._note.touch(mode=0o600)
+            elif self._noted:
+                self._note.unlink()
+        self._noted = loading
 
     def discard(self) -> None:
         """As ``Engine.discard``, for all."""

@@ -115,7 +115,7 @@ class Generation:
         self._failure: AskError | None = None
         self._asked = self._heard = time.monotonic()
         self._first = 0.0
-        self._prompt_tokens = self._tokens = self._tokens_at_first = 0
+        self._prompt_tokens = self._cached_tokens = self._tokens = self._tokens_at_first = 0
 
     def follow(self, news: asyncio.Event) -> None:
         """``news`` is set whenever there is something new, until ``leave``."""
@@ -186,7 +186,7 @@ class Generation:
             error=self._failure,
             prompt_tokens=finished.prompt_tokens if finished else self._prompt_tokens,
             completion_tokens=finished.completion_tokens if finished else self._tokens,
-            cached_tokens=finished.cached_tokens if finished else 0,
+            cached_tokens=finished.cached_tokens if finished else self._cached_tokens,
             route=finished.route if finished else None,
             first_token_seconds=self._first - self._asked if self.texts else 0.0,
             tokens_per_second=(self._tokens - self._tokens_at_first) / seconds if self.texts and seconds > 0 else 0.0,
@@ -230,6 +230,8 @@ class Generation:
         else:
             self.progress = piece
             if piece.stage == "reading-prompt":
+                if not self._prompt_tokens:
+                    self._cached_tokens = piece.done or 0
                 self._prompt_tokens = piece.total or 0
         if not self._told:
             self._told = True

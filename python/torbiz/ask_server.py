@@ -194,7 +194,7 @@ def run(options: Options, ready: int | None) -> int:
     # uvicorn raises the signal that ended it once more when it is done: that must not cut the end short.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    engines = Engines(lock)
+    engines = Engines(lock, options.socket)
     asyncio.run(serve(options, listener, ready, engines))
     engines.end_processes()
     logger.info("Stopped")

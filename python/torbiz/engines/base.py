@@ -84,7 +84,8 @@ class Progress:
     stage: Literal["waiting", "loading-model", "connecting", "reading-prompt", "recovering"]
     done: int | None = None
     total: int | None = None
-    """Tokens of the prompt, where the stage is reading-prompt."""
+    """Bytes of the model's file where the stage is loading-model; tokens of the prompt where it is reading-prompt. What
+    is known of it from an earlier question is done when reading begins."""
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,9 @@ SMALLEST_CONTEXT = 2048
 """Below this a chat is no use. A model made for less has what it was made for."""
 COMPUTE_BYTES = 400_000_000
 """What llama.cpp takes besides weights and cache: buffers of a micro-batch and of the vocabulary's logits."""
+READ_BYTES = 1 << 20
+TELL_SECONDS = 0.25
+"""So often it is told how much of a model's file is read."""
 UNLOAD_SECONDS = 15.0
 """How long giving the model up waits for the micro-batch that is being computed."""
 APPLE_SILICON = sys.platform == "darwin" and platform.machine() == "arm64"
@@ -95,9 +98,10 @@ def parameters(model: LocalModel) -> xllamacpp.CommonParams:
         weights = model.path.stat().st_size
     except FileNotFoundError:
         raise AskError("model-broken", f"The model file {model.path.name} is gone.") from None
-    except (HeaderError, OSError) as error:
-        reason = str(error) if isinstance(error, HeaderError) else f"It can't be read ({error.strerror})."
-        raise AskError("model-broken", f"The model file {model.path.name} can't be used. {reason}") from error
+    except HeaderError as error:
+        raise AskError("model-broken", f"The model file {model.path.name} can't be used. {error}") from error
+    except OSError as error:
+        raise _unreadable(model.path, error) from error
     params = xllamacpp.CommonParams()
     params.model.path = str(model.path)
     params.n_ctx = choose_context(header, weights, model.context, usable_memory())
@@ -150,12 +154,38 @@ def choose_context(header: Header, weights: int, wanted: int | None, memory: int
     return max(needed, min(header.context, DEFAULT_CONTEXT, fitting // 2) // 256 * 256)
 
 
-def load(model: LocalModel) -> xllamacpp.Server:
+def bring_to_memory(path: Path, emit: Callable[[Progress | Delta], None], cancelled: Callable[[], bool]) -> None:
+    """Has the system read a model's file, so that loading finds it in memory.
+
+    Python stands still while a model is loaded. While only the disk is waited for, others are answered, progress is
+    told and a stop is heard. Measured on two cores with 4 GB in Q4_0: reading 1.3 s (0.2 s where the system has the
+    file already), then 4.7 s of standing still, in which llama.cpp packs the weights anew for the processor.
+
+    :raises AskError: model-broken
+    :raises Cancelled: when ``cancelled`` says so
+    """
+    piece = bytearray(READ_BYTES)
+    done, told = 0, time.monotonic()
+    try:
+        with path.open("rb", buffering=0) as file:
+            total = os.fstat(file.fileno()).st_size
+            while count := file.readinto(piece):
+                done += count
+                if cancelled():
+                    raise Cancelled
+                if time.monotonic() - told >= TELL_SECONDS:
+                    told = time.monotonic()
+                    emit(Progress("loading-model", done, total))
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def load(params: xllamacpp.CommonParams) -> xllamacpp.Server:
     """Loads a model. Python stands still meanwhile: xllamacpp doesn't let go of the interpreter's lock.
 
-    :raises AskError: model-broken, not-enough-memory
+    :raises AskError: model-broken
     """
-    params = parameters(model)
+    path = Path(params.model.path)
     started = time.monotonic()
     # xllamacpp always opens a server of its own. A socket that has no name any more is one that nobody can connect to.
     folder = Path(tempfile.mkdtemp(prefix="torbiz-", dir="/tmp"))
@@ -164,7 +194,7 @@ def load(model: LocalModel) -> xllamacpp.Server:
         with _signals_kept():
             server = xllamacpp.Server(params)
     except RuntimeError as error:
-        message = f"The model file {model.path.name} is damaged, or llama.cpp doesn't know its kind of model."
+        message = f"The model file {path.name} is damaged, or llama.cpp doesn't know its kind of model."
         raise AskError("model-broken", message) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -208,7 +238,7 @@ class LocalEngine:
         :raises Cancelled: when ``cancelled`` says so; within a token, or within a micro-batch of the prompt
         """
         with self._busy:
-            server = self._ready(question, emit)
+            server = self._ready(question, emit, cancelled)
             if cancelled():
                 raise Cancelled
             reader = _Reader(emit, cancelled)
@@ -227,15 +257,17 @@ class LocalEngine:
         finally:
             self._busy.release()
 
-    def _ready(self, question: Question, emit: Callable[[Progress | Delta], None]) -> xllamacpp.Server:
+    def _ready(
+        self, question: Question, emit: Callable[[Progress | Delta], None], cancelled: Callable[[], bool]
+    ) -> xllamacpp.Server:
         model = question.target
         assert isinstance(model, LocalModel)
         if self._server is None or self._model != model:
             emit(Progress("loading-model"))
-            # Others get to pass that on before Python stands still.
-            time.sleep(0.01)
             self._unload()
-            self._server, self._model = load(model), model
+            params = parameters(model)
+            bring_to_memory(model.path, emit, cancelled)
+            self._server, self._model = load(params), model
         return self._server
 
     def _unload(self) -> None:
@@ -286,6 +318,10 @@ class _Reader:
             if reason := choice.get("finish_reason"):
                 self._reason = "length" if reason == "length" else "stop"
         self._timings = chunk.get("timings") or self._timings
+
+
+def _unreadable(path: Path, error: OSError) -> AskError:
+    return AskError("model-broken", f"The model file {path.name} can't be read ({error.strerror}).")
 
 
 def _failure(error: dict[str, Any]) -> AskError:

@@ -32,7 +32,6 @@ export interface AskServerOptions {
 }
 
 const LIMIT_MS = 60_000;
-/** llama.cpp lets nothing else in its process run while it loads a model: so long may a large one take from a disk. */
 const ANSWER_MS = 20_000;
 /** One that is slower than this is looked at with more patience. */
 const LOOK_MS = 1_000;

@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { pythonFor } from "../../../src/lib/ask/ask-environments";
 import { findPython } from "../../../src/lib/ask/python";
 import { ensureAskServer, type AskServerOptions } from "../../../src/lib/ask/server";
@@ -152,6 +153,27 @@ it.each(["SIGSTOP", "SIGKILL"] as const)(
     const second = await ensure();
     expect(second.pid).not.toBe(first.pid);
     expect(lives(first.pid)).toBe(false);
+  },
+  LIMIT_MS,
+);
+
+it.each([
+  ["waits for one that loads a model", 0, true],
+  ["doesn't wait for ever for one that loads", 1_000, false],
+])(
+  "%s",
+  async (_name, sinceSeconds, kept) => {
+    const first = await ensure();
+    const note = `${first.socketPath}.loading`;
+    writeFileSync(note, "");
+    const since = Date.now() / 1000 - sinceSeconds;
+    utimesSync(note, since, since);
+    process.kill(first.pid, "SIGSTOP");
+    const second = ensure({ answerMs: 300 });
+    await sleep(1_500);
+    rmSync(note);
+    process.kill(first.pid, "SIGCONT");
+    expect((await second).pid === first.pid).toBe(kept);
   },
   LIMIT_MS,
 );
