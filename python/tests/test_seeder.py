@@ -148,8 +148,9 @@ def test_it_can_be_stopped_while_it_starts(start_seeder: Callable[..., Seeder], 
     log = seeder.log
     assert "Traceback" not in log
     assert seeder.status["stage"] == "stopped"
-    # What was announced was also taken back.
-    assert ("Announced OFFLINE" in log) == ("Stage: joining" in log)
+    # What was announced was also taken back. In the first moments of joining nothing is announced yet.
+    assert "Announced OFFLINE" in log or stage != "loading"
+    assert "Announced OFFLINE" in log or "Announced JOINING" not in log
 
 
 def test_sessions_and_tokens_are_counted_across_processes(start_seeder: Callable[..., Seeder], model: Path) -> None:

@@ -199,8 +199,13 @@ class Announcements:
     """What the DHT was really told: set by the results of Petals' own announcements."""
 
     announcer: Any = None
+    joining: threading.Event = field(default_factory=threading.Event)
     online: threading.Event = field(default_factory=threading.Event)
     offline: threading.Event = field(default_factory=threading.Event)
+
+    def of(self, state: Any) -> threading.Event:
+        """The one of Petals' ``ServerState``."""
+        return {"JOINING": self.joining, "ONLINE": self.online, "OFFLINE": self.offline}[state.name]
 
     def ensure_offline(self) -> None:
         """Announces OFFLINE where Petals had no chance to, for example when stopped between loading and serving."""
@@ -421,6 +426,7 @@ def watch_petals(
     """
     import petals.server.from_pretrained as petals_loading
     import petals.server.throughput as petals_throughput
+    from hivemind import get_dht_time
     from petals.data_structures import ServerState
 
     def staged(name: str, before: Callable[[], None]) -> Callable[..., Any]:
@@ -469,13 +475,9 @@ def watch_petals(
         stored = declare(dht, uids, server_info, *args, **kwargs)
         if not all(stored.values()):
             logger.warning("The swarm did not take the announcement %s of %d blocks", state.name, len(uids))
-        elif state == ServerState.ONLINE:
-            if not announcements.online.is_set():
-                logger.info("Announced ONLINE: blocks %d:%d", server_info.start_block, server_info.end_block)
-            announcements.online.set()
-        elif state == ServerState.OFFLINE:
-            logger.info("Announced OFFLINE: blocks %d:%d", server_info.start_block, server_info.end_block)
-            announcements.offline.set()
+        elif not announcements.of(state).is_set():
+            logger.info("Announced %s: blocks %d:%d", state.name, server_info.start_block, server_info.end_block)
+            announcements.of(state).set()
         return stored
 
     petals_server.declare_active_modules = declare_and_tell
@@ -486,8 +488,15 @@ def watch_petals(
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             announcements.announcer = self
-            announcements.online.clear()
-            announcements.offline.clear()
+            for event in (announcements.joining, announcements.online, announcements.offline):
+                event.clear()
+
+        def run(self) -> None:
+            super().run()
+            # Petals' loop leaves without a word when it is to say OFFLINE while it still says something else.
+            if not announcements.offline.is_set():
+                until = get_dht_time() + self.expiration
+                declare_and_tell(self.dht, self.module_uids, self.server_info, expiration_time=until)
 
     petals_server.ModuleAnnouncerThread = KnownAnnouncer
 

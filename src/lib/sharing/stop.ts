@@ -41,7 +41,7 @@ const GIVE_UP_LIMIT_MS = 60_000;
 const POLL_MS = 100;
 
 /** The seeder's log lines for what the swarm was told; the last one counts, as it may move to other blocks meanwhile. */
-const TOLD = /Announced (ONLINE|OFFLINE): blocks|Stage: (joining)/;
+const TOLD = /Announced (JOINING|ONLINE|OFFLINE): blocks/;
 
 /**
  * Stops sharing, whatever it is at: a build of the image is cancelled, a command that prepares or starts a share gives up,
