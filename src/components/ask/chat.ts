@@ -3,7 +3,7 @@ import type { Conversation } from "../../lib/ask/conversations/conversation";
 import type { ConversationStore } from "../../lib/ask/conversations/store";
 import type { Surroundings } from "../../lib/context";
 import { toTorbizError, type TorbizError } from "../../lib/errors";
-import { turnId, turnsOf, type Turn } from "./turns";
+import { leafOf, turnId, turnsOf, type Turn, type Version } from "./turns";
 
 /** A view can't take more renders, each of which carries the whole text. */
 const PAINT_MS = 50;
@@ -32,12 +32,14 @@ export interface Live {
 export interface ChatState {
   /** Undefined until something was asked. */
   conversation?: Conversation;
+  /** End of the branch that is shown: id of a node. Undefined: the newest. */
+  leaf?: string;
   /** Oldest first. */
   turns: readonly Turn[];
   live?: Live;
   /** Why the turn's answer goes no further, or none came. */
   failure?: { turn: string; error: TorbizError };
-  /** The row to go to: that of the last question of this window. */
+  /** The row to go to: where something was asked last in this window, or another version was chosen. */
   focus?: string;
   isReading: boolean;
 }
@@ -106,14 +108,16 @@ export class Chat {
   /** Asks, and shows the answer as it comes. Never throws: what fails is shown. */
   async ask(request: Request, asking: Asking): Promise<void> {
     const mine = this.watch();
-    const { conversation: known, turns } = this.state;
+    const { conversation: known, leaf, turns } = this.state;
     const { turns: before, live } = begun(turns, request);
-    this.show({ conversation: known, turns: before, live, focus: live.turn, isReading: false });
+    this.show({ conversation: known, leaf, turns: before, live, focus: live.turn, isReading: false });
     try {
       const id = known?.id ?? (await this.options.store.create());
       if (mine.leave.signal.aborted) return;
       const { surroundings } = this.options;
-      await this.follow(mine, id, (watch) => ask({ surroundings, conversation: id, ...request, ...asking, ...watch }));
+      await this.follow(mine, id, (watch) =>
+        ask({ surroundings, conversation: id, follows: leaf, ...request, ...asking, ...watch }),
+      );
     } catch (error) {
       if (!mine.leave.signal.aborted) this.fail(live.turn, toTorbizError(error));
     }
@@ -122,6 +126,14 @@ export class Chat {
     if (!(await this.options.onConsent()) || mine.leave.signal.aborted) return;
     const written = now.find(({ id }) => id === live.turn)?.message;
     await this.ask(written ? { regenerate: written.id } : request, asking);
+  }
+
+  /** Shows another version of a turn, and what came after it: a follow-up goes on from there. */
+  showVersion(turn: string, version: Version): void {
+    const { conversation } = this.state;
+    if (!conversation || this.isAnswering) return;
+    const leaf = leafOf(conversation, version);
+    this.show({ conversation, leaf, turns: turnsOf(conversation, leaf), focus: turn, isReading: false });
   }
 
   /** Ends the answer that is on its way; what came of it is kept. */
@@ -153,10 +165,10 @@ export class Chat {
 
   /** Reads the conversation again, as another view may have changed it. */
   async refresh(): Promise<void> {
-    const { conversation } = this.state;
+    const { conversation, leaf } = this.state;
     if (!conversation || this.isAnswering) return;
     const read = await this.options.store.read(conversation.id);
-    this.show({ ...this.state, conversation: read, turns: turnsOf(read) });
+    this.show({ ...this.state, conversation: read, turns: turnsOf(read, leaf) });
   }
 
   private watch(): { leave: AbortController; stop: AbortController } {
@@ -192,12 +204,14 @@ export class Chat {
     if (!isMine()) return;
     // Who stops it before it began knows why it ends.
     if (stop.signal.aborted && error?.code === "interrupted") error = undefined;
-    const { focus } = this.state;
+    const { conversation: known, focus } = this.state;
     try {
       const read = await this.options.store.read(conversation);
       if (!isMine()) return;
+      // What was asked now is the newest, unless it failed before anything of it was written.
+      const leaf = read.nodes.size === known?.nodes.size ? this.state.leaf : undefined;
       const failure = error && { failure: { turn, error } };
-      this.show({ conversation: read, turns: turnsOf(read), focus, isReading: false, ...failure });
+      this.show({ conversation: read, leaf, turns: turnsOf(read, leaf), focus, isReading: false, ...failure });
     } catch (gone) {
       if (isMine()) this.fail(turn, error ?? toTorbizError(gone));
     }
@@ -242,8 +256,11 @@ function begun(turns: readonly Turn[], request: Request): { turns: Turn[]; live:
   const old = turns[index];
   const turn: Turn =
     request.prompt !== undefined
-      ? { id, question: request.prompt, at: new Date().toISOString() }
-      : { ...(old ?? { id, question: "", at: "" }), ...(continues === undefined && { answer: undefined }) };
+      ? { id, question: request.prompt, at: new Date().toISOString(), versions: [] }
+      : {
+          ...(old ?? { id, question: "", at: "", versions: [] }),
+          ...(continues === undefined && { answer: undefined }),
+        };
   const text = continues === undefined ? "" : (old?.answer?.text ?? "");
   return { turns: [...turns.slice(0, index), turn], live: { turn: id, text, isStopping: false } };
 }

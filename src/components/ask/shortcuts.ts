@@ -5,6 +5,8 @@ export const SHORTCUTS = {
   stop: { modifiers: ["cmd"], key: "." },
   regenerate: Keyboard.Shortcut.Common.Refresh,
   edit: Keyboard.Shortcut.Common.Edit,
+  previous: { modifiers: ["cmd"], key: "[" },
+  next: { modifiers: ["cmd"], key: "]" },
   copyAnswer: Keyboard.Shortcut.Common.Copy,
   copyQuestion: Keyboard.Shortcut.Common.CopyName,
   copyConversation: { modifiers: ["cmd", "shift"], key: "a" },

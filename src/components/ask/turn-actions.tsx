@@ -7,7 +7,7 @@ import type { Request } from "./chat";
 import type { Controls } from "./controls";
 import { QuestionForm } from "./question-form";
 import { SHORTCUTS } from "./shortcuts";
-import type { Turn } from "./turns";
+import { shownVersion, type Turn } from "./turns";
 
 interface TurnActionsProps {
   turn: Turn;
@@ -23,6 +23,8 @@ export function TurnActions({ turn, isLive, error, controls }: TurnActionsProps)
   const { answer, message, question } = turn;
   const isIdle = state.live === undefined;
   const again: Request = message ? { regenerate: message.id } : { prompt: question };
+  const shown = shownVersion(turn);
+  const [previous, next] = [turn.versions[shown - 1], turn.versions[shown + 1]];
   const isCut = answer !== undefined && answer.text !== "" && (error !== undefined || answer.ended?.reason !== "stop");
   return (
     <ActionPanel>
@@ -70,6 +72,22 @@ export function TurnActions({ turn, isLive, error, controls }: TurnActionsProps)
             }
           />
         )}
+        {isIdle && previous && (
+          <Action
+            title="Previous Version"
+            icon={Icon.ArrowLeft}
+            shortcut={SHORTCUTS.previous}
+            onAction={() => chat.showVersion(turn.id, previous)}
+          />
+        )}
+        {isIdle && next && (
+          <Action
+            title="Next Version"
+            icon={Icon.ArrowRight}
+            shortcut={SHORTCUTS.next}
+            onAction={() => chat.showVersion(turn.id, next)}
+          />
+        )}
         <Action
           title="Copy Question"
           icon={Icon.CopyClipboard}
@@ -111,5 +129,6 @@ async function copy(text: string, hud: string): Promise<void> {
 
 /** With what has come in since the window read it. */
 async function copyConversation({ store, state }: Controls): Promise<void> {
-  if (state.conversation) await copy(toMarkdown(await store.read(state.conversation.id)), "Copied Conversation");
+  const { conversation, leaf } = state;
+  if (conversation) await copy(toMarkdown(await store.read(conversation.id), leaf), "Copied Conversation");
 }

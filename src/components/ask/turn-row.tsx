@@ -7,7 +7,7 @@ import type { ChatState, Live } from "./chat";
 import type { Controls } from "./controls";
 import { TurnActions } from "./turn-actions";
 import { turnMarkdown } from "./turn-text";
-import type { Turn } from "./turns";
+import { shownVersion, type Turn } from "./turns";
 
 /** As much of a question as a row has room for. */
 const TITLE_LENGTH = 80;
@@ -24,11 +24,14 @@ export function TurnRow({ turn, hasDetail, controls }: TurnRowProps) {
   const live = controls.state.live?.turn === turn.id ? controls.state.live : undefined;
   const error = live ? undefined : failureOf(turn, controls.state);
   const look = lookOf(turn, live, error);
+  const count = turn.versions.length;
+  const version = `${shownVersion(turn) + 1} of ${count}`;
   return (
     <List.Item
       id={turn.id}
       title={shortened(turn.question.trim().replaceAll(/\s+/g, " "), TITLE_LENGTH)}
       icon={{ value: look.icon, tooltip: look.word }}
+      accessories={live || count < 2 ? [] : [{ text: version, tooltip: `Version ${version}` }]}
       detail={
         hasDetail && (
           <List.Item.Detail

@@ -50,6 +50,8 @@ export interface AskOptions extends WatchOptions {
   /** Id of the conversation; it is there already. */
   conversation: string;
   prompt?: string;
+  /** Id of the answer or message that `prompt` goes on from: the newest unless given. */
+  follows?: string;
   /** Id of an answer that is to be given anew, or of the question that it answers. */
   regenerate?: string;
   /** Id of an answer that is to go on from exactly where it ended. */
@@ -283,7 +285,7 @@ class Asking {
 
   /** Puts the question into the conversation, and finds what goes before it. */
   private async write(): Promise<Question> {
-    const { conversation: id, prompt, edits, system } = this.options;
+    const { conversation: id, prompt, follows, edits, system } = this.options;
     const conversation = await this.store.read(id);
     const { regenerate, continues } = this.options;
     if (continues !== undefined) {
@@ -297,7 +299,8 @@ class Asking {
       return { parent, messages: conversation.messages(parent) };
     }
     if (prompt === undefined) throw new TorbizError("prompt-empty", "There is nothing to ask.");
-    const before = edits === undefined ? (conversation.branch().at(-1)?.id ?? null) : parentOf(conversation, edits);
+    const before =
+      edits === undefined ? (conversation.branch(follows).at(-1)?.id ?? null) : parentOf(conversation, edits);
     const next: ChatMessage[] = [{ role: "user", content: prompt }];
     let parent = before;
     if (parent === null && system?.trim()) {

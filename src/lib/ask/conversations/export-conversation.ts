@@ -21,9 +21,12 @@ function routeText(route: readonly Hop[]): string {
   return `${peers === 1 ? "1 peer" : `${peers} peers`}, blocks ${blocks.join(", ")}`;
 }
 
-/** The current branch as a readable document. */
-export function toMarkdown(conversation: Conversation): string {
-  const sections = conversation.branch().map((node) => {
+/**
+ * A branch as a readable document.
+ * @param leaf id of its end; the newest unless given
+ */
+export function toMarkdown(conversation: Conversation, leaf?: string): string {
+  const sections = conversation.branch(leaf).map((node) => {
     const [heading, text, note] = describe(node);
     return [`## ${heading}`, closeFence(text), ...(note ? [`_${note}_`] : [])].join("\n\n");
   });
