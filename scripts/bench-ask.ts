@@ -4,7 +4,9 @@ import { readFile, readdir, writeFile } from "node:fs/promises";
 import { cpus, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import { format, resolveConfig } from "prettier";
 import { ask, type Answer, type AskOptions } from "../src/lib/ask/ask";
 import { ensureAskEnvironment } from "../src/lib/ask/ask-environments";
 import { ConversationStore } from "../src/lib/ask/conversations/store";
@@ -25,6 +27,7 @@ import { BareProcess, type BareAnswer } from "./bench/bare-process";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const HOME = join(ROOT, "test-results", "bench-home");
+const HEADING = "## Asking";
 const PAIRS = 10;
 const TURNS = 20;
 const ASKS = 200;
@@ -141,7 +144,8 @@ async function stopWhileDecoding(choice: EngineChoice): Promise<number> {
       },
       400,
     );
-    if (answer.reason !== "stopped") throw new Error("The answer ended before it was stopped.");
+    if (answer.reason !== "stopped")
+      throw new Error(`The answer ended before it was stopped: ${answer.reason} after ${pieces} pieces.`);
     times.push((performance.now() - saidAt) / 1_000);
   }
   return median(times);
@@ -152,11 +156,10 @@ interface Reading {
   done: number;
 }
 
-/** The same while a long prompt is read, and how long a micro-batch of it took meanwhile. */
-async function stopWhileReading(choice: EngineChoice) {
+/** The same while a long prompt is read; the limit is what a micro-batch of it took meanwhile. */
+async function stopWhileReading(choice: EngineChoice, microBatchTokens: number) {
   const times: number[] = [];
   const steps: number[] = [];
-  let batch = 0;
   for (let run = 0; run < 3; run += 1) {
     const stop = new AbortController();
     const seen: Reading[] = [];
@@ -178,9 +181,12 @@ async function stopWhileReading(choice: EngineChoice) {
     const [first, last] = [seen[1], seen[3]];
     if (!first || !last) throw new Error("No progress was told.");
     steps.push((last.at - first.at) / 2_000);
-    batch = batch || seen.length;
   }
-  return { milliseconds: milliseconds(median(times)), microBatchMilliseconds: milliseconds(median(steps)) };
+  return {
+    milliseconds: milliseconds(median(times)),
+    limitMilliseconds: milliseconds(median(steps)),
+    microBatchTokens,
+  };
 }
 
 interface ServerState {
@@ -225,8 +231,12 @@ async function manyAsks(choice: EngineChoice) {
 
 async function endAskServers(): Promise<void> {
   for (const pid of await askServers()) {
-    process.kill(pid, "SIGTERM");
-    while (await askServers().then((pids) => pids.includes(pid))) await new Promise((wait) => setTimeout(wait, 20));
+    try {
+      process.kill(pid, "SIGTERM");
+    } catch {
+      continue; // It left meanwhile.
+    }
+    while (await askServers().then((pids) => pids.includes(pid))) await sleep(20);
   }
 }
 
@@ -303,7 +313,7 @@ async function throughSwarm(python: string, coldSeconds: number) {
       conversation: await conversation(choice),
       stop: {
         milliseconds: milliseconds(stopSeconds),
-        stepMilliseconds: milliseconds(1 / compared.tokensPerSecond),
+        limitMilliseconds: milliseconds(1 / compared.tokensPerSecond),
       },
       coldAskAgainstShare: {
         what: "from nothing to the first token on this computer, against a share to ONLINE with image and model there",
@@ -317,7 +327,82 @@ async function throughSwarm(python: string, coldSeconds: number) {
   }
 }
 
-async function main(): Promise<void> {
+type Report = Awaited<ReturnType<typeof measure>>;
+
+/** Puts the figures in the place of those of the run before. */
+async function writeSection({ machine, model, thisComputer, swarm }: Report): Promise<void> {
+  const { warm, cold: coldAsk, conversation: talk, stop, manyAsks: many, processPerPrompt: alone } = thisComputer;
+  const ms = (value: number) => `${value} ms`;
+  const grown = ({ turn20Milliseconds, growth, limitGrowth, turn2Milliseconds }: typeof talk): string[] => [
+    `${ms(turn20Milliseconds)}: ${growth} times`,
+    `${limitGrowth} times`,
+    `${ms(turn2Milliseconds)}: turn 2`,
+  ];
+  const speed = (each: ReturnType<typeof comparison>, limit: number): string[] => [
+    `${each.tokensPerSecond} tokens/s: slower ${each.decodingSlowdown} times`,
+    `${limit} times`,
+    `${each.bareTokensPerSecond} tokens/s: the bare library`,
+  ];
+  const rows = [
+    [
+      "This computer: first token, warm",
+      `${ms(warm.firstTokenMilliseconds)}: ${ms(warm.firstTokenAddedMilliseconds)} more`,
+      `${ms(warm.limitFirstTokenAddedMilliseconds)} more`,
+      `${ms(warm.bareFirstTokenMilliseconds)}: bare xllamacpp`,
+    ],
+    ["This computer: decoding", ...speed(warm, warm.limitDecodingSlowdown)],
+    [
+      "This computer: first token when nothing runs",
+      `${ms(coldAsk.firstTokenMilliseconds)}: ${ms(coldAsk.addedMilliseconds)} more`,
+      `${ms(coldAsk.limitAddedMilliseconds)} more`,
+      `${ms(coldAsk.bareImportAndLoadMilliseconds)}: import and load`,
+    ],
+    ["This computer: first token at turn 20", ...grown(talk)],
+    ["This computer: stop while decoding", ms(stop.decoding.milliseconds), ms(stop.decoding.limitMilliseconds), ""],
+    [
+      "This computer: stop while the prompt is read",
+      ms(stop.reading.milliseconds),
+      ms(stop.reading.limitMilliseconds),
+      `a micro-batch of ${stop.reading.microBatchTokens} tokens`,
+    ],
+    [
+      `This computer: memory after ${many.asks} asks, one server`,
+      `${many.memoryGrowth} times, ${many.descriptorsLeft} descriptors more`,
+      `${many.limitMemoryGrowth} times`,
+      "before them",
+    ],
+    [
+      "This computer: a whole short answer",
+      `${alone.seconds} s`,
+      "",
+      `${alone.theirSeconds} s: a process with transformers for each, ${alone.timesFaster} times as long`,
+    ],
+    ["Swarm: decoding", ...speed(swarm.decoding, swarm.decoding.limitDecodingSlowdown)],
+    ["Swarm: first token at turn 20", ...grown(swarm.conversation)],
+    ["Swarm: stop", ms(swarm.stop.milliseconds), ms(swarm.stop.limitMilliseconds), "one step"],
+    [
+      "This computer: first token when nothing runs",
+      `${swarm.coldAskAgainstShare.coldSeconds} s`,
+      "",
+      `${swarm.coldAskAgainstShare.shareSeconds} s: a share to ONLINE, ${swarm.coldAskAgainstShare.timesFaster} times as long`,
+    ],
+  ];
+  const table = [["What", "Measured", "Limit", "Baseline in the same run"], ["-", "-", "-", "-"], ...rows];
+  const section = `${HEADING}
+
+\`npm run bench:ask\` wrote this section and [ask-benchmark.json](ask-benchmark.json): medians, of ${PAIRS} pairs taken in turn where there
+is a bare library. Machine: ${machine}. Model: ${model}.
+
+${table.map((row) => `| ${row.join(" | ")} |`).join("\n")}
+`;
+  const file = join(ROOT, "docs/benchmarks.md");
+  const [before = "", after = ""] = (await readFile(file, "utf8")).split(new RegExp(`^${HEADING}$`, "m"));
+  const rest = after.slice(after.search(/^(## |### )/m) >>> 0);
+  const text = `${before.trimEnd()}\n\n${section}\n${rest}`;
+  await writeFile(file, await format(text, { ...(await resolveConfig(file)), filepath: file }));
+}
+
+async function measure() {
   const local = await ensureAskEnvironment(surroundings, "local");
   const swarm = await ensureAskEnvironment(surroundings, "swarm");
   const model = findLocalModel(defaultModel.id);
@@ -333,13 +418,13 @@ async function main(): Promise<void> {
     note("this computer: conversation, stop, process per prompt, many asks");
     const talk = await conversation(choice);
     const decodingStop = await stopWhileDecoding(choice);
-    const readingStop = await stopWhileReading(choice);
+    const readingStop = await stopWhileReading(choice, bare.ready.microBatch ?? NaN);
     const alone = await processPerPrompt(choice, swarm.python);
     const many = await manyAsks(choice);
     await endAskServers();
     const throughPeers = await throughSwarm(swarm.python, coldAsk.firstTokenMilliseconds / 1_000);
     await endAskServers();
-    const report = {
+    return {
       machine: `${cpus().length} x ${cpus()[0]?.model ?? "?"}, ${Math.round(totalmem() / 1e9)} GB, ${process.platform}, Node ${process.versions.node}`,
       model: `${model.title}, F16`,
       pairs: PAIRS,
@@ -356,11 +441,12 @@ async function main(): Promise<void> {
       },
       swarm: throughPeers,
     };
-    process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-    await writeFile(join(ROOT, "docs/ask-benchmark.json"), `${JSON.stringify(report, null, 2)}\n`);
   } finally {
     await endAskServers();
   }
 }
 
-await main();
+const report = await measure();
+process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+await writeFile(join(ROOT, "docs/ask-benchmark.json"), `${JSON.stringify(report, null, 2)}\n`);
+await writeSection(report);
