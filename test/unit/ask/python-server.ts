@@ -41,10 +41,11 @@ left = pathlib.Path(args.lock + ".left")
 go = pathlib.Path(args.lock).with_name("go")
 generations = {}
 
-def leave(moment):
+def leave(moment, last_words=lambda: None):
     if how == moment and not left.exists():
         left.touch()
         os.unlink(args.socket)
+        last_words()
         os._exit(0)
 
 class Generation:
@@ -108,8 +109,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/health":
             busy = time.monotonic() < busy_until
             health = {"build": args.build, "busy": busy, "python": sys.executable, "engine": None}
+            leave("leave-idle", lambda: self.answer(health)) # nobody can ask it any more by then
             self.answer(health)
-            leave("leave-idle")
         elif self.path == "/torbiz/generations":
             running = [each.order for each in generations.values() if not each.ended]
             fields = [{"id": each["id"], "conversation": each["conversation"], "model": each["engine"]["model"],
