@@ -159,7 +159,7 @@ const CATALOGUE = {
   "prompt-empty": { title: "The question is empty", hint: "Type a question.", cliHint: "`-` reads one from stdin." },
   "prompt-too-long": { title: "The question is too long", hint: "Shorten it: the model can't hold it." },
   "ask-failed": { title: "The answer broke off", hint: "Try again." },
-  "ask-timeout": { title: "The answer takes too long", hint: "Try again, or ask another swarm." },
+  "ask-timeout": { title: "The answer takes too long", hint: "Try again, or choose another engine." },
   "answer-cut": {
     title: "The answer was cut off",
     hint: "What came is kept. Continue it, or ask again.",
