@@ -20,7 +20,7 @@ const limits = [
   ["menu-bar", 60],
   ["stop-sharing", 400],
   ["share-gpu", 400],
-  ["ask-model", 450],
+  ["ask-model", 300],
 ] as const;
 
 /** The extension as the launcher gets it. */

@@ -1,9 +1,13 @@
-import { openEngine, type Surroundings } from "../context";
+import type { Surroundings } from "../context";
+import { inspectContainer } from "../docker/http";
+import { requireDocker } from "../docker/preflight";
 import { TorbizError } from "../errors";
 import { defaultModel, findModel, type Model } from "../models";
 import { lastAsked } from "./last-choice";
-import { readStatus, type SharingStatus } from "./status";
+import { readStatus, type InspectedContainer, type SharingStatus } from "./status";
 import { parseSwarmText, type Swarm } from "./swarm";
+
+const INSPECT_MS = 10_000;
 
 /** Whom to ask for what: a model, and peers by which its swarm is found. */
 export interface SwarmTarget {
@@ -59,7 +63,9 @@ function ofShare(share: SharingStatus, swarm: Swarm): SwarmTarget {
   return { model: share.model ? findModel(share.model) : defaultModel, initialPeers: share.addresses, swarm };
 }
 
+/** Without `Engine`, which would bring dockerode: a view that only asks would be a third larger by it. */
 async function runningShare(surroundings: Surroundings): Promise<SharingStatus> {
-  const { engine, names } = await openEngine(surroundings);
-  return readStatus(await engine.inspect(names.container));
+  const { endpoint } = await requireDocker(surroundings);
+  const container = await inspectContainer(endpoint, surroundings.names.container, { timeoutMs: INSPECT_MS });
+  return readStatus(container as InspectedContainer | undefined);
 }
