@@ -295,6 +295,8 @@ class Making {
 
   private async run(command: string, args: string[], timeout: number, onLine?: (line: string) => void): Promise<void> {
     const log = createWriteStream(this.logFile, { flags: "a" });
+    // On a full disk its error would end us, and what fails there tells more.
+    log.on("error", () => undefined);
     try {
       const child = execa(command, args, {
         env: pythonEnv(this.env, this.home, PIP_SETTINGS),

@@ -153,6 +153,8 @@ async function runUv(
 ): Promise<void> {
   const log = join(paths.logs, "fetch-python.log");
   const stream = createWriteStream(log, { mode: 0o600 });
+  // On a full disk its error would end us, and what fails there tells more.
+  stream.on("error", () => undefined);
   const lines: string[] = [];
   try {
     const child = execa(

@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -266,6 +267,9 @@ it("says how much space it takes where there isn't enough, before it begins", as
   async () => {
     const folder = join(root, "envs");
     expect(spawnSync("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", folder]).status).toBe(0);
+    // The log has no room either.
+    mkdirSync(join(root, "logs"));
+    symlinkSync("/dev/full", join(root, "logs", "environment-test.log"));
     try {
       await expect(ensureEnvironment(options({ bytes: 3e6 }))).rejects.toMatchObject({
         code: "disk-full",
