@@ -363,6 +363,10 @@ if (process.platform === "linux" && process.getuid?.() === 0) {
       small.end();
       const { id } = await small.last(conversation);
       await failure(small.ask(conversation, { regenerate: id }), "disk-full");
+      small.end();
+      for (const file of readdirSync(small.surroundings.paths.run)) rmSync(join(small.surroundings.paths.run, file));
+      fill(disk, 0);
+      await failure(small.ask(conversation, { regenerate: id }), "disk-full");
       rmSync(join(disk, "filler"));
       await small.continues(conversation, heard.text);
       await small.answers();

@@ -43,7 +43,7 @@ const LAST_LINES = 20;
  * one that hangs is ended. It goes on when we end, and leaves by itself when nobody asks for a while.
  *
  * @returns the path of its socket
- * @throws TorbizError ask-server-failed with the last lines of its log, interrupted
+ * @throws TorbizError ask-server-failed with the last lines of its log, disk-full, interrupted
  */
 export async function ensureAskServer(options: AskServerOptions): Promise<string> {
   const { surroundings, environment, signal, limitMs = LIMIT_MS, answerMs = ANSWER_MS, busyMs = BUSY_MS } = options;
@@ -160,6 +160,9 @@ async function start(
   );
   if (result.isCanceled) throw new TorbizError("interrupted", "Starting the ask server was stopped.");
   if (!result.failed) return;
+  if (/No space left on device/.test(result.all)) {
+    throw new TorbizError("disk-full", "No space is left for what the ask server has to write.");
+  }
   const lines = [...lastLines(files.log), ...result.all.split("\n")].filter(Boolean).slice(-LAST_LINES);
   const message = result.timedOut
     ? "The ask server takes too long to start."
