@@ -335,7 +335,8 @@ it("makes its environment anew when it was killed half-way, and answers what was
   await asking.waitFor(({ event, progress }) => event === "stage" && typeof progress === "number" && progress > 0.2);
   asking.child.kill("SIGKILL");
   await asking.ended;
-  const { last } = await command(fresh, "--continue", "--max-tokens", "3").ended;
+  const { events, last } = await command(fresh, "--continue", "--max-tokens", "3").ended;
+  expect(events[0]).toMatchObject({ stage: "preparing-python" });
   expect(last).toMatchObject({ event: "result", ok: true });
   expect((await fresh.store.list())[0]).toMatchObject({ title: "Say yes.", turns: 1 });
   expect(fresh.processes()).toHaveLength(1);
