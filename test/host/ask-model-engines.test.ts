@@ -1,0 +1,180 @@
+import { existsSync, mkdirSync, readdirSync, truncateSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { readAskSettings } from "../../src/lib/ask/ask-settings";
+import { findLocalModel, LOCAL_MODELS } from "../../src/lib/ask/local-models";
+import { cancelPull, isDownloading, modelFile } from "../../src/lib/ask/model-download";
+import { HubStandIn } from "../unit/ask/hub-stand-in";
+import { AskHome, rows, titles } from "./ask-home";
+
+/** The built Ask Model and what can answer it: this computer, other servers, models that come and go, the swarm. */
+
+let home: AskHome;
+
+beforeAll(async () => {
+  home = await AskHome.make();
+}, 600_000);
+
+afterEach(() => home.afterTest());
+afterAll(() => home.remove());
+
+/** What the swarm needs isn't there: it is made. */
+const PREPARES_PYTHON = /\*.*Python.*…\*/;
+
+it("is chosen at the first run, answers, stops, continues, and takes a follow-up", async () => {
+  const view = await home.open();
+  await view.waitFor("Choose What Answers");
+  await view.waitFor("- SmolLM2 135M Instruct");
+  expect(rows(view).at(-1)).toContain("Choose Another…");
+  await view.search("What is the capital of France?");
+  await view.run("Use SmolLM2 135M Instruct and Send", { item: "SmolLM2 135M Instruct" });
+  await view.waitFor(/SmolLM2 135M Instruct · This Computer · \d+ tokens · first after \d+\.\d\d s/, {
+    timeoutMs: 120_000,
+  });
+  expect(view.text()).toContain("> What is the capital of France?");
+  expect(rows(view)).toEqual(["turn-0: What is the capital of France? <"]);
+  expect(titles(view)[0]).toBe("Copy Answer");
+
+  await view.search("Write a long story about the sea.");
+  await view.press("enter");
+  await view.waitFor(/> Write a long story about the sea\.\n\s*\n\s+[^*\s]/);
+  await view.press({ modifiers: ["cmd"], key: "." });
+  await view.waitFor("· stopped");
+  expect(rows(view)).toEqual(["turn-1: Write a long story about the sea. <", "turn-0: What is the capital of France?"]);
+  expect(titles(view)[0]).toBe("Continue");
+  await view.press("enter");
+  await view.waitFor(() => titles(view).includes("Stop"));
+  await view.press({ modifiers: ["cmd"], key: "." });
+  await view.waitFor("· stopped");
+}, 300_000);
+
+it("asks once before a question goes to strangers, and keeps it where the answer is no", async () => {
+  const { paths } = home.surroundings;
+  home.choose({ kind: "swarm", swarm: { kind: "public" } });
+  const view = await home.open();
+  home.host.confirm = () => false;
+  await view.search("May I?");
+  await view.press("enter");
+  await view.waitFor("**Strangers could read this question**");
+  expect(home.host.alerts).toMatchObject([{ title: "Let Strangers’ Computers See Your Questions?", confirmed: false }]);
+  expect(readAskSettings(paths).allowedStrangersAt).toBeUndefined();
+  home.host.confirm = () => true;
+  await view.run("Ask Again");
+  await home.host.waitFor(() => readAskSettings(paths).allowedStrangersAt !== undefined);
+  expect(home.host.alerts).toHaveLength(2);
+  await home.host.close();
+  const next = await home.open({ prompt: "And now?" });
+  await next.waitFor(PREPARES_PYTHON);
+  expect(home.host.alerts).toEqual([]);
+});
+
+it("says why what was chosen can't be set up", async () => {
+  const view = await home.open({
+    env: { TORBIZ_HOME: join(home.folder, "bare") },
+    preferences: { pythonPath: join(home.folder, "no-such-python") },
+  });
+  await view.run("Use SmolLM2 135M Instruct", { item: "SmolLM2 135M Instruct" });
+  await view.waitFor("SmolLM2 135M Instruct Isn't Ready");
+  expect(view.text()).toContain("**No fitting Python was found**");
+  expect(titles(view)).toEqual(expect.arrayContaining(["Try Again", "Open Preferences"]));
+  // One that a person chose isn't replaced behind their back.
+  expect(titles(view)).not.toContain("Get Python");
+});
+
+it("tells why a server can't be asked, and goes on with another engine", async () => {
+  home.choose({ kind: "server", baseUrl: "http://127.0.0.1:9/v1", model: "x" });
+  const view = await home.open({ prompt: "Anybody?" });
+  await view.waitFor("**The server can't be reached**");
+  expect(titles(view)[0]).toBe("Ask Again");
+  expect(view.text()).not.toMatch(/ECONN|--engine|\bat .*:\d+:\d+/);
+  await view.run("Change Model…");
+  await view.run("Use", { item: "SmolLM2 135M Instruct" });
+  await view.run("Ask Again");
+  await view.waitFor(/> Anybody\?\n\s*\n\s+[^*\s]/);
+  await view.run("Stop");
+  await view.waitFor("SmolLM2 135M Instruct · This Computer");
+}, 120_000);
+
+it("goes on with another server, or a model's file, that a person names", async () => {
+  home.choose({ kind: "server", baseUrl: "http://127.0.0.1:9/v1", model: "x" });
+  const view = await home.open();
+  const useAnother = async () => {
+    await view.run("Change Model…");
+    await view.run("Use Another…", { item: "SmolLM2 135M Instruct" });
+  };
+  await useAnother();
+  await view.type("address", "nowhere at all");
+  await view.submit();
+  await view.waitFor("error:");
+  await view.type("address", home.other.baseUrl);
+  await view.submit();
+  await view.waitFor('"Ask 127.0.0.1');
+  await view.search("Who are you?");
+  await view.press("enter");
+  await view.waitFor("Yes.");
+  await view.waitFor("scripted · http://127.0.0.1");
+
+  const [starter] = LOCAL_MODELS;
+  await useAnother();
+  await view.type("kind", "file");
+  await view.type("file", [join(home.folder, "missing.gguf")]);
+  await view.submit();
+  await view.waitFor("error:");
+  await view.type("file", [modelFile(home.surroundings.paths, starter)]);
+  await view.submit();
+  await view.waitFor('"Ask SmolLM2-135M-Instruct-F16');
+  await view.search("Say yes.");
+  await view.press("enter");
+  await view.waitFor("SmolLM2-135M-Instruct-F16 · This Computer", { timeoutMs: 60_000 });
+}, 120_000);
+
+describe("a model that is downloaded", () => {
+  const model = findLocalModel("granite-4.1-3b");
+
+  it("goes on when the window closes, is found again, and is cancelled", async () => {
+    const hub = new HubStandIn();
+    await hub.listen();
+    // Its memory is never touched beyond what is sent of it.
+    hub.offer({ content: Buffer.alloc(model.bytes), sha256: model.hub?.sha256, speed: 20_000_000 });
+    const { paths } = home.surroundings;
+    try {
+      const view = await home.open({ env: { HF_ENDPOINT: hub.url, NO_PROXY: "127.0.0.1" } });
+      await view.run("Change Model…");
+      await view.run("Download and Use", { item: model.title });
+      await view.waitFor(`Setting Up ${model.title}`);
+      await view.waitFor(/Downloading Granite 4\.1 3B: 0\.\d of 2\.1 GB/);
+      await home.host.close();
+      expect(await isDownloading(paths, model)).toBe(true);
+      const again = await home.open();
+      await again.waitFor(`Setting Up ${model.title}`);
+      await again.waitFor(/Downloading Granite 4\.1 3B: 0\.[1-9] of 2\.1 GB, \d+ (s|min) left/);
+      expect(hub.requests.filter(({ place }) => place === "store")).toHaveLength(1);
+      await again.run("Cancel", { item: `Setting Up ${model.title}` });
+      await again.waitFor(() => !again.text().includes("Setting Up"));
+      expect(await isDownloading(paths, model)).toBe(false);
+    } finally {
+      await cancelPull(paths, model);
+      await hub.close();
+    }
+  }, 120_000);
+
+  it("is removed when that is confirmed", async () => {
+    const { paths } = home.surroundings;
+    const file = modelFile(paths, model);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, "GGUF");
+    truncateSync(file, model.bytes);
+    const view = await home.open();
+    await view.run("Change Model…");
+    home.host.confirm = () => false;
+    await view.run("Remove from This Computer", { item: model.title });
+    expect(home.host.alerts).toMatchObject([
+      { title: "Remove Granite 4.1 3B?", message: expect.stringContaining("2.1 GB"), confirmed: false },
+    ]);
+    expect(existsSync(file)).toBe(true);
+    home.host.confirm = () => true;
+    await view.run("Remove from This Computer");
+    await view.waitFor("State: Not Downloaded");
+    expect(titles(view)).toContain("Download and Use");
+    expect(readdirSync(paths.models)).not.toContain(model.id);
+  });
+});
