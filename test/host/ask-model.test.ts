@@ -29,7 +29,7 @@ function gate(): { open: () => void; passed: Promise<void> } {
 it("begins with the argument, or with what was typed into the launcher", async () => {
   const view = await home.open({ prompt: "By argument?" });
   await view.waitFor("Yes.");
-  await view.waitFor("scripted · http://127.0.0.1");
+  await view.waitFor(/scripted · http:\/\/127\.0\.0\.1\S+ · 1 token ·/);
   await home.host.close();
   const other = await home.open({ fallbackText: "By *fallback*?" });
   await other.waitFor("Yes.");

@@ -11,7 +11,7 @@ import { tinted } from "../status-look";
 import { ChatActions, SendAction } from "./chat-actions";
 import type { ChatState } from "./chat";
 import type { Controls } from "./controls";
-import { engineTitle, engineWhere } from "./engine-words";
+import { engineTitle, whoAnswers } from "./engine-words";
 import { OfferRows } from "./offer-rows";
 import { SetUpRow } from "./set-up-row";
 import { TurnRow } from "./turn-row";
@@ -67,11 +67,7 @@ export function AskList({ surroundings, prompt }: AskListProps) {
       ))}
       {isFresh && state.failure && <FailureEmptyView error={state.failure.error} onRetry={controls.startNew} />}
       {isFresh && !hasRows && !state.failure && (
-        <List.EmptyView
-          icon={Icon.Message}
-          title="Ask a Question"
-          description={choice && `${engineTitle(choice)} answers. ${engineWhere(choice)}.`}
-        />
+        <List.EmptyView icon={Icon.Message} title="Ask a Question" description={choice && whoAnswers(choice)} />
       )}
     </List>
   );

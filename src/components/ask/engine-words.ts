@@ -20,6 +20,20 @@ export function engineWhere(choice: EngineChoice): string {
   return { this: "This Computer", swarm: "Swarm", server: choice.kind === "server" ? choice.baseUrl : "" }[choice.kind];
 }
 
+/** Who answers and where, as a sentence. */
+export function whoAnswers(choice: EngineChoice): string {
+  switch (choice.kind) {
+    case "this":
+      return `${engineTitle(choice)} answers, on this computer.`;
+    case "swarm":
+      return choice.model ? `${engineTitle(choice)} answers, in the swarm.` : "The swarm answers.";
+    case "server":
+      return choice.model
+        ? `${choice.model} answers, at ${choice.baseUrl}.`
+        : `The server at ${choice.baseUrl} answers.`;
+  }
+}
+
 /** One text for each choice, the same for the same one. */
 export function engineKey(choice: EngineChoice): string {
   return [choice.kind, choice.kind === "server" ? choice.baseUrl : "", choice.model ?? ""].join(" ");

@@ -24,6 +24,7 @@ export function OfferRows({ offers, controls }: { offers: readonly Offer[]; cont
     <List.Section title="Choose What Answers">
       {offers.map(({ kind, choice, title, detail }) => {
         const { icon, about } = LOOKS[kind];
+        const use = `${kind === "download" ? "Download and Use" : "Use"} ${title}`;
         const model = choice.kind === "this" ? LOCAL_MODELS.find(({ id }) => id === choice.model) : undefined;
         return (
           <FactRow
@@ -44,7 +45,7 @@ export function OfferRows({ offers, controls }: { offers: readonly Offer[]; cont
               <>
                 <ActionPanel.Section>
                   <Action
-                    title={controls.draft.trim() === "" ? `Use ${title}` : `Use ${title} and Send`}
+                    title={controls.draft.trim() === "" ? use : `${use} and Send`}
                     icon={Icon.Check}
                     onAction={() => controls.choose(choice)}
                   />

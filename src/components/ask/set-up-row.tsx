@@ -16,7 +16,7 @@ export function SetUpRow({ setUp, controls }: { setUp: SetUp; controls: Controls
   return (
     <List.Item
       id="set-up"
-      title={error ? `${title} Isn't Ready` : `Setting Up ${title}`}
+      title={error ? `${title.replace(/^the /, "The ")} Isn't Ready` : `Setting Up ${title}`}
       icon={error ? tinted(Icon.XMarkCircle, "bad") : getProgressIcon(part ?? 0, PALETTE.busy)}
       accessories={part === null || error ? [] : [{ text: `${Math.floor(part * 100)}%` }]}
       detail={<List.Item.Detail markdown={error ? failureText(error) : `**${message}**\n\n${GOES_ON}`} />}

@@ -6,7 +6,8 @@ export function describeAnswer({ engine, ended }: Pick<AnswerNode, "engine" | "e
   const parts = [engine.title, engine.where];
   if (ended?.route && ended.route.length > 0) parts.push(routeText(ended.route));
   if (ended && ended.usage.completionTokens > 0) {
-    parts.push(`${ended.usage.completionTokens} tokens`, `first after ${ended.firstTokenSeconds.toFixed(2)} s`);
+    const tokens = ended.usage.completionTokens;
+    parts.push(tokens === 1 ? "1 token" : `${tokens} tokens`, `first after ${ended.firstTokenSeconds.toFixed(2)} s`);
     if (ended.tokensPerSecond > 0) parts.push(`${ended.tokensPerSecond.toFixed(1)} tokens/s`);
   }
   if (ended?.reason === "stopped") parts.push("stopped");
