@@ -10,6 +10,7 @@ import { prepareHome, resolvePaths } from "../src/lib/paths";
 import { engineArgs, ensureBaseImage } from "../src/lib/setup/base-image";
 import { type ReadyDocker, setUpMachine } from "../src/lib/setup/machine";
 import type { SetUpSurroundings } from "../src/lib/setup/surroundings";
+import { AskHome } from "../test/host/ask-home";
 import { builtExtension } from "../test/host/built-extension";
 import { type CommandView, type MenuBar, RaycastHost } from "../test/host/raycast";
 import { removeLeftovers } from "./leftovers";
@@ -25,7 +26,7 @@ import { ensureChromium } from "./preview/chromium";
  */
 
 /** For the store, in its order. */
-const STORE = ["live", "menu-online", "choose", "building", "first-time", "log"];
+const STORE = ["live", "menu-online", "ask-conversation", "choose", "building", "ask-models"];
 const README = ["live", "menu-online", "building"];
 
 /** What is shared here meanwhile isn't touched. */
@@ -74,6 +75,7 @@ async function main(): Promise<void> {
   try {
     await takeGate(album, extension);
     await takeFailure(album, extension);
+    await takeAsk(album);
     await takeSharing(album, extension, baseImage);
   } finally {
     await forget(docker);
@@ -127,6 +129,70 @@ async function takeFailure(album: Album, extension: string): Promise<void> {
     album.menu("menu-build-failed", shown(await host.refresh("menu-bar")));
   } finally {
     await host.close();
+  }
+}
+
+/** Ask Model on this computer, from the first run on. */
+async function takeAsk(album: Album): Promise<void> {
+  say("Asking this computer");
+  const home = await AskHome.make();
+  const take = (name: string, view: CommandView, more?: Parameters<Album["window"]>[3]) =>
+    album.window(`ask-${name}`, view, "Ask Model", more);
+  try {
+    const view = await home.open();
+    const send = async (question: string): Promise<void> => {
+      await view.search(question);
+      await view.press("enter");
+    };
+    const ended = () => view.waitFor(() => !view.isLoading(), START);
+    await view.waitFor("- SmolLM2 135M Instruct");
+    await view.select("SmolLM2 135M Instruct");
+    await view.waitFor("License");
+    take("first", view);
+    await view.run("Use SmolLM2 135M Instruct");
+    await view.waitFor("Empty: Ask a Question", START);
+    take("empty", view);
+    await send("What is the capital of France?");
+    await ended();
+    await send("Name three things to see there.");
+    await ended();
+    await view.run("Regenerate");
+    await ended();
+    take("conversation", view);
+    take("actions", view, { actions: true });
+    await send(QUESTION);
+    await view.waitFor(/\n +([\w',.“”-]+ ){60}/, START);
+    take("streaming", view);
+    await view.run("Stop");
+    await ended();
+    take("stopped", view);
+    await view.run("Change Model…");
+    await view.waitFor(() => view.items().length > 1 && !view.isLoading());
+    take("models", view, { pushed: true });
+    await view.run("Use Another…");
+    take("another", view, { pushed: true });
+    await view.back();
+    await view.back();
+    home.host.selectedText = "The lighthouse stands on a rock three miles from the harbor.";
+    await view.run("Ask About Selected Text…");
+    await view.waitFor("Selected Text");
+    await view.type("question", "Where does it stand?");
+    take("selected-text", view, { pushed: true });
+    await view.back();
+    await view.run("New Conversation");
+    await send("What is the largest ocean?");
+    await ended();
+    await view.run("Conversations…");
+    await view.waitFor(() => view.items().length > 1);
+    take("conversations", view, { pushed: true });
+    home.choose({ kind: "server", baseUrl: "http://127.0.0.1:9/v1", model: "llama-3.3-70b" });
+    await home.host.close();
+    const failed = await home.open({ prompt: "Is anybody there?" });
+    await failed.waitFor("**The server can't be reached**");
+    take("failed", failed);
+  } finally {
+    await home.afterTest();
+    await home.remove();
   }
 }
 

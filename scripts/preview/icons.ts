@@ -13,6 +13,7 @@ const LUCIDE_NAMES: Record<string, string> = {
   "arrow-up-circle": "circle-arrow-up",
   "arrow-ne": "arrow-up-right",
   "bar-chart": "chart-column",
+  bolt: "zap",
   "blank-document": "file",
   "bulls-eye": "target",
   "check-circle": "circle-check",

@@ -1,3 +1,4 @@
+import { totalmem } from "node:os";
 import { Action, ActionPanel, Alert, Icon, List, confirmAlert, useNavigation, type Image } from "@raycast/api";
 import { usePromise } from "@raycast/utils";
 import { showFailure } from "../../hooks/show-failure";
@@ -5,7 +6,7 @@ import { preferredServer } from "../../hooks/use-engine-choice";
 import type { EngineChoice } from "../../lib/ask/engine-choice";
 import { listEngines, type EngineInfo } from "../../lib/ask/engines";
 import { removeModel } from "../../lib/ask/local-model-files";
-import { LOCAL_MODELS } from "../../lib/ask/local-models";
+import { LOCAL_MODELS, recommendedModel } from "../../lib/ask/local-models";
 import { gigabytes } from "../../lib/sharing/fit";
 import { OpenPreferencesAction } from "../share/help-actions";
 import { tinted } from "../status-look";
@@ -65,6 +66,7 @@ function EngineRow({ engine, controls, onChange }: EngineRowProps) {
   const isChosen = controls.choice !== undefined && engineKey(controls.choice) === engineKey(choice);
   const { word, icon } = warm ? { word: "Loaded", icon: tinted(Icon.Bolt, "good") } : STATES[state];
   const model = choice.kind === "this" ? LOCAL_MODELS.find(({ id }) => id === choice.model) : undefined;
+  const isRecommended = model !== undefined && model.id === recommendedModel(totalmem()).id;
   const use = (wanted: EngineChoice) => {
     pop();
     void controls.choose(wanted);
@@ -92,7 +94,10 @@ function EngineRow({ engine, controls, onChange }: EngineRowProps) {
       id={engineKey(choice)}
       title={title}
       icon={{ value: icon, tooltip: word }}
-      accessories={isChosen ? [{ icon: Icon.Checkmark, tooltip: "Answers Now" }] : []}
+      accessories={[
+        ...(isRecommended ? [{ tag: "Recommended" }] : []),
+        ...(isChosen ? [{ icon: Icon.Checkmark, tooltip: "Answers Now" }] : []),
+      ]}
       detail={
         <List.Item.Detail
           markdown={model?.note ?? detail}

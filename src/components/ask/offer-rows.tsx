@@ -13,7 +13,8 @@ const LOOKS: Record<Offer["kind"], { icon: Image.ImageLike; about: string }> = {
   server: { icon: Icon.Plug, about: "It answers at once: nothing has to be downloaded." },
   download: {
     icon: Icon.Download,
-    about: "It answers on this computer: no question leaves it. The download goes on when you close this window.",
+    about:
+      "Recommended for this computer: it answers here, and no question leaves it. The download goes on when you close this window.",
   },
   starter: { icon: Icon.Box, about: "It answers on this computer: no question leaves it." },
 };
@@ -33,7 +34,7 @@ export function OfferRows({ offers, controls }: { offers: readonly Offer[]; cont
             title={title}
             icon={icon}
             accessories={model ? [{ text: gigabytes(model.bytes) }] : []}
-            markdown={[detail, about].join("\n\n")}
+            markdown={[model?.note ?? detail, about].join("\n\n")}
             facts={
               model && [
                 { title: "Download", text: gigabytes(model.bytes) },

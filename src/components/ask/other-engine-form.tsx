@@ -40,7 +40,7 @@ export function OtherEngineForm({ onSubmit }: { onSubmit: (choice: EngineChoice)
         </ActionPanel>
       }
     >
-      <Form.Dropdown id="kind" title="What" value={kind} onChange={setKind}>
+      <Form.Dropdown id="kind" title="Kind" value={kind} onChange={setKind}>
         <Form.Dropdown.Item title="Server" value="server" icon={Icon.Globe} />
         <Form.Dropdown.Item title="Model File" value="file" icon={Icon.Document} />
       </Form.Dropdown>

@@ -1,8 +1,10 @@
 import type { Hop } from "../engine-choice";
 import type { AnswerNode, Conversation, ConversationNode } from "./conversation";
 
+type Described = Pick<AnswerNode, "engine" | "ended"> & Partial<Pick<AnswerNode, "text">>;
+
 /** An answer's figures, on one line for people: where it was computed and how fast. */
-export function describeAnswer({ engine, ended }: Pick<AnswerNode, "engine" | "ended">): string {
+export function describeAnswer({ engine, ended, text }: Described): string {
   const parts = [engine.title, engine.where];
   if (ended?.route && ended.route.length > 0) parts.push(routeText(ended.route));
   if (ended && ended.usage.completionTokens > 0) {
@@ -12,7 +14,7 @@ export function describeAnswer({ engine, ended }: Pick<AnswerNode, "engine" | "e
   }
   if (ended?.reason === "stopped") parts.push("stopped");
   if (ended?.reason === "length") parts.push("cut off at its longest");
-  if (ended?.reason === "failed") parts.push("broke off");
+  if (ended?.reason === "failed" && text !== "") parts.push("broke off");
   return parts.join(" · ");
 }
 
