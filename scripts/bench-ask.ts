@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { format, resolveConfig } from "prettier";
-import { ask, type Answer, type AskOptions } from "../src/lib/ask/ask";
+import { ask, stopGeneration, type Answer, type AskOptions } from "../src/lib/ask/ask";
 import { ensureAskEnvironment } from "../src/lib/ask/ask-environments";
 import { ConversationStore } from "../src/lib/ask/conversations/store";
 import type { EngineChoice } from "../src/lib/ask/engine-choice";
@@ -102,33 +102,66 @@ function comparison(found: readonly Pair[]) {
   };
 }
 
-/** First token at turn 20 of a conversation against turn 2. Three of them, as one pause of the machine decides one turn. */
-async function conversation(choice: EngineChoice) {
-  const firstTokens: number[][] = [];
+/**
+ * First token at turn 20 of a conversation against turn 2. Three of them, as one pause of the machine decides one turn.
+ *
+ * @param bare is asked each turn, too, where it keeps what it has read of a conversation
+ */
+async function conversation(choice: EngineChoice, bare?: BareProcess) {
+  const runs: { ours: number[]; bare: number[] }[] = [];
   for (let run = 0; run < 3; run += 1) {
     const id = await store.create();
-    const times: number[] = [];
+    const messages: { role: string; content: string }[] = [];
+    const times: (typeof runs)[number] = { ours: [], bare: [] };
     for (let turn = 1; turn <= TURNS; turn += 1) {
       const prompt = `This is question ${turn}: name one thing that is found at sea, other than those before.`;
-      times.push((await put(choice, { prompt, conversation: id }, 16)).firstTokenSeconds);
+      const answer = await put(choice, { prompt, conversation: id }, 16);
+      times.ours.push(answer.firstTokenSeconds);
+      messages.push({ role: "user", content: prompt });
+      if (bare) times.bare.push((await bare.ask({ messages, maxTokens: 16 })).firstTokenSeconds);
+      messages.push({ role: "assistant", content: answer.text });
     }
-    firstTokens.push(times);
+    runs.push(times);
   }
-  const at = (turn: number) => median(firstTokens.map((times) => times[turn - 1] ?? NaN));
+  const grown = (who: "ours" | "bare") => {
+    const at = (turn: number) => runs.map((times) => times[who][turn - 1] ?? NaN);
+    const growths = runs.map((times) => (times[who][TURNS - 1] ?? NaN) / (times[who][1] ?? NaN));
+    return {
+      turn2: milliseconds(median(at(2))),
+      turn20: milliseconds(median(at(TURNS))),
+      growth: round(median(growths)),
+    };
+  };
+  const { turn2, turn20, growth } = grown("ours");
+  const alone = bare && grown("bare");
   return {
-    turn2Milliseconds: milliseconds(at(2)),
-    turn20Milliseconds: milliseconds(at(TURNS)),
-    growth: round(median(firstTokens.map((times) => (times[TURNS - 1] ?? NaN) / (times[1] ?? NaN)))),
+    turn2Milliseconds: turn2,
+    turn20Milliseconds: turn20,
+    growth,
     limitGrowth: 1.5,
+    ...(alone && {
+      bareTurn2Milliseconds: alone.turn2,
+      bareTurn20Milliseconds: alone.turn20,
+      bareGrowth: alone.growth,
+    }),
   };
 }
 
-/** From the word to stop until the server says that the engine is idle. */
-async function stopWhileDecoding(choice: EngineChoice): Promise<number> {
+/** How long a word to stop and its answer take where there is nothing to stop. */
+async function roundTrip(): Promise<number> {
   const times: number[] = [];
+  for (let run = 0; run < 20; run += 1) times.push((await timed(() => stopGeneration(surroundings, "g-none"))).seconds);
+  return median(times);
+}
+
+/** From the word to stop until the server says that the engine is idle, and how long the steps before it took. */
+async function stopWhileDecoding(choice: EngineChoice): Promise<{ seconds: number; stepSeconds: number }> {
+  const times: number[] = [];
+  const steps: number[] = [];
   for (let run = 0; run < 5; run += 1) {
     const stop = new AbortController();
     let pieces = 0;
+    let firstAt = 0;
     let saidAt = 0;
     const answer = await put(
       choice,
@@ -137,6 +170,7 @@ async function stopWhileDecoding(choice: EngineChoice): Promise<number> {
         stop: stop.signal,
         onDelta: () => {
           pieces += 1;
+          if (pieces === 1) firstAt = performance.now();
           if (pieces !== 10) return;
           saidAt = performance.now();
           stop.abort();
@@ -147,44 +181,43 @@ async function stopWhileDecoding(choice: EngineChoice): Promise<number> {
     if (answer.reason !== "stopped")
       throw new Error(`The answer ended before it was stopped: ${answer.reason} after ${pieces} pieces.`);
     times.push((performance.now() - saidAt) / 1_000);
+    steps.push((saidAt - firstAt) / 9_000);
   }
-  return median(times);
+  return { seconds: median(times), stepSeconds: median(steps) };
 }
 
-interface Reading {
-  at: number;
-  done: number;
-}
-
-/** The same while a long prompt is read; the limit is what a micro-batch of it took meanwhile. */
+/**
+ * The same while a long prompt is read: right after its fourth micro-batch. The fifth is what a stop waits for, and the
+ * limit is what that one takes when nobody stops it, and the way there and back.
+ */
 async function stopWhileReading(choice: EngineChoice, microBatchTokens: number) {
-  const times: number[] = [];
-  const steps: number[] = [];
-  for (let run = 0; run < 3; run += 1) {
+  const [times, steps]: [number[], number[]] = [[], []];
+  for (let run = 0; run < 10; run += 1) {
+    const stopsAt = run % 2 === 0 ? 4 : 5;
     const stop = new AbortController();
-    const seen: Reading[] = [];
-    let saidAt = 0;
+    const seen: number[] = [];
     const answer = await put(choice, {
       // Nothing of it is in the prompt cache.
       prompt: `${run} `.repeat(1_500),
       stop: stop.signal,
       onProgress: ({ stage, progress }) => {
-        if (stage !== "reading-prompt" || progress === null) return;
-        seen.push({ at: performance.now(), done: progress });
-        if (seen.length !== 4) return;
-        saidAt = performance.now();
-        stop.abort();
+        if (stage !== "reading-prompt" || !progress) return;
+        seen.push(performance.now());
+        if (seen.length === stopsAt) stop.abort();
       },
     });
     if (answer.reason !== "stopped" || answer.text !== "") throw new Error("The prompt was read before the stop.");
-    times.push((performance.now() - saidAt) / 1_000);
-    const [first, last] = [seen[1], seen[3]];
-    if (!first || !last) throw new Error("No progress was told.");
-    steps.push((last.at - first.at) / 2_000);
+    const [fourth, fifth] = [seen[3], seen[4]];
+    if (fourth === undefined) throw new Error("No progress was told.");
+    if (stopsAt === 4) times.push((performance.now() - fourth) / 1_000);
+    else if (fifth !== undefined) steps.push((fifth - fourth) / 1_000);
   }
+  const trip = await roundTrip();
   return {
     milliseconds: milliseconds(median(times)),
-    limitMilliseconds: milliseconds(median(steps)),
+    microBatchMilliseconds: milliseconds(median(steps)),
+    roundTripMilliseconds: milliseconds(trip),
+    limitMilliseconds: milliseconds(median(steps) + trip),
     microBatchTokens,
   };
 }
@@ -307,13 +340,16 @@ async function throughSwarm(python: string, coldSeconds: number) {
     const compared = comparison(await pairs(choice, bare, STORY));
     await bare.end();
     note("swarm: conversation, stop");
-    const stopSeconds = await stopWhileDecoding(choice);
+    const stop = await stopWhileDecoding(choice);
+    const trip = await roundTrip();
     return {
       decoding: { ...compared, limitDecodingSlowdown: round(1 / 0.95) },
       conversation: await conversation(choice),
       stop: {
-        milliseconds: milliseconds(stopSeconds),
-        limitMilliseconds: milliseconds(1 / compared.tokensPerSecond),
+        milliseconds: milliseconds(stop.seconds),
+        stepMilliseconds: milliseconds(stop.stepSeconds),
+        roundTripMilliseconds: milliseconds(trip),
+        limitMilliseconds: milliseconds(stop.stepSeconds + trip),
       },
       coldAskAgainstShare: {
         what: "from nothing to the first token on this computer, against a share to ONLINE with image and model there",
@@ -333,15 +369,18 @@ type Report = Awaited<ReturnType<typeof measure>>;
 async function writeSection({ machine, model, thisComputer, swarm }: Report): Promise<void> {
   const { warm, cold: coldAsk, conversation: talk, stop, manyAsks: many, processPerPrompt: alone } = thisComputer;
   const ms = (value: number) => `${value} ms`;
-  const grown = ({ turn20Milliseconds, growth, limitGrowth, turn2Milliseconds }: typeof talk): string[] => [
+  const tokens = (value: number) => value.toFixed(1);
+  const grown = ({ turn20Milliseconds, growth, limitGrowth, turn2Milliseconds, bareGrowth }: typeof talk): string[] => [
     `${ms(turn20Milliseconds)}: ${growth} times`,
     `${limitGrowth} times`,
-    `${ms(turn2Milliseconds)}: turn 2`,
+    [`${ms(turn2Milliseconds)}: turn 2`, ...(bareGrowth ? [`the bare library's grows ${bareGrowth} times`] : [])].join(
+      "; ",
+    ),
   ];
   const speed = (each: ReturnType<typeof comparison>, limit: number): string[] => [
-    `${each.tokensPerSecond} tokens/s: slower ${each.decodingSlowdown} times`,
+    `${tokens(each.tokensPerSecond)} tokens/s: slower ${each.decodingSlowdown} times`,
     `${limit} times`,
-    `${each.bareTokensPerSecond} tokens/s: the bare library`,
+    `${tokens(each.bareTokensPerSecond)} tokens/s: the bare library`,
   ];
   const rows = [
     [
@@ -363,7 +402,7 @@ async function writeSection({ machine, model, thisComputer, swarm }: Report): Pr
       "This computer: stop while the prompt is read",
       ms(stop.reading.milliseconds),
       ms(stop.reading.limitMilliseconds),
-      `a micro-batch of ${stop.reading.microBatchTokens} tokens`,
+      `a micro-batch of ${stop.reading.microBatchTokens} tokens, and the way there and back`,
     ],
     [
       `This computer: memory after ${many.asks} asks, one server`,
@@ -379,7 +418,12 @@ async function writeSection({ machine, model, thisComputer, swarm }: Report): Pr
     ],
     ["Swarm: decoding", ...speed(swarm.decoding, swarm.decoding.limitDecodingSlowdown)],
     ["Swarm: first token at turn 20", ...grown(swarm.conversation)],
-    ["Swarm: stop", ms(swarm.stop.milliseconds), ms(swarm.stop.limitMilliseconds), "one step"],
+    [
+      "Swarm: stop",
+      ms(swarm.stop.milliseconds),
+      ms(swarm.stop.limitMilliseconds),
+      "one step, and the way there and back",
+    ],
     [
       "This computer: first token when nothing runs",
       `${swarm.coldAskAgainstShare.coldSeconds} s`,
@@ -414,9 +458,9 @@ async function measure() {
     note("this computer: pairs");
     const bare = await startBare({ python: local.python, model: path });
     const compared = comparison(await pairs(choice, bare, STORY));
-    await bare.end();
     note("this computer: conversation, stop, process per prompt, many asks");
-    const talk = await conversation(choice);
+    const talk = await conversation(choice, bare);
+    await bare.end();
     const decodingStop = await stopWhileDecoding(choice);
     const readingStop = await stopWhileReading(choice, bare.ready.microBatch ?? NaN);
     const alone = await processPerPrompt(choice, swarm.python);
@@ -433,7 +477,7 @@ async function measure() {
         cold: coldAsk,
         conversation: talk,
         stop: {
-          decoding: { milliseconds: milliseconds(decodingStop), limitMilliseconds: 200 },
+          decoding: { milliseconds: milliseconds(decodingStop.seconds), limitMilliseconds: 200 },
           reading: readingStop,
         },
         manyAsks: { ...many, serversLeft: (await askServers()).length, limitServersLeft: 0 },

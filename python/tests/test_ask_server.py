@@ -153,8 +153,8 @@ def test_a_large_log_is_cut_at_the_start(start: Callable[..., AskServer], folder
         ({**QUESTION, "temperature": 3}, "temperature"),
         ({**QUESTION, "max_tokens": 0}, "max_tokens"),
         ({**QUESTION, "n": 2}, "n"),
-        ({**QUESTION, "torbiz": {"engine": {"kind": "oracle"}}}, "torbiz.engine"),
-        ({**QUESTION, "torbiz": {"engine": {"kind": "swarm", "modelPath": "/x"}}}, "torbiz.engine.swarm.dhtPrefix"),
+        ({**QUESTION, "torbiz": {"engine": {"kind": "oracle"}}}, "torbiz.engine.kind"),
+        ({**QUESTION, "torbiz": {"engine": {"kind": "swarm", "modelPath": "/x"}}}, "torbiz.engine.dhtPrefix"),
     ],
 )
 def test_a_wrong_request_is_told_by_its_field(start: Callable[..., AskServer], body: object, named: str) -> None:

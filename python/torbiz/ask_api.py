@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+import msgspec
+from msgspec import Meta, Struct
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -51,17 +53,17 @@ STATUS_OF_CODE = {
     "disk-full": 507,
 }
 
-Text = Annotated[str, StringConstraints(min_length=1)]
+Text = Annotated[str, Meta(min_length=1)]
 
 
-class TextPart(BaseModel):
+class TextPart(Struct):
     """A piece of a message that has several."""
 
     type: Literal["text"]
     text: str
 
 
-class ChatMessage(BaseModel):
+class ChatMessage(Struct):
     """One turn of a chat."""
 
     role: str
@@ -72,21 +74,19 @@ class ChatMessage(BaseModel):
         return Message(role=self.role, content=content)
 
 
-class LocalField(BaseModel):
+class LocalField(Struct, tag_field="kind", tag="local"):
     """A model that this computer computes."""
 
-    kind: Literal["local"]
     modelPath: Text
-    context: Annotated[int, Field(ge=1)] | None = None
+    context: Annotated[int, Meta(ge=1)] | None = None
 
     def target(self) -> Target:
         return LocalModel(Path(self.modelPath), self.context)
 
 
-class SwarmField(BaseModel):
+class SwarmField(Struct, tag_field="kind", tag="swarm"):
     """A swarm: the model's folder on this computer, and how to find its blocks."""
 
-    kind: Literal["swarm"]
     modelPath: Text
     dhtPrefix: Text
     initialPeers: list[str]
@@ -96,18 +96,20 @@ class SwarmField(BaseModel):
         return Swarm(Path(self.modelPath), self.dhtPrefix, tuple(self.initialPeers))
 
 
-class ServerField(BaseModel):
+class ServerField(Struct, tag_field="kind", tag="server"):
     """Another server that speaks OpenAI's interface."""
 
-    kind: Literal["server"]
     baseUrl: Text
-    apiKey: str | None = Field(default=None, repr=False)
+    apiKey: str | None = None
+
+    def __repr__(self) -> str:
+        return "ServerField(...)"  # never the key
 
     def target(self) -> Target:
         return OtherServer(self.baseUrl, self.apiKey)
 
 
-class EngineNote(BaseModel):
+class EngineNote(Struct):
     """Who answers, in the words that people shall read later."""
 
     kind: Literal["this", "swarm", "server"]
@@ -116,10 +118,10 @@ class EngineNote(BaseModel):
     where: str
 
 
-class GenerationField(BaseModel):
+class GenerationField(Struct, kw_only=True):
     """The place of an answer in its conversation."""
 
-    id: Annotated[str, StringConstraints(pattern=r"^g-[0-9a-z]{1,64}$")]
+    id: Annotated[str, Meta(pattern=r"^g-[0-9a-z]{1,64}\Z")]
     conversation: Text
     file: Text
     parent: Text
@@ -127,39 +129,36 @@ class GenerationField(BaseModel):
     engine: EngineNote
 
     def place(self) -> Place:
-        engine = self.engine.model_dump()
+        engine = msgspec.structs.asdict(self.engine)
         return Place(self.id, self.conversation, Path(self.file), self.parent, self.continues, engine)
 
 
-EngineField = Annotated[LocalField | SwarmField | ServerField, Field(discriminator="kind")]
-
-
-class TorbizField(BaseModel):
+class TorbizField(Struct):
     """Torbiz's addition to a request. Without ``generation``, the answer ends when its client leaves."""
 
-    engine: EngineField
+    engine: LocalField | SwarmField | ServerField
     generation: GenerationField | None = None
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(Struct):
     """Whether a last chunk tells the tokens that were used."""
 
     include_usage: bool = False
 
 
-class ChatRequest(BaseModel):
+class ChatRequest(Struct):
     """The part of OpenAI's request that has a meaning here. Unknown fields are left alone, as compatible servers do."""
 
     model: str
-    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    messages: Annotated[list[ChatMessage], Meta(min_length=1)]
     stream: bool = False
     stream_options: StreamOptions | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     seed: int | None = None
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    stop: str | Annotated[list[str], Meta(max_length=4)] | None = None
     n: Literal[1] | None = None
     torbiz: TorbizField | None = None
 
@@ -171,8 +170,8 @@ class ChatRequest(BaseModel):
             messages=tuple(message.plain() for message in self.messages),
             sampling=Sampling(
                 max_tokens=self.max_completion_tokens or self.max_tokens,
-                temperature=1.0 if self.temperature is None else self.temperature,
-                top_p=1.0 if self.top_p is None else self.top_p,
+                temperature=self.temperature,
+                top_p=self.top_p,
                 seed=self.seed,
                 stop=stops,
             ),
@@ -226,7 +225,7 @@ class AskApi:
         who = self._identity
         return JSONResponse(
             {
-                "status": "ok",
+                "status": "leaving" if self._generations.leaving else "ok",
                 "version": who.version,
                 "build": who.build,
                 "pid": who.pid,
@@ -306,14 +305,19 @@ async def read_body(request: Request) -> bytes:
     return bytes(body)
 
 
+QUOTED = re.compile(r" '.*'", re.DOTALL)
+
+
 def parse(body: bytes) -> ChatRequest:
     """:raises AskError: usage, naming the field and not its value: that may be somebody's question"""
     try:
-        return ChatRequest.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_context=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "body"
-        raise AskError("usage", f"{where}: {first['msg']}") from None
+        return msgspec.json.decode(body, type=ChatRequest)
+    except msgspec.DecodeError as error:
+        what, _, path = str(error).partition(" - at `$.")
+        where = re.sub(r"\[(\d+)\]", r".\1", path.rstrip("`"))
+        if missing := re.fullmatch(r"Object missing required field `(\w+)`", what):
+            where, what = f"{where}.{missing[1]}".lstrip("."), "Field required"
+        raise AskError("usage", f"{where or 'body'}: {re.sub(QUOTED, '', what)}") from None
 
 
 class Following(Response):

@@ -31,6 +31,9 @@ LOCAL_CANCEL_SECONDS = 30.0
 """The same for what this computer computes: it ends by itself, however slow, and its model shall stay loaded."""
 DISCARD_SECONDS = 20.0
 """How long giving up an engine may take."""
+PACE_SECONDS = 0.03
+"""Pieces after the first that come within so long of another go out together. Each delivery takes a turn of this
+process and of its client, on the cores that the engine computes on: one for each of 125 tokens a second cost 10 %."""
 KEPT_SECONDS = 60.0
 """So long one can still be followed after its end."""
 
@@ -108,6 +111,9 @@ class Generation:
         self._followers: set[asyncio.Event] = set()
         self._loop = asyncio.get_running_loop()
         self._told = False
+        """Whether the event loop will look for what is new without being woken."""
+        self._seen: tuple[int, Progress | None] = (0, None)
+        self._pause: asyncio.TimerHandle | None = None
         self._cancelled = False
         self._wake = asyncio.Event()
         self._thread_ended = asyncio.Event()
@@ -201,7 +207,8 @@ class Generation:
         except Cancelled:
             pass
         except AskError as error:
-            logger.warning("[%s] %s", error.code, error)
+            # Another server's own words can quote the question.
+            logger.warning("Failed: %s", error.code)
             self._fail(error)
             if isinstance(error, Stuck):
                 self._call(on_stuck)
@@ -219,11 +226,13 @@ class Generation:
         if self._cancelled:
             return
         self._heard = time.monotonic()
+        first = False
         if isinstance(piece, Delta):
             self._tokens += piece.tokens
             if not piece.text or not self._save(piece.text):
                 return
-            if not self.texts:
+            first = not self.texts
+            if first:
                 self._first, self._tokens_at_first = self._heard, self._tokens
             self.texts.append(piece.text)
             self.progress = None
@@ -233,7 +242,7 @@ class Generation:
                 if not self._prompt_tokens:
                     self._cached_tokens = piece.done or 0
                 self._prompt_tokens = piece.total or 0
-        if not self._told:
+        if first or not self._told:
             self._told = True
             self._call(self._deliver)
 
@@ -262,9 +271,19 @@ class Generation:
             self._loop.call_soon_threadsafe(function)
 
     def _deliver(self) -> None:
-        self._told = False
+        self._seen = (len(self.texts), self.progress)
         for news in self._followers:
             news.set()
+        if self._pause:
+            self._pause.cancel()
+        self._pause = None if self.end else self._loop.call_later(PACE_SECONDS, self._look)
+
+    def _look(self) -> None:
+        """At the end of a pause: what came during it is delivered, else the next piece is, as soon as it comes."""
+        self._told = False
+        if (len(self.texts), self.progress) != self._seen:
+            self._told = True
+            self._deliver()
 
 
 class Generations:
@@ -279,7 +298,8 @@ class Generations:
         self._running: Generation | None = None
         self._line: deque[Generation] = deque()
         self._known: dict[str, Generation] = {}
-        self._leaving = False
+        self.leaving = False
+        """Takes no more questions."""
         self._idle_since = time.monotonic()
         self._task: asyncio.Task[None] | None = None
 
@@ -309,8 +329,8 @@ class Generations:
         :raises Refused: when the line is full or the server leaves
         :raises AskError: as ``Generation``
         """
-        if self._leaving:
-            raise Refused("ask-failed", "The ask server is just leaving: try again.", 503)
+        if self.leaving:
+            raise Refused("ask-server-failed", "The ask server is just leaving: try again.", 503)
         if len(self._line) >= MAX_WAITING:
             raise Refused("ask-failed", f"{MAX_WAITING} questions are waiting already: try again in a while.", 429)
         if place and place.id in self._known:
@@ -334,7 +354,7 @@ class Generations:
 
     async def end_all(self) -> None:
         """Ends all, and takes no more."""
-        self._leaving = True
+        self.leaving = True
         running = self._running
         for generation in (*self._line, *([running] if running else [])):
             self.cancel(generation)

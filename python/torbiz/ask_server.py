@@ -135,6 +135,8 @@ async def serve(options: Options, listener: socket.socket, ready: int | None, en
     """Serves until told to leave or idle for long, then closes everything."""
 
     def stop() -> None:
+        # uvicorn sees it a moment later. A question of this moment must not be taken and stopped.
+        generations.leaving = True
         server.should_exit = True
 
     def leave_stuck() -> None:

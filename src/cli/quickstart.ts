@@ -44,9 +44,12 @@ const HERE: EngineChoice = { kind: "this", model: recommendedModel(0).id };
 export async function runQuickstart(session: Session, flags: QuickstartFlags): Promise<void> {
   if (flags.prompt.trim() === "") throw new TorbizError("prompt-empty", "There is nothing to ask.");
   const { lastChoice } = readAskSettings(session.surroundings.paths);
-  await new Quickstart(session, flags).run();
-  // What was asked last is a swarm that is no more.
-  rememberAskSettings(session.surroundings.paths, { lastChoice: lastChoice ?? HERE });
+  try {
+    await new Quickstart(session, flags).run();
+  } finally {
+    // What was asked last is a swarm that is no more.
+    rememberAskSettings(session.surroundings.paths, { lastChoice: lastChoice ?? HERE });
+  }
 }
 
 class Quickstart {

@@ -23,9 +23,10 @@ class Sampling:
 
     max_tokens: int | None = None
     """None: as many as the model's context has room for."""
-    temperature: float = 0.0
-    """0 is greedy: the likeliest token each time."""
-    top_p: float = 1.0
+    temperature: float | None = 0.0
+    """0 is greedy: the likeliest token each time. None: as another server likes, 1 in the engines here."""
+    top_p: float | None = 1.0
+    """None: as another server likes, 1 in the engines here."""
     seed: int | None = None
     stop: Sequence[str] = ()
     """Texts that end the answer; they are not part of it."""

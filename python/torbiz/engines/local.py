@@ -209,8 +209,8 @@ def request(question: Question) -> str:
         "messages": question.messages,
         "stream": True,
         "return_progress": True,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
+        "temperature": 1.0 if sampling.temperature is None else sampling.temperature,
+        "top_p": 1.0 if sampling.top_p is None else sampling.top_p,
     }
     if sampling.max_tokens is not None:
         body["max_tokens"] = sampling.max_tokens

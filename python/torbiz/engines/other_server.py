@@ -52,9 +52,9 @@ class OtherServerEngine:
                     usage = dict(event.get("usage") or usage)
                 except (AttributeError, TypeError, ValueError, KeyError, IndexError):
                     raise _unreadable() from None
-                if text:
-                    pieces += 1
-                    emit(Delta(text, 1))
+                pieces += bool(text)
+                # What has no text is a sign of life: a model that thinks first sends its thoughts in other fields.
+                emit(Delta(text, 1))
                 reason = finish or reason
         finally:
             exchange.close()

@@ -271,11 +271,11 @@ class Asking {
       if ((await this.store.read(id)).nodes.has(generation)) throw cut(error);
       return listen(await this.makeReady(() => Promise.resolve(undefined)));
     });
-    this.remember(ready);
     const heard = await hearing.catch(async (error: unknown) => {
       await this.distrust(error);
       return failCut(this.store, id, generation, error);
     });
+    this.remember(ready);
     return {
       ...answerOf(id, { id: generation, engine: ready.engine }, text, heard),
       firstTokenSeconds: heard.seenFirstTokenSeconds,
@@ -347,7 +347,7 @@ class Asking {
     }
     const environment = await ensureAskEnvironment(surroundings, "local", { onProgress, signal });
     const path = installed ?? (await ensureLocalModel({ surroundings, model, environment, onProgress, signal }));
-    return { socketPath: await this.startServer(environment), target: localTarget(path), engine, temperature };
+    return { socketPath: await this.startServer(environment, path), target: localTarget(path), engine, temperature };
   }
 
   private async readySwarm(
@@ -399,10 +399,13 @@ class Asking {
     return this.startServer(await ensureAskEnvironment(surroundings, this.kind, { onProgress, signal }));
   }
 
-  private async startServer(environment: Awaited<ReturnType<typeof ensureAskEnvironment>>): Promise<string> {
+  private async startServer(
+    environment: Awaited<ReturnType<typeof ensureAskEnvironment>>,
+    modelPath?: string,
+  ): Promise<string> {
     const { surroundings, onProgress, idleMinutes, limits, stop: signal } = this.options;
     onProgress?.({ stage: "starting-server", message: "Starting the ask server", progress: null });
-    return ensureAskServer({ surroundings, environment, idleMinutes, signal, answerMs: limits?.answerMs });
+    return ensureAskServer({ surroundings, environment, modelPath, idleMinutes, signal, answerMs: limits?.answerMs });
   }
 
   /** A model that couldn't be loaded is checked before it is used again. */

@@ -20,6 +20,8 @@ export interface AskServerOptions {
   surroundings: ServerSurroundings;
   /** Its kind is the server's. */
   environment: Environment;
+  /** The GGUF file that the first question is for: a new server gets ready for it while it starts. */
+  modelPath?: string;
   /** How long a new server stays without a question. */
   idleMinutes?: number;
   signal?: AbortSignal;
@@ -57,6 +59,7 @@ export async function ensureAskServer(options: AskServerOptions): Promise<string
   const build = buildId(environment.python, surroundings);
   const patientUntil = Date.now() + busyMs;
   let deadline = Date.now() + limitMs;
+  let started = false;
   while (Date.now() < deadline) {
     if (signal?.aborted) throw new TorbizError("interrupted", "Starting the ask server was stopped.");
     const health = await getHealth(files.socket, answerMs);
@@ -64,7 +67,9 @@ export async function ensureAskServer(options: AskServerOptions): Promise<string
       kill(files.lock);
     } else if (health === "absent") {
       // Returns at once with success when another one is just starting or ending: then it is looked at again.
+      if (started) await sleep(200);
       await start(options, files, build, deadline - Date.now());
+      started = true;
       continue;
     } else if (health.build === build) {
       return files.socket;
@@ -135,7 +140,7 @@ function buildId(python: string, { env, runtimeFiles }: ServerSurroundings): str
 
 /** Starts it and waits until it answers. The command that starts it is short-lived; the server is nobody's child. */
 async function start(
-  { surroundings, environment, idleMinutes, signal }: AskServerOptions,
+  { surroundings, environment, modelPath, idleMinutes, signal }: AskServerOptions,
   files: ServerFiles,
   build: string,
   limitMs: number,
@@ -145,6 +150,7 @@ async function start(
     [
       ...["-m", "torbiz.ask_server", "--detach", "--build", build],
       ...["--socket", files.socket, "--lock", files.lock, "--log", files.log],
+      ...(modelPath === undefined ? [] : ["--model", modelPath]),
       ...(idleMinutes === undefined ? [] : ["--idle-seconds", String(idleMinutes * 60)]),
     ],
     {
@@ -209,9 +215,10 @@ interface Health {
 async function getHealth(socketPath: string, answerMs: number): Promise<Health | "absent" | "hung"> {
   const reply = await callServer(socketPath, "GET", "/health", answerMs);
   if (typeof reply === "string") return reply;
-  const { build, busy, python, engine } = isRecord(reply.body) ? reply.body : {};
+  const { status, build, busy, python, engine } = isRecord(reply.body) ? reply.body : {};
   return {
-    build: typeof build === "string" ? build : "",
+    // One that leaves takes no more questions, as one of another version.
+    build: typeof build === "string" && status !== "leaving" ? build : "",
     busy: busy === true,
     python: typeof python === "string" ? python : "",
     engine: typeof engine === "string" ? engine : null,
