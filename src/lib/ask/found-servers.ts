@@ -103,16 +103,11 @@ export async function modelsAt(
   if (status === 401 || status === 403) {
     throw new TorbizError("server-key-wrong", `${baseUrl} wants ${apiKey ? "another" : "an"} API key.`);
   }
-  if (status !== 200 || !isRecord(body) || !isModelList(body)) {
+  if (status !== 200 || !isRecord(body) || body.object !== "list" || !Array.isArray(body.data ?? [])) {
     throw new TorbizError("server-refused", `What answers at ${baseUrl} doesn't speak OpenAI's interface.`);
   }
   const ids = ((body.data ?? []) as unknown[]).map((model) => (isRecord(model) ? model.id : undefined));
   return ids.filter((id): id is string => typeof id === "string" && id !== "" && !NO_CHAT.test(id));
-}
-
-/** Some leave out what kind of object it is, others its entries where there is none. */
-function isModelList({ object, data }: Record<string, unknown>): boolean {
-  return Array.isArray(data) || (object === "list" && (data === undefined || data === null));
 }
 
 async function get(

@@ -11,7 +11,7 @@ import { join } from "node:path";
 const SERVER = `
 import argparse, fcntl, http.server, json, os, pathlib, signal, socketserver, sys, threading, time
 parser = argparse.ArgumentParser()
-for name in ("socket", "lock", "log", "build", "idle-seconds"):
+for name in ("socket", "lock", "log", "build", "model", "idle-seconds"):
     parser.add_argument("--" + name)
 parser.add_argument("--detach", action="store_true")
 args = parser.parse_args()
