@@ -305,9 +305,6 @@ async def read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-QUOTED = re.compile(r" '.*'", re.DOTALL)
-
-
 def parse(body: bytes) -> ChatRequest:
     """:raises AskError: usage, naming the field and not its value: that may be somebody's question"""
     try:
@@ -317,7 +314,8 @@ def parse(body: bytes) -> ChatRequest:
         where = re.sub(r"\[(\d+)\]", r".\1", path.rstrip("`"))
         if missing := re.fullmatch(r"Object missing required field `(\w+)`", what):
             where, what = f"{where}.{missing[1]}".lstrip("."), "Field required"
-        raise AskError("usage", f"{where or 'body'}: {re.sub(QUOTED, '', what)}") from None
+        what = re.sub(r"(?s) '.*'", "", what)
+        raise AskError("usage", f"{where or 'body'}: {what}") from None
 
 
 class Following(Response):

@@ -9,22 +9,19 @@ import {
   renameSync,
   rmSync,
   statfsSync,
-  symlinkSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ask, attach, runningGenerations, stopGeneration, type AskOptions } from "../../src/lib/ask/ask";
 import { ConversationStore } from "../../src/lib/ask/conversations/store";
-import { ensureLocalModel } from "../../src/lib/ask/local-model-files";
-import { findLocalModel } from "../../src/lib/ask/local-models";
 import { openSurroundings, type Surroundings } from "../../src/lib/context";
 import { TorbizError, type ErrorCode } from "../../src/lib/errors";
-import { localEnvironment } from "../unit/ask/local-environment";
+import { lend, sharedStarter, type Shared } from "../unit/ask/local-environment";
 import { ROOT, start } from "./torbiz";
 
 /**
@@ -42,18 +39,14 @@ const FROZEN_MS = 90_000;
 
 let root: string;
 /** Where environment and model lie, for all homes. */
-let made: { environment: string; model: string };
+let made: Shared;
 const homes: Home[] = [];
 let home: Home;
 /** Takes a minute, in which the others run. */
 let frozen: ReturnType<typeof freeze>;
 
 beforeAll(async () => {
-  const environment = await localEnvironment();
-  const folder = dirname(dirname(environment.folder));
-  const surroundings = openSurroundings({ runtimeFiles: ROOT, env: { ...process.env, TORBIZ_HOME: folder } });
-  await ensureLocalModel({ surroundings, model: findLocalModel(MODEL), environment });
-  made = { environment: environment.folder, model: join(surroundings.paths.models, MODEL) };
+  made = await sharedStarter();
   root = mkdtempSync(join(tmpdir(), "ask "));
   home = new Home(join(root, "home"));
   frozen = freeze();
@@ -76,10 +69,9 @@ class Home {
     { withEnvironment = true } = {},
   ) {
     this.surroundings = openSurroundings({ runtimeFiles: ROOT, env: { ...process.env, TORBIZ_HOME: folder } });
-    const { envs, models, conversations } = this.surroundings.paths;
-    if (withEnvironment) symlinkSync(made.environment, join(envs, basename(made.environment)));
-    symlinkSync(made.model, join(models, MODEL));
-    this.store = new ConversationStore(conversations);
+    const { paths } = this.surroundings;
+    lend(withEnvironment ? made : { starter: made.starter }, paths);
+    this.store = new ConversationStore(paths.conversations);
     homes.push(this);
   }
 
@@ -293,7 +285,7 @@ it("refuses a question without words, and begins no conversation for it", async 
 
 it("says that a model is cut short, and answers when it is whole", async () => {
   const model = join(root, "mine.gguf");
-  const whole = join(made.model, "gguf", readdirSync(join(made.model, "gguf"))[0] ?? "");
+  const whole = join(made.starter, "gguf", readdirSync(join(made.starter, "gguf"))[0] ?? "");
   copyFileSync(whole, model);
   truncateSync(model, 150_000_000);
   const choice = { kind: "this", model } as const;

@@ -1,12 +1,10 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { rememberAskSettings } from "../../src/lib/ask/ask-settings";
 import type { EngineChoice } from "../../src/lib/ask/engine-choice";
-import { ensureLocalModel } from "../../src/lib/ask/local-model-files";
-import { LOCAL_MODELS } from "../../src/lib/ask/local-models";
 import { openSurroundings, type Surroundings } from "../../src/lib/context";
-import { localEnvironment } from "../unit/ask/local-environment";
+import { lend, sharedStarter } from "../unit/ask/local-environment";
 import { builtExtension } from "./built-extension";
 import { RaycastHost, type CommandView } from "./raycast";
 import { ScriptedOpenAi } from "./scripted-openai";
@@ -36,17 +34,11 @@ export class AskHome {
 
   static async make(): Promise<AskHome> {
     const extension = await builtExtension();
-    const environment = await localEnvironment();
+    const shared = await sharedStarter();
     const folder = mkdtempSync(join(tmpdir(), "ask "));
     const env = { ...process.env, TORBIZ_HOME: join(folder, "home") };
     const surroundings = openSurroundings({ runtimeFiles: process.cwd(), env });
-    const { paths } = surroundings;
-    const shared = { ...surroundings, paths: { ...paths, models: join(environment.folder, "../../models") } };
-    mkdirSync(shared.paths.models, { recursive: true });
-    const [starter] = LOCAL_MODELS;
-    await ensureLocalModel({ surroundings: shared, model: starter, environment });
-    symlinkSync(environment.folder, join(paths.envs, basename(environment.folder)));
-    symlinkSync(join(shared.paths.models, starter.id), join(paths.models, starter.id));
+    lend(shared, surroundings.paths);
     const home = new AskHome(extension, folder, surroundings);
     await home.other.listen();
     return home;

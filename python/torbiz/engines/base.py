@@ -24,12 +24,19 @@ class Sampling:
     max_tokens: int | None = None
     """None: as many as the model's context has room for."""
     temperature: float | None = 0.0
-    """0 is greedy: the likeliest token each time. None: as another server likes, 1 in the engines here."""
+    """0 is greedy: the likeliest token each time. None: nobody said, and another server does as it likes."""
     top_p: float | None = 1.0
-    """None: as another server likes, 1 in the engines here."""
+    """None: as temperature."""
     seed: int | None = None
     stop: Sequence[str] = ()
     """Texts that end the answer; they are not part of it."""
+
+    def chosen(self) -> tuple[float, float]:
+        """Temperature and top_p for an engine here: OpenAI's 1 where nobody said."""
+        return (
+            1.0 if self.temperature is None else self.temperature,
+            1.0 if self.top_p is None else self.top_p,
+        )
 
 
 @dataclass(frozen=True)

@@ -205,12 +205,13 @@ def load(params: xllamacpp.CommonParams) -> xllamacpp.Server:
 def request(question: Question) -> str:
     """The question as llama.cpp takes it."""
     sampling: Sampling = question.sampling
+    temperature, top_p = sampling.chosen()
     body: dict[str, Any] = {
         "messages": question.messages,
         "stream": True,
         "return_progress": True,
-        "temperature": 1.0 if sampling.temperature is None else sampling.temperature,
-        "top_p": 1.0 if sampling.top_p is None else sampling.top_p,
+        "temperature": temperature,
+        "top_p": top_p,
     }
     if sampling.max_tokens is not None:
         body["max_tokens"] = sampling.max_tokens

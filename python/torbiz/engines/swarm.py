@@ -385,8 +385,7 @@ class TokenChooser:
     """Picks a token by its logits: the likeliest at temperature 0, else a random one out of the likeliest ``top_p``."""
 
     def __init__(self, sampling: Sampling) -> None:
-        self._temperature = 1.0 if sampling.temperature is None else sampling.temperature
-        self._top_p = 1.0 if sampling.top_p is None else sampling.top_p
+        self._temperature, self._top_p = sampling.chosen()
         self._random = torch.Generator()
         if sampling.seed is None:
             self._random.seed()

@@ -23,6 +23,11 @@ export async function requireSpace(folder: string, what: string, bytes: number):
   }
 }
 
+/** Whether a command's output says that the disk is full: as the system, Python or Rust has it. */
+export function tellsOfNoSpace(output: string): boolean {
+  return /No space left on device|Errno 28|os error 28/.test(output);
+}
+
 /** The disk got full all the same. */
 export function noSpace(what: string, bytes: number, details: Readonly<Record<string, unknown>>): TorbizError {
   return new TorbizError("disk-full", `No space is left for ${what}: it takes about ${gigabytes(bytes)}.`, { details });

@@ -9,7 +9,7 @@ import { TorbizError, toTorbizError } from "../errors";
 import type { Paths } from "../paths";
 import { acquireLock } from "../process-lock";
 import type { OnProgress } from "../progress";
-import { freeBytes, noSpace, requireSpace } from "./disk-space";
+import { freeBytes, noSpace, requireSpace, tellsOfNoSpace } from "./disk-space";
 import { DOWNLOAD_SETTINGS, pythonEnv } from "./python-env";
 import type { FoundPython } from "./python";
 
@@ -329,7 +329,7 @@ class Making {
     const text = this.lines.join("\n");
     // venv keeps to itself why pip couldn't be put into it.
     const isFull = (await freeBytes(this.options.paths.envs)) < TIGHT_BYTES;
-    if (isFull || /No space left on device|Errno 28/.test(text)) {
+    if (isFull || tellsOfNoSpace(text)) {
       return noSpace(describe(this.options), this.options.bytes, details);
     }
     const cause = timedOut

@@ -7,7 +7,7 @@ import type { Surroundings } from "../context";
 import { toTorbizError, TorbizError } from "../errors";
 import { acquireLock } from "../process-lock";
 import type { OnProgress } from "../progress";
-import { noSpace, requireSpace } from "./disk-space";
+import { noSpace, requireSpace, tellsOfNoSpace } from "./disk-space";
 import { ensureEnvironment } from "./environment";
 import { DOWNLOAD_SETTINGS, pythonEnv } from "./python-env";
 import { findPython, searchFolders, type FoundPython, type PythonRange, type PythonSurroundings } from "./python";
@@ -186,8 +186,7 @@ async function runUv(
     const result = await child;
     if (result.isCanceled) throw new TorbizError("interrupted", "Fetching Python was stopped.");
     if (!result.failed) return;
-    if (/No space left on device|os error 28/.test(lines.join("\n")))
-      throw noSpace("Python", PYTHON_BYTES, { log, lines });
+    if (tellsOfNoSpace(lines.join("\n"))) throw noSpace("Python", PYTHON_BYTES, { log, lines });
     // uv tells the cause of the cause last.
     const cause = lines.map((line) => /^\s*(?:error|cause|caused by): (.+)/i.exec(line)?.[1]).findLast(Boolean);
     const reason = result.timedOut ? "it took too long" : (cause ?? lines.at(-1) ?? "no reason was given");

@@ -6,6 +6,7 @@ import { TorbizError } from "../errors";
 import { acquireLock } from "../process-lock";
 import type { OnProgress } from "../progress";
 import { inspectStarter, parseStarterLine, starterError, starterFolder, type StarterFailure } from "../starter-folder";
+import { tellsOfNoSpace } from "./disk-space";
 import { PIP_SETTINGS, type Environment } from "./environment";
 import { pythonEnv } from "./python-env";
 
@@ -95,7 +96,7 @@ async function fetchWheel(
   if (result.isCanceled) throw stopped();
   if (!result.failed) return;
   const lines = result.all.trim().split("\n").slice(-LAST_LINES);
-  if (/No space left on device|Errno 28/.test(result.all)) {
+  if (tellsOfNoSpace(result.all)) {
     throw new TorbizError("disk-full", "No space is left for the starter model: it takes about 1 GB.", {
       details: { lines },
     });

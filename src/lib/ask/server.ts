@@ -7,6 +7,7 @@ import { execa } from "execa";
 import type { Surroundings } from "../context";
 import { TorbizError } from "../errors";
 import { socketPath as socketPathIn } from "../socket-path";
+import { tellsOfNoSpace } from "./disk-space";
 import type { Environment } from "./environment";
 import { pythonEnv } from "./python-env";
 import { callServer, isRecord } from "./server-call";
@@ -166,7 +167,7 @@ async function start(
   );
   if (result.isCanceled) throw new TorbizError("interrupted", "Starting the ask server was stopped.");
   if (!result.failed) return;
-  if (/No space left on device/.test(result.all)) {
+  if (tellsOfNoSpace(result.all)) {
     throw new TorbizError("disk-full", "No space is left for what the ask server has to write.");
   }
   const lines = [...lastLines(files.log), ...result.all.split("\n")].filter(Boolean).slice(-LAST_LINES);
