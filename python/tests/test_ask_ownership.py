@@ -158,16 +158,18 @@ def test_it_goes_on_without_its_client_and_another_follows_from_any_piece(
     server: AskServer, conversation: Conversation
 ) -> None:
     answer, body = conversation.question(120)
-    first = ask(server, body).read(pieces=3)
-    first.leave()
+    first = ask(server, body).read(pieces=2)
+    before = first.text
+    first.read(pieces=1).leave()
     (running,) = server.get("/torbiz/generations")["generations"]
     assert (running["id"], running["conversation"], running["model"]) == (answer, conversation.id, "m")
 
     second = attach(server, answer, after=2).read()
     assert second.done
-    assert first.text[: len(WORDS[0] + WORDS[1])] + second.text == whole(120) == conversation.text(answer)
+    assert before + second.text == whole(120) == conversation.text(answer)
     kinds = [record["type"] for record in conversation.records(answer)]
-    assert kinds == ["generation", *["delta"] * 121, "end"]
+    assert kinds == ["generation", *["delta"] * second.seq, "end"]
+    assert 3 < second.seq < 121, "pieces are of what came close together"
     end = conversation.end(answer)
     assert end is not None
     assert end["reason"] == second.end["reason"] == "stop"

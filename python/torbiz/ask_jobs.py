@@ -31,9 +31,10 @@ LOCAL_CANCEL_SECONDS = 30.0
 """The same for what this computer computes: it ends by itself, however slow, and its model shall stay loaded."""
 DISCARD_SECONDS = 20.0
 """How long giving up an engine may take."""
-PACE_SECONDS = 0.03
-"""Pieces after the first that come within so long of another go out together. Each delivery takes a turn of this
-process and of its client, on the cores that the engine computes on: one for each of 125 tokens a second cost 10 %."""
+PACE_SECONDS = 0.05
+"""What comes within so long after a piece is the next piece, as a whole: a window shows 20 states a second at most.
+Each piece takes a write and a turn of this process and of its client, on the cores that the engine computes on: one for
+each of 125 tokens a second cost 10 %."""
 KEPT_SECONDS = 60.0
 """So long one can still be followed after its end."""
 
@@ -103,16 +104,18 @@ class Generation:
         self.id = place.id if place else f"g-{uuid.uuid4().hex[:16]}"
         self.started_at = now()
         self.texts: list[str] = []
-        """The pieces so far. The number of the first is 1."""
+        """The pieces so far, each in the conversation's file. The number of the first is 1."""
         self.progress: Progress | None = None
         self.end: End | None = None
         self.ended = asyncio.Event()
         self._file = open_place(place, self.started_at) if place else None
         self._followers: set[asyncio.Event] = set()
         self._loop = asyncio.get_running_loop()
+        self._made: deque[str] = deque()
+        """What the engine's thread has made since the last piece."""
         self._told = False
         """Whether the event loop will look for what is new without being woken."""
-        self._seen: tuple[int, Progress | None] = (0, None)
+        self._seen: Progress | None = None
         self._pause: asyncio.TimerHandle | None = None
         self._cancelled = False
         self._wake = asyncio.Event()
@@ -166,7 +169,8 @@ class Generation:
             on_stuck()
 
     def finish(self) -> None:
-        """Writes down how it ended and lets go of everything. Later pieces of a thread that still hangs are ignored."""
+        """Writes down how it ended and lets go of everything. Later words of a thread that still hangs are ignored."""
+        self._collect()
         self.end = self._conclude()
         if self._file and self.place:
             try:
@@ -194,8 +198,8 @@ class Generation:
             completion_tokens=finished.completion_tokens if finished else self._tokens,
             cached_tokens=finished.cached_tokens if finished else self._cached_tokens,
             route=finished.route if finished else None,
-            first_token_seconds=self._first - self._asked if self.texts else 0.0,
-            tokens_per_second=(self._tokens - self._tokens_at_first) / seconds if self.texts and seconds > 0 else 0.0,
+            first_token_seconds=self._first - self._asked if self._first else 0.0,
+            tokens_per_second=(self._tokens - self._tokens_at_first) / seconds if self._first and seconds > 0 else 0.0,
         )
 
     def _compute(self, engine: Engine, on_stuck: Callable[[], None]) -> None:
@@ -229,12 +233,12 @@ class Generation:
         first = False
         if isinstance(piece, Delta):
             self._tokens += piece.tokens
-            if not piece.text or not self._save(piece.text):
+            if not piece.text:
                 return
-            first = not self.texts
+            first = not self._first
             if first:
                 self._first, self._tokens_at_first = self._heard, self._tokens
-            self.texts.append(piece.text)
+            self._made.append(piece.text)
             self.progress = None
         else:
             self.progress = piece
@@ -246,20 +250,23 @@ class Generation:
             self._told = True
             self._call(self._deliver)
 
-    def _save(self, text: str) -> bool:
-        if self._file is None:
-            return True
+    def _collect(self) -> None:
+        """Makes a piece of what the thread has made, and writes it: nobody is sent what isn't in the file."""
+        made: list[str] = []
+        while self._made:
+            made.append(self._made.popleft())
+        if not made:
+            return
+        text = "".join(made)
         try:
-            self._file.append({"type": "delta", "of": self.id, "seq": len(self.texts) + 1, "text": text})
+            if self._file:
+                self._file.append({"type": "delta", "of": self.id, "seq": len(self.texts) + 1, "text": text})
+            self.texts.append(text)
         except AskError as error:
             self._fail(error)
+            self.cancel()
         except Deleted:
-            pass
-        else:
-            return True
-        self._cancelled = True
-        self._call(self._wake.set)
-        return False
+            self.cancel()
 
     def _fail(self, error: AskError) -> None:
         # What fails because it was told to stop is no failure.
@@ -271,7 +278,9 @@ class Generation:
             self._loop.call_soon_threadsafe(function)
 
     def _deliver(self) -> None:
-        self._seen = (len(self.texts), self.progress)
+        if not self.end:
+            self._collect()
+        self._seen = self.progress
         for news in self._followers:
             news.set()
         if self._pause:
@@ -279,9 +288,9 @@ class Generation:
         self._pause = None if self.end else self._loop.call_later(PACE_SECONDS, self._look)
 
     def _look(self) -> None:
-        """At the end of a pause: what came during it is delivered, else the next piece is, as soon as it comes."""
+        """At the end of a pause: what came during it is delivered, else what comes next is, as soon as it comes."""
         self._told = False
-        if (len(self.texts), self.progress) != self._seen:
+        if self._made or self.progress != self._seen:
             self._told = True
             self._deliver()
 
