@@ -33,7 +33,7 @@ import { askSocket, ensureAskServer, findAskServer, type AskServerKind } from ".
 export interface WatchOptions {
   /**
    * Stages: preparing-python, preparing-model, starting-server, waiting, loading-model, connecting, reading-prompt,
-   * asking, recovering.
+   * asking, recovering, stopping.
    */
   onProgress?: OnProgress;
   /** Takes the new text piece by piece; not what it goes on from. */

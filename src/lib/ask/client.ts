@@ -92,8 +92,11 @@ const STALL_MS = 60_000;
 const LOADING_STALL_MS = 300_000;
 /** Others may be before us. */
 const BEGIN_MS = 900_000;
-/** A stop takes one step of the engine. */
-const STOP_MS = 15_000;
+/**
+ * A stop takes one step of the engine, and a slow computer may need long for one: torbiz.ask_jobs gives it 30 s, then has
+ * 20 s to give the engine up. Who leaves before that never hears how the answer ended.
+ */
+export const STOP_MS = 60_000;
 const STOP_RETRY_MS = 20;
 const RECONNECTS = 5;
 const RECONNECT_MS = 100;
@@ -185,7 +188,8 @@ class Listener {
     this.reader = new AnswerReader(
       after,
       (text) => !this.left && options.onDelta?.(text),
-      (progress) => !this.left && options.onProgress?.(progress),
+      // Once it is told to stop, what its server still does is no news.
+      (progress) => !this.left && !options.stop?.aborted && options.onProgress?.(progress),
     );
   }
 
@@ -320,6 +324,7 @@ class Listener {
 
   /** The stream then ends by itself. */
   private async stopIt(): Promise<void> {
+    this.options.onProgress?.({ stage: "stopping", message: "Stopping", progress: null });
     const until = performance.now() + STOP_MS;
     while (!this.ended && performance.now() < until) {
       if (await stopGenerationAt(this.options.socketPath, this.id)) return;

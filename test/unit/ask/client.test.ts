@@ -1,10 +1,13 @@
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { text as readAll } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   followGeneration,
   generationsAt,
   startGeneration,
+  STOP_MS,
   stopGenerationAt,
   type GenerationRequest,
   type Heard,
@@ -353,6 +356,42 @@ describe("stop", () => {
       },
     });
     expect((await asking(socketPath, { stop: stop.signal })).result).toMatchObject({ reason: "stopped" });
+  });
+
+  it("waits for as long as a slow computer may need for one step, and tells nothing else meanwhile", async () => {
+    const stop = new AbortController();
+    let answering: ServerResponse | undefined;
+    const { socketPath } = await serving({
+      [START]: (_request, response) => {
+        answering = stream(response);
+        response.write(PIECES[0]);
+      },
+      [STOP]: (_request, response) => {
+        answering?.write(progress("recovering"));
+        void sleep(16_000).then(() => {
+          answering?.end(PIECES[1] + ending("stopped", 2));
+          response.end(JSON.stringify({ status: "stopped" }));
+        });
+      },
+    });
+    const stages: string[] = [];
+    const { text, result } = await asking(socketPath, {
+      stop: stop.signal,
+      onDelta: () => stop.abort(),
+      onProgress: ({ stage }) => stages.push(stage),
+    });
+    expect(result).toMatchObject({ reason: "stopped" });
+    expect(text).toBe(WORDS.slice(0, 2).join(""));
+    expect(stages).toEqual(["stopping"]);
+  });
+
+  it("is waited for until the server itself has given up", () => {
+    const jobs = readFileSync("python/torbiz/ask_jobs.py", "utf8");
+    const seconds = ["LOCAL_CANCEL_SECONDS", "CANCEL_SECONDS", "DISCARD_SECONDS"].map((name) =>
+      Number(new RegExp(`^${name} = ([\\d.]+)$`, "m").exec(jobs)?.[1]),
+    );
+    const [local = NaN, other = NaN, discard = NaN] = seconds;
+    expect(STOP_MS / 1000).toBeGreaterThan(Math.max(local, other) + discard);
   });
 
   it("before the question goes out asks nothing", async () => {
