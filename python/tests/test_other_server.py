@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import select
 import socket
 import threading
 import time
@@ -232,6 +233,18 @@ def test_each_failure_has_its_own_sentence(
     assert (error.code, text in str(error)) == (code, True), str(error)
     assert KEY not in caplog.text
     assert QUESTION not in caplog.text
+
+
+def test_no_other_address_gets_the_question_or_the_key(server: Scripted) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as elsewhere:
+        for status in (301, 302, 303, 307, 308):
+            server.answer = refuses(
+                status, b"", Location=f"http://127.0.0.1:{elsewhere.server_port}/v1/chat/completions"
+            )
+            assert failure(server.url, KEY).code == "server-refused"
+        waiting, _, _ = select.select([elsewhere], [], [], 0.5)
+        assert waiting == [], "somebody connected"
+    assert len(server.headers) == 5
 
 
 def test_what_came_before_a_cut_is_kept(server: Scripted) -> None:

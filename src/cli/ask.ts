@@ -4,6 +4,7 @@ import type { Conversation } from "../lib/ask/conversations/conversation";
 import { describeAnswer } from "../lib/ask/conversations/export-conversation";
 import { ConversationStore } from "../lib/ask/conversations/store";
 import type { EngineChoice } from "../lib/ask/engine-choice";
+import { keyFor } from "../lib/ask/found-servers";
 import { findLocalModel } from "../lib/ask/local-models";
 import { cancelPull } from "../lib/ask/model-download";
 import { toTorbizError, TorbizError } from "../lib/errors";
@@ -57,7 +58,7 @@ export async function runAsk(
     ...work,
     conversation: before?.id ?? (await store.create()),
     choice,
-    apiKey: choice.kind === "server" ? surroundings.env.TORBIZ_API_KEY || undefined : undefined,
+    apiKey: keyFor(choice, { key: surroundings.env.TORBIZ_API_KEY, address: flags.engine }),
     system,
     sampling: { maxTokens, temperature, seed },
     allowStrangers,

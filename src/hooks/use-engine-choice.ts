@@ -3,6 +3,7 @@ import { useCallback, useState } from "react";
 import type { Asking } from "../components/ask/chat";
 import { readAskSettings, rememberAskSettings } from "../lib/ask/ask-settings";
 import type { EngineChoice } from "../lib/ask/engine-choice";
+import { keyFor } from "../lib/ask/found-servers";
 import type { Surroundings } from "../lib/context";
 
 interface UseEngineChoice {
@@ -27,14 +28,11 @@ export function useEngineChoice({ paths }: Surroundings): UseEngineChoice {
 
 /** What goes with a question to that engine, by the preferences. */
 export function askingWith(choice: EngineChoice): Asking {
-  const { serverKey, instructions, keepLoaded } = getPreferenceValues<Preferences.AskModel>();
-  const server = preferredServer();
-  // A key is for its own server and no other.
-  const isKeyed = choice.kind === "server" && choice.baseUrl === server?.baseUrl && serverKey;
+  const { serverUrl, serverKey, instructions, keepLoaded } = getPreferenceValues<Preferences.AskModel>();
   return {
     choice,
+    apiKey: keyFor(choice, { key: serverKey, address: serverUrl }),
     idleMinutes: Number(keepLoaded),
-    ...(isKeyed && { apiKey: serverKey }),
     ...(instructions?.trim() && { system: instructions.trim() }),
   };
 }

@@ -183,7 +183,7 @@ const CATALOGUE = {
   "server-key-wrong": {
     title: "The server doesn't take this key",
     hint: "Check its API key, and try again.",
-    cliHint: "The key is read from TORBIZ_API_KEY.",
+    cliHint: "The key is read from TORBIZ_API_KEY, and sent only to the server that --engine names.",
   },
   "consent-needed": {
     title: "Strangers could read this question",

@@ -13,6 +13,8 @@ type Script = (request: ChatRequest, signal: AbortSignal) => AsyncIterable<strin
 /** A server that speaks OpenAI's interface, and answers what the test says. */
 export class ScriptedOpenAi {
   readonly requests: (ChatRequest & { authorization?: string })[] = [];
+  /** What came with each look at the list of models. */
+  readonly looks: { authorization?: string }[] = [];
   script: Script = () => ["Yes."];
   private readonly server = createServer((request, response) => void this.serve(request, response));
 
@@ -32,7 +34,9 @@ export class ScriptedOpenAi {
   }
 
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { authorization } = request.headers;
     if (request.method === "GET") {
+      this.looks.push({ authorization });
       const models = { object: "list", data: [{ id: "scripted", object: "model", created: 0, owned_by: "test" }] };
       response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(models));
       return;
@@ -40,7 +44,7 @@ export class ScriptedOpenAi {
     const body: Buffer[] = [];
     for await (const chunk of request) body.push(chunk as Buffer);
     const chat = JSON.parse(Buffer.concat(body).toString("utf8")) as ChatRequest;
-    this.requests.push({ ...chat, authorization: request.headers.authorization });
+    this.requests.push({ ...chat, authorization });
     const gone = new AbortController();
     response.on("close", () => gone.abort());
     response.writeHead(200, { "content-type": "text/event-stream" });

@@ -1,6 +1,7 @@
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { TorbizError } from "../errors";
+import type { EngineChoice } from "./engine-choice";
 import { isRecord, parseJson } from "./server-call";
 
 /** A server on this computer that speaks OpenAI's interface. */
@@ -48,7 +49,7 @@ export async function foundServers({ places = USUAL_PLACES, limitMs = LOOK_MS }:
 > {
   const found = await Promise.all(
     places.map(async (place) => {
-      const models = await modelsAt(place.baseUrl, { limitMs }).catch(() => []);
+      const models = await modelsAt(place.baseUrl, { limitMs, isFound: true }).catch(() => []);
       return { ...place, models };
     }),
   );
@@ -75,19 +76,46 @@ export function parseBaseUrl(text: string): string {
   return `${url.origin}${url.pathname.replace(/\/+$/, "").replace(/\/chat\/completions$/, "")}`;
 }
 
+/** A key, and the address that a person named it for. */
+export interface ServerKey {
+  key?: string;
+  address?: string;
+}
+
+/**
+ * The key that a question to this engine goes out with. A key is for the origin (scheme, host and port) that it was named
+ * for: no server that was found, or that a conversation remembers, may be sent it otherwise.
+ */
+export function keyFor(choice: EngineChoice, { key, address }: ServerKey): string | undefined {
+  if (choice.kind !== "server" || !key) return undefined;
+  const origin = originOf(address);
+  return origin !== undefined && origin === originOf(choice.baseUrl) ? key : undefined;
+}
+
+function originOf(address = ""): string | undefined {
+  return URL.canParse(address.trim()) ? new URL(address.trim()).origin : undefined;
+}
+
 export interface ModelsAtOptions {
   apiKey?: string;
   limitMs?: number;
   signal?: AbortSignal;
+  /**
+   * Nobody named this server: any program may be at a usual port, so only a list that is OpenAI's in every point shows
+   * that it is one. Of a server that a person names anything is taken that tells models, as many leave something out.
+   */
+  isFound?: boolean;
 }
 
 /**
- * The ids of the models that a server offers for chats; none where it has none.
+ * The ids of the models that a server offers for chats; none where it has none. A redirect is not followed: the key is for
+ * this address only.
+ *
  * @throws TorbizError server-unreachable, server-key-wrong, server-refused, interrupted
  */
 export async function modelsAt(
   baseUrl: string,
-  { apiKey, limitMs = ANSWER_MS, signal }: ModelsAtOptions = {},
+  { apiKey, limitMs = ANSWER_MS, signal, isFound = false }: ModelsAtOptions = {},
 ): Promise<string[]> {
   const limit = AbortSignal.timeout(limitMs);
   let status: number;
@@ -98,16 +126,40 @@ export async function modelsAt(
     body = parseJson(answer.text);
   } catch (error) {
     if (signal?.aborted) throw new TorbizError("interrupted", "Looking for the server's models was stopped.");
+    if ((error as NodeJS.ErrnoException).code === "ERR_INVALID_CHAR") {
+      throw new TorbizError("server-key-wrong", "The API key has characters that no key has.");
+    }
     throw new TorbizError("server-unreachable", `Nothing answers at ${baseUrl}.`, { cause: error });
   }
   if (status === 401 || status === 403) {
     throw new TorbizError("server-key-wrong", `${baseUrl} wants ${apiKey ? "another" : "an"} API key.`);
   }
-  if (status !== 200 || !isRecord(body) || body.object !== "list" || !Array.isArray(body.data ?? [])) {
+  if (status >= 300 && status < 400) {
+    throw new TorbizError("server-refused", `${baseUrl} sends to another address.`, {
+      hint: "Name that address, if you trust it.",
+    });
+  }
+  const models = status === 200 ? listIn(body, isFound) : undefined;
+  if (!models) {
     throw new TorbizError("server-refused", `What answers at ${baseUrl} doesn't speak OpenAI's interface.`);
   }
-  const ids = ((body.data ?? []) as unknown[]).map((model) => (isRecord(model) ? model.id : undefined));
-  return ids.filter((id): id is string => typeof id === "string" && id !== "" && !NO_CHAT.test(id));
+  return idsIn(models).filter((id) => !NO_CHAT.test(id));
+}
+
+/** The models that an answer lists; undefined where it is no list of models. */
+function listIn(body: unknown, isFound: boolean): readonly unknown[] | undefined {
+  const isList = isRecord(body) && body.object === "list";
+  if (isFound && !isList) return undefined;
+  const data: unknown = isRecord(body) && !Array.isArray(body) ? body.data : body;
+  // A server without a model may say so by null.
+  if (isList && (data === null || data === undefined)) return [];
+  if (!Array.isArray(data)) return undefined;
+  return isList || data.length === 0 || idsIn(data).length > 0 ? data : undefined;
+}
+
+function idsIn(models: readonly unknown[]): string[] {
+  const ids = models.map((model) => (isRecord(model) ? model.id : undefined));
+  return ids.filter((id): id is string => typeof id === "string" && id !== "");
 }
 
 async function get(

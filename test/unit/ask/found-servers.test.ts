@@ -1,6 +1,6 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { foundServers, modelsAt, parseBaseUrl, type ServerPlace } from "../../../src/lib/ask/found-servers";
+import { foundServers, keyFor, modelsAt, parseBaseUrl, type ServerPlace } from "../../../src/lib/ask/found-servers";
 
 const servers: Server[] = [];
 
@@ -33,6 +33,7 @@ it("finds the servers that have a model to ask, and takes nothing else for one",
     serving("Web page", (response) => void response.end("<html>")),
     serving("Other JSON", (response) => void response.end(JSON.stringify({ data: [{ id: "x" }] }))),
     serving("Array", (response) => void response.end("[]")),
+    serving("Array of models", (response) => void response.end(JSON.stringify([{ id: "x" }]))),
     serving("No model", (response) => void response.end(JSON.stringify({ object: "list", data: null }))),
     serving("Only embeddings", list("bge-embed")),
     serving("Locked", (response) => void response.writeHead(401).end(JSON.stringify({ object: "list", data: [] }))),
@@ -59,6 +60,61 @@ it("looks at the usual places by itself, and comes back", async () => {
   for (const { baseUrl } of await foundServers()) expect(baseUrl).toMatch(/^http:\/\/127\.0\.0\.1:\d+\//);
 });
 
+it.each<[string, unknown, string[]]>([
+  ["without its kind", { data: [{ id: "x" }] }, ["x"]],
+  [
+    "of another kind, with more in it",
+    { object: "models", models: [], has_more: false, data: [{ id: "x", ctx: 9 }] },
+    ["x"],
+  ],
+  ["that is nothing but the models", [{ id: "x", type: "chat" }, { id: "text-embedding" }], ["x"]],
+  ["with some that have no id", { data: [{ name: "y" }, null, { id: "x" }] }, ["x"]],
+  ["without a model", { data: [] }, []],
+  ["without a model, in OpenAI's form", { object: "list", data: null }, []],
+])("takes a list %s, from a server that a person names", async (_what, body, models) => {
+  const named = await serving("Named", (response) => void response.end(JSON.stringify(body)));
+  expect(await modelsAt(named.baseUrl)).toEqual(models);
+});
+
+it.each<[string, unknown]>([
+  ["no list", { data: { id: "x" } }],
+  ["no models", { data: [{ name: "y" }, 7] }],
+  ["a text", "x"],
+  ["nothing", null],
+  ["an error", { error: { message: "No." } }],
+])("takes %s for no list, whoever names the server", async (_what, body) => {
+  const named = await serving("Named", (response) => void response.end(JSON.stringify(body)));
+  await expect(modelsAt(named.baseUrl)).rejects.toMatchObject({ code: "server-refused" });
+});
+
+it.each([301, 302, 307, 308])("follows no server that sends elsewhere, by status %i", async (status) => {
+  let isVisited = false;
+  const elsewhere = await serving("Elsewhere", (response) => {
+    isVisited = true;
+    list("x")(response);
+  });
+  const location = `${elsewhere.baseUrl}/models`;
+  const sending = await serving("Sending", (response) => void response.writeHead(status, { location }).end());
+  await expect(modelsAt(sending.baseUrl, { apiKey: "sk" })).rejects.toMatchObject({
+    ...{ code: "server-refused", message: expect.stringContaining("sends to another address") as string },
+  });
+  expect(isVisited).toBe(false);
+});
+
+it.each([
+  ["https://api.example/v1", "https://api.example/v1", true],
+  ["https://api.example/v1", " https://API.example:443/v2/ ", true],
+  ["https://api.example/v1", "http://api.example/v1", false],
+  ["http://127.0.0.1:1234/v1", "http://127.0.0.1:11434/v1", false],
+  ["https://api.example/v1", "https://api.example.org/v1", false],
+  ["https://api.example/v1", "this", false],
+  ["https://api.example/v1", undefined, false],
+  ["no address", "no address", false],
+])("asks %s with a key that is for %s: %s", (baseUrl, address, isKeyed) => {
+  expect(keyFor({ kind: "server", baseUrl }, { key: "sk", address })).toBe(isKeyed ? "sk" : undefined);
+  expect(keyFor({ kind: "this", model: "x" }, { key: "sk", address })).toBeUndefined();
+});
+
 it("says why a server has no models to tell", async () => {
   const keyed = await serving("Keyed", (response, key) => {
     if (key === "Bearer right") list("qwen")(response);
@@ -68,6 +124,7 @@ it("says why a server has no models to tell", async () => {
   await expect(modelsAt(keyed.baseUrl)).rejects.toMatchObject({ code: "server-key-wrong" });
   const wrong = await modelsAt(keyed.baseUrl, { apiKey: "canary" }).catch((error: unknown) => error);
   expect(wrong).toMatchObject({ code: "server-key-wrong" });
+  await expect(modelsAt(keyed.baseUrl, { apiKey: "two\nlines" })).rejects.toMatchObject({ code: "server-key-wrong" });
   expect(JSON.stringify(wrong) + String(wrong)).not.toContain("canary");
 
   const page = await serving("Page", (response) => void response.end("<html>"));
