@@ -356,7 +356,7 @@ def public_peers() -> list[str]:
 def load_config(options: Options, token: str | None) -> Any:
     """The model's config (Petals' class for its architecture).
 
-    :raises SeederError: model-unknown for an architecture that Petals can't serve, model-broken for unreadable files
+    :raises SeederError: model-unsupported for an architecture that Petals can't serve, model-broken for damaged files
     """
     from petals.utils.auto_config import AutoDistributedConfig
 
@@ -368,7 +368,7 @@ def load_config(options: Options, token: str | None) -> Any:
     try:
         return AutoDistributedConfig.from_pretrained(options.model_path, use_auth_token=token)
     except ValueError as error:
-        raise SeederError("model-unknown", f"Petals can't serve {options.model}: {first_line(error)}.") from error
+        raise SeederError("model-unsupported", f"Petals can't serve {options.model}: {first_line(error)}.") from error
     except OSError as error:
         if is_folder:
             raise SeederError("model-broken", f"The files of {options.model} can't be read.") from error

@@ -104,6 +104,20 @@ const CATALOGUE = {
   "port-in-use": { title: "The port is in use", hint: "Choose another port.", cliHint: "Choose it with --port." },
   "port-invalid": { title: "This port can't be used", hint: "Enter a number from 1024 to 65535." },
   "model-unknown": { title: "Unknown model", hint: "Choose one of the models that Torbiz knows." },
+  "model-unsupported": {
+    title: "Petals can't serve this model",
+    hint: "Choose a model of the llama, falcon or bloom family whose weights are safetensors files.",
+  },
+  "model-gated": {
+    title: "The model's owner must grant you access",
+    hint: "Ask for access on the model's page, and give Torbiz a Hugging Face token of that account.",
+    cliHint: "The token is read from HF_TOKEN.",
+  },
+  "hub-unreachable": {
+    title: "The model hub can't be reached",
+    hint: "Check the network and try again: what has been downloaded is kept.",
+    cliHint: "Another hub can be named with HF_ENDPOINT.",
+  },
   "model-broken": { title: "The model's files are damaged", hint: "They will be prepared anew: try again." },
   "model-missing": {
     title: "The model isn't on this computer",
