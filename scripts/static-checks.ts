@@ -19,14 +19,17 @@ const PURE_SOURCES = ["prefetch-generator", "python-baseconv", "varint"];
 const LINUX = ["x86_64-manylinux_2_28", "aarch64-manylinux_2_28"];
 const MACOS = ["aarch64-apple-darwin", "x86_64-apple-darwin"];
 
-/** Where each lock must be installable: the image's on Linux, what people's own Pythons take on their systems as well. */
+const EVERYWHERE = [...LINUX, ...MACOS];
+
+/** Where each lock must be installable: all but the image's own also by people's own Pythons, on their systems. */
 const LOCKS: { lock: string; platforms: string[]; pythons: string[] }[] = [
-  { lock: "build.txt", platforms: LINUX, pythons: ["3.11"] },
-  { lock: "starter.txt", platforms: LINUX, pythons: ["3.11"] },
   { lock: "petals.txt", platforms: LINUX, pythons: ["3.11"] },
-  { lock: "swarm.txt", platforms: [...LINUX, ...MACOS], pythons: ["3.11"] },
-  { lock: "local.txt", platforms: [...LINUX, ...MACOS], pythons: versionsOf(pythonFor("local")) },
-  { lock: "uv.txt", platforms: [...LINUX, ...MACOS], pythons: ["3.8"] },
+  { lock: "build.txt", platforms: EVERYWHERE, pythons: versionsOf(pythonFor("swarm")) },
+  { lock: "swarm.txt", platforms: EVERYWHERE, pythons: versionsOf(pythonFor("swarm")) },
+  // Fetched by the environment that answers on this computer, and by the image's build.
+  { lock: "starter.txt", platforms: EVERYWHERE, pythons: versionsOf(pythonFor("local")) },
+  { lock: "local.txt", platforms: EVERYWHERE, pythons: versionsOf(pythonFor("local")) },
+  { lock: "uv.txt", platforms: EVERYWHERE, pythons: ["3.8"] },
 ];
 
 function versionsOf({ oldest, newest }: PythonRange): string[] {
