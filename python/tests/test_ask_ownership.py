@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.ask_process import AskServer, wait_for
+from tests.ask_process import LIMIT_SECONDS, AskServer, wait_for
 from tests.scripted_server import WORDS
 
 SECRET = "whisper"
@@ -122,13 +122,13 @@ def server() -> Iterator[AskServer]:
 
 
 @pytest.fixture
-def own_server() -> Iterator[Callable[[], AskServer]]:
+def own_server() -> Iterator[Callable[..., AskServer]]:
     """For those that don't survive it."""
     with tempfile.TemporaryDirectory(prefix="ask") as name:
         started: list[AskServer] = []
 
-        def begin() -> AskServer:
-            started.append(AskServer(Path(name), module="tests.scripted_server", name=f"log{len(started)}"))
+        def begin(*options: str) -> AskServer:
+            started.append(AskServer(Path(name), *options, module="tests.scripted_server", name=f"log{len(started)}"))
             started[-1].wait_ready()
             return started[-1]
 
@@ -260,7 +260,7 @@ def test_a_deleted_conversation_stays_deleted(server: AskServer, conversation: C
     assert (status, refused["error"]["code"]) == (404, "conversation-unknown")
 
 
-def test_a_full_disk_ends_it_and_what_was_told_stays(own_server: Callable[[], AskServer], tmp_path: Path) -> None:
+def test_a_full_disk_ends_it_and_what_was_told_stays(own_server: Callable[..., AskServer], tmp_path: Path) -> None:
     server, conversation = own_server(), Conversation(tmp_path)
     room = conversation.path.stat().st_size + 2000
     psutil.Process(server.process.pid).rlimit(psutil.RLIMIT_FSIZE, (room, room))
@@ -275,7 +275,7 @@ def test_a_full_disk_ends_it_and_what_was_told_stays(own_server: Callable[[], As
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_when_the_server_ends_all_that_it_told_is_in_the_file(
-    own_server: Callable[[], AskServer], tmp_path: Path, number: signal.Signals
+    own_server: Callable[..., AskServer], tmp_path: Path, number: signal.Signals
 ) -> None:
     server, conversation = own_server(), Conversation(tmp_path)
     answer, body = conversation.question(100_000, 0.001)
@@ -291,3 +291,22 @@ def test_when_the_server_ends_all_that_it_told_is_in_the_file(
     # The next server isn't hindered by what is left.
     again, body = conversation.question(2)
     assert ask(own_server(), body).read().text == whole(2) == conversation.text(again)
+
+
+@pytest.mark.parametrize("followed", [True, False])
+def test_an_idle_server_leaves_only_after_the_end_of_what_it_writes(
+    own_server: Callable[..., AskServer], tmp_path: Path, followed: bool
+) -> None:
+    server, conversation = own_server("--idle-seconds", "2"), Conversation(tmp_path)
+    answer, body = conversation.question(5, 1.0)
+    heard = ask(server, body).read(pieces=1)
+    if followed:
+        assert heard.read().done
+        assert server.answers()
+    else:
+        heard.leave()
+    assert server.process.wait(LIMIT_SECONDS) == 0
+    assert "Leaving: no question for 2 s" in server.log
+    end = conversation.end(answer)
+    assert end is not None
+    assert (end["reason"], conversation.text(answer)) == ("stop", whole(5))

@@ -314,6 +314,20 @@ def test_clients_can_see_that_it_loads_and_therefore_is_silent(gguf: Path, tmp_p
     engines.discard()
 
 
+@pytest.mark.parametrize(("apple_silicon", "micro_batch"), [(True, 128), (False, 64)])
+def test_apple_silicon_has_its_own_settings_and_either_answers(
+    ask: Asker, gguf: Path, monkeypatch: pytest.MonkeyPatch, apple_silicon: bool, micro_batch: int
+) -> None:
+    monkeypatch.setattr(local, "APPLE_SILICON", apple_silicon)
+    params = local.parameters(LocalModel(gguf, None))
+    assert (params.fit_params, params.n_batch, params.n_ubatch) == (apple_silicon, micro_batch, micro_batch)
+    ask.engine.discard()  # what is loaded has the settings of this computer
+    read = [piece.done for piece in ask("word " * 300).progress if piece.stage == "reading-prompt"]
+    assert read[:3] == [0, micro_batch, 2 * micro_batch]
+    assert ask(FRANCE).text == "The capital of France is Paris."
+    ask.engine.discard()
+
+
 def test_the_context_follows_model_and_memory(gguf: Path) -> None:
     # 30 layers, 3 key-value heads of 64, keys and values in two bytes each.
     assert read_header(gguf) == Header("llama", 8192, 30 * 3 * 64 * 2 * 2)
