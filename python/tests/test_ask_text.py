@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from torbiz.engines.text import REPLACEMENT, Prompt, StopFilter, TokenDecoder
+from torbiz.engines.text import REPLACEMENT, CharacterJoiner, Prompt, StopFilter, TokenDecoder
 
 TEXTS = [
     "The capital of France is Paris.",
@@ -36,6 +36,25 @@ def test_any_split_of_the_bytes_gives_the_text_and_never_half_a_character(text: 
             shown += decoder.add(token)
             assert text.startswith(shown)
         assert shown + decoder.flush() == text
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_any_split_into_utf16_halves_gives_the_text_and_never_half_a_character(text: str) -> None:
+    data = text.encode("utf-16-le")
+    halves = [data[place : place + 2].decode("utf-16-le", "surrogatepass") for place in range(0, len(data), 2)]
+    joiner = CharacterJoiner()
+    shown = ""
+    for half in halves:
+        shown += joiner.add(half)
+        assert text.startswith(shown)
+    assert shown + joiner.flush() == text
+
+
+def test_a_half_that_stays_alone_is_replaced() -> None:
+    joiner = CharacterJoiner()
+    assert [joiner.add(half) for half in ("\ude00a", "\ud83d", "b\ud83d", "")] == ["\ufffda", "", "\ufffdb", ""]
+    assert joiner.flush() == REPLACEMENT
+    assert joiner.flush() == ""
 
 
 def test_invalid_bytes_come_out_as_the_whole_text_is_decoded() -> None:

@@ -187,6 +187,16 @@ def test_characters_come_whole_wherever_the_network_cuts_them(server: Scripted) 
     assert "".join(heard) == ODD_TEXT
 
 
+def test_characters_come_whole_from_a_server_that_sends_their_halves(server: Scripted) -> None:
+    first, second = (
+        "😀".encode("utf-16-le")[place : place + 2].decode("utf-16-le", "surrogatepass") for place in (0, 2)
+    )
+    heard: list[str] = []
+    server.answer = streams(says(f"a{first}"), says(f"{second}b"), says(first, "stop"), DONE)
+    assert ask(server.url, heard=heard) == ("a😀b", Finished("\ufffd", "stop", 0, 3, 0))
+    assert heard == ["a", "😀b", ""]
+
+
 def test_what_is_to_be_gone_on_with_is_sent_as_it_is(server: Scripted) -> None:
     messages = (Message(role="user", content=QUESTION), Message(role="assistant", content="They sing "))
     server.answer = streams(says("of love."), says(None, "stop"), DONE)

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 
 from torbiz.engines.base import AskError, Cancelled, Delta, Finished, FinishReason, OtherServer, Progress, Question
+from torbiz.engines.text import CharacterJoiner
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 100.0
@@ -45,6 +46,7 @@ class OtherServerEngine:
         reason: FinishReason | None = None
         usage: Event = {}
         pieces = 0
+        characters = CharacterJoiner()
         try:
             while (event := exchange.next(cancelled)) is not None:
                 try:
@@ -54,13 +56,13 @@ class OtherServerEngine:
                     raise _unreadable() from None
                 pieces += bool(text)
                 # What has no text is a sign of life: a model that thinks first sends its thoughts in other fields.
-                emit(Delta(text, 1))
+                emit(Delta(characters.add(text), 1))
                 reason = finish or reason
         finally:
             exchange.close()
         if reason is None:
             raise _cut()
-        return _finished(reason, usage, pieces)
+        return _finished(characters.flush(), reason, usage, pieces)
 
     def discard(self) -> None:
         """Closes the connection, if there is one."""
@@ -238,13 +240,13 @@ def _choice_of(event: Event) -> tuple[str, FinishReason | None]:
     return text, "length" if reason == "length" else "stop"
 
 
-def _finished(reason: FinishReason, usage: Event, pieces: int) -> Finished:
+def _finished(rest: str, reason: FinishReason, usage: Event, pieces: int) -> Finished:
     def count(value: object, otherwise: int) -> int:
         return value if isinstance(value, int) and value >= 0 else otherwise
 
     details = usage.get("prompt_tokens_details")
     return Finished(
-        "",
+        rest,
         reason,
         count(usage.get("prompt_tokens"), 0),
         count(usage.get("completion_tokens"), pieces),

@@ -44,6 +44,29 @@ class TokenDecoder:
         return text[len(shown) :]
 
 
+class CharacterJoiner:
+    """Puts characters together whose two UTF-16 halves come in two pieces, as the JSON of some servers has them."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def add(self, text: str) -> str:
+        """The whole characters so far. A half that no other one follows becomes U+FFFD."""
+        text = self._held + text
+        end = len(text) - ("\ud800" <= text[-1:] <= "\udbff")
+        self._held = text[end:]
+        return self._whole(text[:end])
+
+    def flush(self) -> str:
+        """What was held back, incomplete as it is."""
+        held, self._held = self._held, ""
+        return self._whole(held)
+
+    @staticmethod
+    def _whole(text: str) -> str:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 class StopFilter:
     """Ends a text at the first of the stop texts, and holds back what may become one."""
 
