@@ -34,6 +34,9 @@ class ScriptedEngine:
                 self.let_go.wait(LIMIT_SECONDS)
             case "wait":
                 wait_for(lambda: self.let_go.is_set() or cancelled())
+            case "load":
+                emit(Progress("loading-model"))
+                self.let_go.wait(LIMIT_SECONDS)
             case "fail":
                 raise AskError("missing-blocks", "Nobody serves blocks 1-2 of 3.")
             case "stuck":
@@ -187,6 +190,18 @@ def test_a_server_goes_on_when_a_hanging_engine_was_given_up(
     assert json.loads(lines[-1][6:])["error"]["code"] == "ask-timeout"
     assert text(list(server.lines("another"))) == "Paris"
     assert engine.discarded == 1
+
+
+def test_a_server_waits_longer_for_a_model_that_is_loaded(
+    server: Serving, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorten(monkeypatch)
+    monkeypatch.setattr(ask_jobs, "LOADING_STALL_SECONDS", 2.0)
+    threading.Timer(1.0, engine.let_go.set).start()
+    assert text(list(server.lines("load"))) == "Paris"
+    engine.let_go.clear()
+    lines = list(server.lines("load"))
+    assert json.loads(lines[-1][6:])["error"]["message"] == "Nothing came for 2 seconds."
 
 
 def shorten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,8 @@ MAX_WAITING = 8
 """Questions that may wait behind the one being answered."""
 STALL_SECONDS = 110.0
 """Longest wait for the next piece, whatever an engine does. A client waits longer, so that it learns the reason."""
+LOADING_STALL_SECONDS = 280.0
+"""The same while a model is loaded: llama.cpp says nothing meanwhile, and Python stands still."""
 CANCEL_SECONDS = 2.0
 """How long a cancelled generation may take to notice. One that hangs in a peer's hands is given up with its engine."""
 LOCAL_CANCEL_SECONDS = 30.0
@@ -151,11 +153,17 @@ class Generation:
 
     async def _wait(self) -> None:
         while not self._wake.is_set():
-            quiet = time.monotonic() - self._heard
-            if quiet >= STALL_SECONDS:
-                self._failure = AskError("ask-timeout", f"Nothing came for {STALL_SECONDS:.0f} seconds.")
+            quiet, limit = time.monotonic() - self._heard, self._patience
+            if quiet >= limit:
+                self._failure = AskError("ask-timeout", f"Nothing came for {limit:.0f} seconds.")
                 break
-            await happens(self._wake, STALL_SECONDS - quiet)
+            # In small turns: what is waited for can change, and with it the patience.
+            await happens(self._wake, min(limit - quiet, 10.0))
+
+    @property
+    def _patience(self) -> float:
+        loading = self.progress is not None and self.progress.stage == "loading-model"
+        return LOADING_STALL_SECONDS if loading else STALL_SECONDS
 
     async def _give_up(self, engine: Engine, on_stuck: Callable[[], None]) -> None:
         self._cancelled = True
@@ -309,6 +317,9 @@ class Generations:
         self._known: dict[str, Generation] = {}
         self.leaving = False
         """Takes no more questions."""
+        self.idle_limit: float | None = None
+        """Seconds without a question after which nobody needs its model any more, as the last one wished; None: it had
+        no wish."""
         self._idle_since = time.monotonic()
         self._task: asyncio.Task[None] | None = None
 
