@@ -102,6 +102,14 @@ def test_it_ends_when_asked_to(start: Callable[..., AskServer]) -> None:
     assert server.process.wait(LIMIT_SECONDS) == 0
 
 
+def test_it_leaves_when_idle_for_as_long_as_the_last_question_wished(start: Callable[..., AskServer]) -> None:
+    server = start("--idle-seconds", "300")
+    server.wait_ready()
+    status, answer = server.chat({**QUESTION, "torbiz": {"engine": NOWHERE, "idleSeconds": 0.5}})
+    assert (status, answer["error"]["code"]) == (400, "swarm-invalid")
+    assert server.process.wait(timeout=30) == 0
+
+
 def test_it_leaves_when_idle(start: Callable[..., AskServer]) -> None:
     server = start("--idle-seconds", "1")
     assert server.process.wait(LIMIT_SECONDS) == 0

@@ -138,6 +138,8 @@ class TorbizField(Struct):
 
     engine: LocalField | SwarmField | ServerField
     generation: GenerationField | None = None
+    idleSeconds: Annotated[float, Meta(gt=0)] | None = None
+    """How long the server stays after its last answer, from now on."""
 
 
 class StreamOptions(Struct):
@@ -255,6 +257,8 @@ class AskApi:
         self._models[chat.model] = target
         place = field.generation.place() if field and field.generation else None
         generation = self._generations.start(chat.question(target), place)
+        if field and field.idleSeconds:
+            self._generations.idle_limit = field.idleSeconds
         on_left = None if place else lambda: self._generations.cancel(generation)
         if not chat.stream:
             return Whole(generation, on_left, ours=field is not None)

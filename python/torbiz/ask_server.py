@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import fcntl
 import logging
 import os
@@ -157,9 +158,9 @@ async def serve(options: Options, listener: socket.socket, ready: int | None, en
     server = Server(config, generations, ready)
 
     async def leave_when_idle() -> None:
-        while generations.idle_seconds < options.idle_seconds:
-            await asyncio.sleep(min(1.0, options.idle_seconds / 4))
-        logger.info("Leaving: no question for %.0f s", options.idle_seconds)
+        while generations.idle_seconds < (limit := generations.idle_limit or options.idle_seconds):
+            await asyncio.sleep(min(1.0, limit / 4))
+        logger.info("Leaving: no question for %.0f s", limit)
         stop()
 
     if options.model:
@@ -190,6 +191,8 @@ def run(options: Options, ready: int | None) -> int:
         tell(ready)
         return 0
     open_log(options.log)
+    # A crash of native code leaves its place there: names of functions and files, no values.
+    faulthandler.enable()
     configure_logging()
     listener = bind(options.socket)
     logger.info("Starting: version %s, build %s, process %d", __version__, options.build, os.getpid())

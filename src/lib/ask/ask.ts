@@ -66,7 +66,7 @@ export interface AskOptions extends WatchOptions {
   sampling?: Sampling;
   /** Lets this question go to strangers' computers, consent recorded or not. */
   allowStrangers?: boolean;
-  /** How long an ask server that is started for this stays without a question. */
+  /** How long the ask server stays after this, without a question. */
   idleMinutes?: number;
   /** How long a server may be silent, milliseconds: in an answer, and when it is asked whether it is there. */
   limits?: { stallMs?: number; answerMs?: number };
@@ -249,6 +249,7 @@ class Asking {
         {
           ...{ messages, target, generation: { ...place, continues: continues?.id ?? null, engine } },
           sampling: { ...sampling, temperature: sampling?.temperature ?? freedom },
+          idleMinutes: this.options.idleMinutes,
         },
         {
           socketPath,

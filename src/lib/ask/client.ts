@@ -50,6 +50,8 @@ export interface GenerationRequest {
   target: EngineTarget;
   generation: GenerationPlace;
   sampling?: Sampling;
+  /** How long the server stays after its last answer, from now on; undefined: as before. */
+  idleMinutes?: number;
 }
 
 export interface ListenOptions {
@@ -109,11 +111,11 @@ const RECONNECT_MS = 100;
  * came, answer-cut when it left in the middle, ask-timeout, ask-failed when what it sends makes no sense, interrupted
  */
 export async function startGeneration(question: GenerationRequest, options: ListenOptions): Promise<Heard> {
-  const { messages, target, generation, sampling = {} } = question;
+  const { messages, target, generation, sampling = {}, idleMinutes } = question;
   const body = JSON.stringify({
     model: generation.engine.model,
     messages,
-    torbiz: { engine: target, generation },
+    torbiz: { engine: target, generation, ...(idleMinutes && { idleSeconds: idleMinutes * 60 }) },
     max_tokens: sampling.maxTokens,
     temperature: sampling.temperature,
     top_p: sampling.topP,

@@ -35,6 +35,7 @@ const QUESTION: GenerationRequest = {
     continues: null,
     engine: { kind: "this", model: "starter", title: "Starter", where: "This Computer" },
   },
+  idleMinutes: 15,
   sampling: { maxTokens: 7, temperature: 0 },
 };
 const START = "POST /v1/chat/completions";
@@ -130,7 +131,7 @@ it("asks in OpenAI's words, and tells where the answer belongs", async () => {
   expect(asked).toEqual({
     model: "starter",
     messages: QUESTION.messages,
-    torbiz: { engine: QUESTION.target, generation: QUESTION.generation },
+    torbiz: { engine: QUESTION.target, generation: QUESTION.generation, idleSeconds: 900 },
     max_tokens: 7,
     temperature: 0,
     stream: true,
