@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.prepare import PYTHON
-from torbiz.seeder import explain, parse_options
+from torbiz.seeder import explain, parse_blocks, parse_options
 
 PREFIX = "starter-test-hf"
 BLOCKS = 30
@@ -138,6 +138,37 @@ def test_the_peer_is_the_same_after_a_restart_and_sigterm_ends_it_too(start_seed
         assert seeder.end(signal.SIGTERM) == 0
         assert "Announced OFFLINE" in seeder.log
     assert peers[0] == peers[1]
+
+
+def test_it_serves_the_very_blocks_that_are_named_and_tells_what_the_swarm_has(
+    start_seeder: Callable[..., Seeder],
+) -> None:
+    seeder = start_seeder("--new-swarm", "--blocks", "12:16")
+    status = seeder.wait_for(online)
+    assert status["blocks"] == {"loaded": 4, "total": 4, "start": 12, "end": 16}
+    status = seeder.wait_for(lambda status: status["swarm"] is not None)
+    assert status["swarm"] == {"peers": 0, "coverage": [[0, 12], [1, 4], [0, 14]]}
+    assert seeder.end() == 0
+    assert "Announced OFFLINE: blocks 12:16" in seeder.log
+    assert "Traceback" not in seeder.log
+
+
+def test_blocks_that_the_model_has_not_are_told_in_words(start_seeder: Callable[..., Seeder]) -> None:
+    seeder = start_seeder("--new-swarm", "--blocks", "28:31")
+    assert seeder.process.wait(timeout=LIMIT_SECONDS) == 1
+    assert "ERROR torbiz.seeder: [blocks-invalid] starter has 30 blocks." in seeder.log
+
+
+@pytest.mark.parametrize(("text", "blocks"), [("4", 4), ("12:16", range(12, 16)), ("0:1", range(0, 1))])
+def test_blocks_are_a_number_or_a_range(text: str, blocks: int | range) -> None:
+    assert parse_blocks(text) == blocks
+
+
+@pytest.mark.parametrize("text", ["", "x", "4:4", "5:4", "-1:3", ":3", "3:", "1:2:3"])
+def test_other_blocks_are_refused(text: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_options(["--model", "m", "--model-path", "m", "--port", "1", f"--blocks={text}"])
+    assert ended.value.code == 2
 
 
 @pytest.mark.parametrize("stage", ["starting", "connecting", "measuring", "joining", "loading"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torbiz import memory
 from torbiz.logs import OneLineFormatter, configure_logging
-from torbiz.status import MAX_BYTES, Blocks, Status, StatusFile
+from torbiz.status import MAX_BYTES, Blocks, Glance, Status, StatusFile
 
 
 def read(path: Path) -> dict[str, object]:
@@ -31,6 +31,12 @@ def test_the_file_stays_small_whatever_is_in_it(tmp_path: Path) -> None:
     status.update(addresses=[address] * 60, message="x" * 5000)
     assert len(path.read_bytes()) <= MAX_BYTES
     assert read(path)["stage"] == "online"
+    # What the swarm has is left out last, and only where it alone is too long.
+    status.update(message=None, swarm=Glance(1, [(1, 1)] * 100))
+    assert read(path)["swarm"] == {"peers": 1, "coverage": [[1, 1]] * 100}
+    status.update(swarm=Glance(1, [(1, 1)] * 1000))
+    assert len(path.read_bytes()) <= MAX_BYTES
+    assert read(path)["swarm"] is None
 
 
 def test_a_stage_is_logged_once_and_a_renewed_time_is_not(tmp_path: Path) -> None:

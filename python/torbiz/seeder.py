@@ -71,7 +71,8 @@ class Options:
     port: int
     announce: list[str]
     """Multiaddrs that peers are told; empty for those that Petals finds itself."""
-    blocks: int | None
+    blocks: int | range | None
+    """How many, or which; None for as many as fit."""
     max_disk_space: int | None
     """Bytes that blocks fetched from the hub may take in the cache; older ones make room. None is all the disk has."""
     cache_dir: Path
@@ -90,7 +91,9 @@ def parse_options(arguments: list[str]) -> Options:
     swarm.add_argument("--initial-peer", action="append", metavar="ADDR", help="join by this peer (repeatable)")
     parser.add_argument("--port", type=int, required=True, help="TCP port to listen on")
     parser.add_argument("--announce", action="append", default=[], metavar="ADDR", help="multiaddr to tell peers")
-    parser.add_argument("--blocks", type=int, help="number of blocks to serve (default: what fits)")
+    parser.add_argument(
+        "--blocks", type=parse_blocks, help="blocks to serve: how many, or START:END (default: what fits)"
+    )
     parser.add_argument("--max-disk-space", type=int, metavar="BYTES", help="disk for fetched blocks (default: all)")
     parser.add_argument("--cache-dir", type=Path, default=Path("/cache"))
     parser.add_argument("--status-file", type=Path, default=Path("/tmp/torbiz/status.json"))
@@ -109,6 +112,17 @@ def parse_options(arguments: list[str]) -> Options:
         status_file=args.status_file,
         token_from_stdin=args.token_stdin,
     )
+
+
+def parse_blocks(text: str) -> int | range:
+    """How many blocks ("4"), or which ("12:16": 12 to 15, as Petals' --block_indices)."""
+    start, colon, end = text.partition(":")
+    if not colon:
+        return int(text)
+    blocks = range(int(start), int(end))
+    if not blocks or blocks.start < 0:
+        raise ValueError
+    return blocks
 
 
 class StopSignals:
@@ -271,6 +285,8 @@ def serve(options: Options, token: str | None, status: StatusFile, signals: Stop
     import petals.server.server as petals_server
     import torch
 
+    from torbiz.swarm_look import SwarmWatch
+
     configure_logging(secrets=(token,) if token else ())  # again: the imports brought handlers of their own
     if threads := os.environ.get("OMP_NUM_THREADS"):
         torch.set_num_threads(int(threads))
@@ -294,7 +310,8 @@ def serve(options: Options, token: str | None, status: StatusFile, signals: Stop
                 dht_prefix=options.dht_prefix,
                 converted_model_name_or_path=options.model_path,
                 throughput="auto",
-                num_blocks=blocks,
+                num_blocks=blocks if isinstance(blocks, int) else None,
+                block_indices=None if isinstance(blocks, int) else f"{blocks.start}:{blocks.stop}",
                 num_handlers=NUM_HANDLERS,
                 attn_cache_tokens=ATTN_CACHE_TOKENS,
                 inference_max_length=ATTN_CACHE_TOKENS,
@@ -318,7 +335,8 @@ def serve(options: Options, token: str | None, status: StatusFile, signals: Stop
                 reachability=reachability(private, server),
                 throughput=round(float(server.server_info.throughput), 1),
             )
-            server.run()
+            with SwarmWatch(server.dht, server.dht_prefix, config.num_hidden_layers, status):
+                server.run()
         finally:
             signals.end_begins()
             status.update(stage="stopping")
@@ -377,10 +395,10 @@ def load_config(options: Options, token: str | None) -> Any:
         ) from error
 
 
-def plan_blocks(options: Options, config: Any) -> int:
-    """The number of blocks to serve: as told, else all that fit into the container's memory.
+def plan_blocks(options: Options, config: Any) -> int | range:
+    """The blocks to serve, or how many: as told, else all that fit into the container's memory.
 
-    :raises SeederError: not-enough-memory when not even one fits
+    :raises SeederError: not-enough-memory when not even one fits, blocks-invalid for some that the model hasn't
     """
     import torch
     from petals.server.block_utils import get_block_size
@@ -391,7 +409,12 @@ def plan_blocks(options: Options, config: Any) -> int:
     fitting = memory.blocks_that_fit(
         limit, block_bytes, cache_values * torch.float32.itemsize, config.num_hidden_layers
     )
-    wanted = min(options.blocks or fitting, config.num_hidden_layers)
+    if isinstance(options.blocks, range):
+        if options.blocks.stop > config.num_hidden_layers:
+            raise SeederError("blocks-invalid", f"{options.model} has {config.num_hidden_layers} blocks.")
+        wanted = len(options.blocks)
+    else:
+        wanted = min(options.blocks or fitting, config.num_hidden_layers)
     if wanted < 1:
         raise SeederError(
             "not-enough-memory",
@@ -406,7 +429,7 @@ def plan_blocks(options: Options, config: Any) -> int:
         block_bytes / 1e6,
         limit / 1e9,
     )
-    return int(wanted)
+    return options.blocks if isinstance(options.blocks, range) else int(wanted)
 
 
 def reachability(private: bool, server: Any) -> Reachability:
@@ -574,7 +597,7 @@ def explain(error: Exception) -> tuple[str, str]:
     if "bootstrap failed" in text or "none of the initial_peers" in text or "failed to connect to bootstrap" in text:
         return "swarm-unreachable", "None of the swarm's first peers answered."
     if "within 3 seconds" in text or "local time" in text.lower():
-        return "swarm-unreachable", "This computer's clock differs from the swarm's by more than 3 seconds."
+        return "clock-skew", "This computer's clock differs from the swarm's by more than 3 seconds."
     if "address already in use" in text:
         return "port-in-use", "The port is in use inside the container."
     if isinstance(error, MemoryError) or "allocate memory" in text:

@@ -37,6 +37,17 @@ class Blocks:
 
 
 @dataclass(frozen=True)
+class Glance:
+    """The swarm in few words: how many other servers are ONLINE, and how many ONLINE servers each block has.
+
+    ``coverage`` is run-length coded: ``[(1, 12), (0, 4)]`` are 12 blocks with one server, then 4 with none.
+    """
+
+    peers: int
+    coverage: list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
 class Status:
     """What the seeder says of itself. Times are ISO-8601 in UTC, ``throughput`` is in tokens a second."""
 
@@ -52,6 +63,8 @@ class Status:
     tokens: int = 0
     throughput: float | None = None
     since: str | None = None
+    swarm: Glance | None = None
+    """None while nobody knows."""
 
     def describe_stage(self) -> str:
         """The stage as one phrase, with how far it is: ``loading 3/30``."""
@@ -98,6 +111,9 @@ class StatusFile:
         text = json.dumps(values, separators=(",", ":"))
         while len(text.encode()) > MAX_BYTES and values["addresses"]:
             values["addresses"].pop()  # a host with very many addresses: the first ones do
+            text = json.dumps(values, separators=(",", ":"))
+        if len(text.encode()) > MAX_BYTES:
+            values["swarm"] = None  # a model of very many blocks: its map is read by itself
             text = json.dumps(values, separators=(",", ":"))
         if len(text.encode()) > MAX_BYTES and values["message"]:
             values["message"] = values["message"][:200]

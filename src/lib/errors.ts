@@ -165,6 +165,10 @@ const CATALOGUE = {
     title: "The swarm can't be reached",
     hint: "Check that its first peer runs and is reachable.",
   },
+  "clock-skew": {
+    title: "The clocks differ",
+    hint: "Set this computer's clock by the network's time. After sleep the clock of Docker's virtual machine can be behind: restart Docker then.",
+  },
   "missing-blocks": {
     title: "Nobody serves some of the model's blocks",
     hint: "Wait for peers that serve them, or share them yourself.",
