@@ -29,7 +29,6 @@ const LOCKS: { lock: string; platforms: string[]; pythons: string[] }[] = [
   // Fetched by the environment that answers on this computer, and by the image's build.
   { lock: "starter.txt", platforms: EVERYWHERE, pythons: versionsOf(pythonFor("local")) },
   { lock: "local.txt", platforms: EVERYWHERE, pythons: versionsOf(pythonFor("local")) },
-  { lock: "uv.txt", platforms: EVERYWHERE, pythons: ["3.8"] },
 ];
 
 function versionsOf({ oldest, newest }: PythonRange): string[] {

@@ -76,7 +76,7 @@ async function findOrFetch(
     if (!(error instanceof TorbizError) || error.code !== "python-missing" || surroundings.env.TORBIZ_PYTHON)
       throw error;
     if (mayFetch) return fetchPython(surroundings, range, options);
-    const canFetch = await canFetchPython(surroundings);
+    const canFetch = canFetchPython(surroundings);
     const { code, message, hint, cliHint, details } = error;
     throw new TorbizError(code, message, {
       hint: canFetch ? `Let Torbiz fetch one into its own folder. Or: ${hint}` : hint,

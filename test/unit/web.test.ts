@@ -1,0 +1,147 @@
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer, type RequestListener } from "node:http";
+import { createServer as createHttpsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { proxyFor, webGet } from "../../src/lib/web";
+import { ForwardProxy } from "./ask/forward-proxy";
+import { TestAuthority } from "./ask/test-authority";
+
+const serve: RequestListener = (request, response) => response.end(`${request.headers.host}${request.url}`);
+let authority: TestAuthority;
+let proxy: ForwardProxy;
+let plain: ReturnType<typeof createHttpServer>;
+let secure: ReturnType<typeof createHttpsServer>;
+
+beforeAll(async () => {
+  authority = new TestAuthority("DNS:files.test", "IP:127.0.0.1");
+  plain = createHttpServer(serve);
+  secure = createHttpsServer({ cert: authority.cert, key: authority.key }, serve);
+  for (const server of [plain, secure]) {
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+  }
+});
+
+afterAll(() => {
+  for (const server of [plain, secure]) server.close();
+  authority.remove();
+});
+
+beforeEach(async () => {
+  proxy = new ForwardProxy();
+  await proxy.listen();
+});
+
+afterEach(() => proxy.close());
+
+const portOf = (server: typeof plain | typeof secure) => (server.address() as AddressInfo).port;
+
+async function get(url: string, env: NodeJS.ProcessEnv = {}): Promise<string> {
+  const surroundings = { env, home: "/nonexistent", platform: "linux" as const };
+  return text(await webGet(new URL(url), { surroundings }));
+}
+
+it("goes through the proxy that is set, in either case, with or without TLS", async () => {
+  const [http, https] = [`files.test:${portOf(plain)}`, `files.test:${portOf(secure)}`];
+  const trust = { SSL_CERT_FILE: authority.file };
+  expect(await get(`http://${http}/a?b`, { http_proxy: proxy.url })).toBe(`${http}/a?b`);
+  expect(await get(`https://${https}/c`, { HTTPS_PROXY: proxy.url, ...trust })).toBe(`${https}/c`);
+  expect(await get(`https://${https}/d`, { ALL_PROXY: proxy.url.replace("http://", ""), ...trust })).toBe(`${https}/d`);
+  expect(proxy.requests).toEqual([http, https, https]);
+});
+
+it("shows a proxy the name and password that belong to it", async () => {
+  proxy.login = "me:p%40ss".replace("%40", "@");
+  const { port } = new URL(proxy.url.replace(/\/\/.*@/, "//"));
+  const host = `files.test:${portOf(plain)}`;
+  expect(await get(`http://${host}/`, { HTTP_PROXY: `http://me:p%40ss@127.0.0.1:${port}` })).toBe(`${host}/`);
+  await expect(get(`http://${host}/`, { HTTP_PROXY: `http://127.0.0.1:${port}` })).rejects.toThrow(
+    `the proxy 127.0.0.1:${port} answered 407`,
+  );
+});
+
+it("never goes through one to this computer, nor to what NO_PROXY names", async () => {
+  const env = { HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url, NO_PROXY: "other.test, .files.test" };
+  const host = `127.0.0.1:${portOf(plain)}`;
+  expect(await get(`http://${host}/`, env)).toBe(`${host}/`);
+  await expect(get(`http://files.test:${portOf(plain)}/`, env)).rejects.toThrow("files.test can't be found");
+  expect(proxy.requests).toEqual([]);
+});
+
+it("trusts authorities that the computer is told to trust, and no others", async () => {
+  const url = `https://127.0.0.1:${portOf(secure)}/`;
+  await expect(get(url)).rejects.toThrow("the certificate of 127.0.0.1 isn't trusted here");
+  await expect(get(url, { SSL_CERT_FILE: "/nonexistent" })).rejects.toThrow("isn't trusted here");
+  expect(await get(url, { SSL_CERT_FILE: authority.file })).toContain("/");
+  expect(await get(url, { NODE_EXTRA_CA_CERTS: authority.file })).toContain("/");
+});
+
+it("says so when the proxy is gone, or is none", async () => {
+  await expect(get("http://files.test/", { HTTP_PROXY: "http://127.0.0.1:9" })).rejects.toThrow(
+    "the proxy 127.0.0.1:9 refuses the connection",
+  );
+  await expect(get("http://files.test/", { HTTP_PROXY: "socks5://127.0.0.1:9" })).rejects.toThrow("http:// address");
+});
+
+describe("NO_PROXY", () => {
+  it.each([
+    ["files.test", true],
+    ["FILES.test", true],
+    ["*", true],
+    ["*.test", true],
+    [".test", true],
+    ["a.test,files.test:8443", true],
+    ["files.test:443", false],
+    ["les.test", false],
+    ["", false],
+  ])("%p means https://files.test:8443: %p", async (entries, excepted) => {
+    const surroundings = {
+      env: { HTTPS_PROXY: "proxy.test:1", NO_PROXY: entries },
+      home: "/",
+      platform: "linux" as const,
+    };
+    const found = await proxyFor(new URL("https://files.test:8443/"), surroundings);
+    expect(found?.href).toBe(excepted ? undefined : "http://proxy.test:1/");
+  });
+});
+
+describe("a Mac's own settings", () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "torbiz-scutil-"));
+    writeFileSync(join(folder, "scutil"), `#!/bin/sh\n[ "$1" = --proxy ] && cat <<'END'\n${SETTINGS}\nEND\n`, {
+      mode: 0o755,
+    });
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  const ask = async (url: string, env: NodeJS.ProcessEnv = {}) => {
+    const surroundings = { env: { PATH: `${folder}:/usr/bin:/bin`, ...env }, home: "/", platform: "darwin" as const };
+    return (await proxyFor(new URL(url), surroundings))?.href;
+  };
+
+  it("count where no variable is set, as in a launcher", async () => {
+    expect(await ask("https://files.test/")).toBe("http://proxy.test:8080/");
+    expect(await ask("http://files.test/")).toBeUndefined();
+    expect(await ask("https://printer.local/")).toBeUndefined();
+    expect(await ask("https://localhost/")).toBeUndefined();
+    expect(await ask("https://files.test/", { HTTPS_PROXY: "other.test:1" })).toBe("http://other.test:1/");
+  });
+});
+
+/** As `scutil --proxy` prints them. */
+const SETTINGS = `<dictionary> {
+  ExceptionsList : <array> {
+    0 : *.local
+    1 : 169.254/16
+  }
+  FTPPassive : 1
+  HTTPEnable : 0
+  HTTPSEnable : 1
+  HTTPSPort : 8080
+  HTTPSProxy : proxy.test
+}`;
