@@ -183,6 +183,7 @@ const CATALOGUE = {
     hint: "What came is kept. Continue it, or ask again.",
     cliHint: "Ask on with `torbiz ask --continue`.",
   },
+  "answer-running": { title: "Still answering", hint: "Wait for the answer's end, or stop it." },
   "engine-invalid": {
     title: "Not an engine",
     hint: "Choose this computer, a swarm, or the address of a server such as http://127.0.0.1:11434/v1.",

@@ -122,7 +122,10 @@ export class Chat {
       if (!mine.leave.signal.aborted) this.fail(live.turn, toTorbizError(error));
     }
     const { failure, turns: now } = this.state;
-    if (mine.leave.signal.aborted || failure?.error.code !== "consent-needed") return;
+    if (mine.leave.signal.aborted) return;
+    // Its server was given up as frozen, and woke.
+    if (failure?.error.code === "answer-running" && known) return this.open(known.id);
+    if (failure?.error.code !== "consent-needed") return;
     if (!(await this.options.onConsent()) || mine.leave.signal.aborted) return;
     const written = now.find(({ id }) => id === live.turn)?.message;
     await this.ask(written ? { regenerate: written.id } : request, asking);

@@ -13,6 +13,7 @@ import { readAskSettings, rememberAskSettings } from "./ask-settings";
 import {
   followGeneration,
   generationsAt,
+  ServerGone,
   startGeneration,
   stopGenerationAt,
   type ChatMessage,
@@ -28,7 +29,7 @@ import { modelsAt, parseBaseUrl } from "./found-servers";
 import { distrustModel, ensureLocalModel, isInstalled } from "./local-model-files";
 import { findLocalModel } from "./local-models";
 import { modelFile } from "./model-download";
-import { askSocket, ensureAskServer, findAskServer, type AskServerKind } from "./server";
+import { askSocket, endHungServer, ensureAskServer, findAskServer, whyGone, type AskServerKind } from "./server";
 
 export interface WatchOptions {
   /**
@@ -165,16 +166,16 @@ export async function attach(options: AttachOptions): Promise<Answer> {
           text += piece;
           onDelta?.(piece);
         },
-      }).catch((error: unknown) => failCut(store, id, generation, error));
+      }).catch((error: unknown) => failCut(store, id, generation, explained(surroundings, kind, error)));
       return answerOf(id, node, text, heard);
     }
   }
   // It may have ended since its file was read.
   const last = node.ended ? node : answerIn(await store.read(id), generation);
-  if (!last.ended) return failCut(store, id, generation, cut());
+  if (!last.ended) return failCut(store, id, generation, new ServerGone(undefined));
   if (last.own) onDelta?.(last.own);
   const { reason, error } = last.ended;
-  if (reason === "failed") throw serverError({ error }) ?? cut();
+  if (reason === "failed") throw serverError({ error }) ?? new ServerGone(undefined);
   return answerOf(id, last, last.text, { ...last.ended, reason });
 }
 
@@ -269,12 +270,12 @@ class Asking {
     const hearing = listen(ready).catch(async (error: unknown) => {
       // It may have left, idle for long, just before it was asked. A question that it took is not asked twice.
       if (toTorbizError(error).code !== "ask-server-failed") throw error;
-      if ((await this.store.read(id)).nodes.has(generation)) throw cut(error);
+      if ((await this.store.read(id)).nodes.has(generation)) throw new ServerGone(error);
       return listen(await this.makeReady(() => Promise.resolve(undefined)));
     });
     const heard = await hearing.catch(async (error: unknown) => {
       await this.distrust(error);
-      return failCut(this.store, id, generation, error);
+      return failCut(this.store, id, generation, explained(surroundings, this.kind, error));
     });
     this.remember(ready);
     return {
@@ -290,8 +291,9 @@ class Asking {
     const conversation = await this.store.read(id);
     const { regenerate, continues } = this.options;
     if (continues !== undefined) {
-      const answer = await this.ended(conversation, continues);
-      return { parent: answer.parent ?? answer.id, continues: answer, messages: conversation.messages(answer.id) };
+      const ended = await this.ended(conversation, continues);
+      const answer = answerIn(ended, continues);
+      return { parent: answer.parent ?? answer.id, continues: answer, messages: ended.messages(answer.id) };
     }
     if (regenerate !== undefined) {
       const node = conversation.nodes.get(regenerate);
@@ -312,17 +314,18 @@ class Asking {
     return { parent: question, messages: conversation.messages(before, next) };
   }
 
-  /** An answer that nobody writes any more: one whose server died gets its end. */
-  private async ended(conversation: Conversation, generation: string): Promise<AnswerNode> {
-    const answer = answerIn(conversation, generation);
-    if (answer.ended) return answer;
-    if ((await kindsWith(this.options.surroundings, generation)).length > 0) {
-      throw new TorbizError("ask-failed", "This answer is still being written.", {
-        hint: "Wait for its end, or stop it.",
-      });
+  /** The conversation with an answer that nobody writes any more: one whose server died gets its end. */
+  private async ended(conversation: Conversation, generation: string): Promise<Conversation> {
+    if (answerIn(conversation, generation).ended) return conversation;
+    const { surroundings, limits } = this.options;
+    // One that hangs could write on, once it wakes, what is continued meanwhile.
+    await Promise.all(KINDS.map((kind) => endHungServer(surroundings, kind, limits?.answerMs)));
+    if ((await kindsWith(surroundings, generation)).length > 0) {
+      throw new TorbizError("answer-running", "This answer is still being written.");
     }
-    await this.store.fail(conversation.id, generation, noted(cut()));
-    return answer;
+    await this.store.fail(conversation.id, generation, noted(new ServerGone(undefined)));
+    // It may have come to life and written more since it was read.
+    return this.store.read(conversation.id);
   }
 
   /** @param findServer the server that runs, if it is one that can be used */
@@ -458,14 +461,17 @@ function answerOf(
 /** A server that died can't note it itself. */
 async function failCut(store: ConversationStore, id: string, generation: string, error: unknown): Promise<never> {
   const known = toTorbizError(error);
-  if (known.code === "generation-unknown") return failCut(store, id, generation, cut(error));
+  if (known.code === "generation-unknown") return failCut(store, id, generation, new ServerGone(error));
   // Where it can't be written, the missing end tells as much.
   if (known.code === "answer-cut") await store.fail(id, generation, noted(known)).catch(() => undefined);
   throw known;
 }
 
-function cut(cause?: unknown): TorbizError {
-  return new TorbizError("answer-cut", "The ask server ended in the middle of the answer.", { cause });
+/** The same, with why the server is gone where that is what happened. */
+function explained(surroundings: Surroundings, kind: AskServerKind, error: unknown): unknown {
+  if (!(error instanceof ServerGone)) return error;
+  const { reason, ...details } = whyGone(surroundings, kind);
+  return new ServerGone(error.cause, reason, details);
 }
 
 function noted({ code, message }: TorbizError): { code: string; message: string } {

@@ -87,6 +87,14 @@ export interface RunningGeneration {
   startedAt: string;
 }
 
+/** The server that wrote an answer is gone, and with it what nobody had heard yet. */
+export class ServerGone extends TorbizError {
+  /** @param reason a sentence, where something is known */
+  constructor(cause: unknown, reason = "", details: Record<string, unknown> = {}) {
+    super("answer-cut", `The ask server ended in the middle of the answer. ${reason}`.trim(), { cause, details });
+  }
+}
+
 const CONNECT_MS = 5_000;
 /** Six of the comments by which a server that works shows itself. */
 const STALL_MS = 60_000;
@@ -309,7 +317,7 @@ class Listener {
   private known(error: TorbizError, again: boolean): TorbizError {
     if (!again || (error.code !== "ask-server-failed" && error.code !== "generation-unknown")) return error;
     if (!this.accepted) return unreachable(error);
-    return new TorbizError("answer-cut", "The ask server ended in the middle of the answer.", { cause: error });
+    return new ServerGone(error);
   }
 
   private touch(): void {

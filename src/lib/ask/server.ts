@@ -40,6 +40,8 @@ const ANSWER_MS = 20_000;
 const LOOK_MS = 1_000;
 const BUSY_MS = 60_000;
 const LAST_LINES = 20;
+/** Where native code crashed, Python writes up to 100 frames of each thread. */
+const CRASH_LINES = 2_000;
 
 /**
  * The resident ask server of an environment: the one that runs, or a new one. One of another version is sent away first,
@@ -51,12 +53,7 @@ const LAST_LINES = 20;
 export async function ensureAskServer(options: AskServerOptions): Promise<string> {
   const { surroundings, environment, signal, limitMs = LIMIT_MS, answerMs = ANSWER_MS, busyMs = BUSY_MS } = options;
   const { paths } = surroundings;
-  const name = `ask-${environment.kind}`;
-  const files = {
-    socket: socketPathIn(paths, `${name}.sock`),
-    lock: join(paths.run, `${name}.lock`),
-    log: join(paths.logs, `${name}.log`),
-  };
+  const files = filesOf(paths, environment.kind);
   const build = buildId(environment.python, surroundings);
   const patientUntil = Date.now() + busyMs;
   let deadline = Date.now() + limitMs;
@@ -111,13 +108,66 @@ export async function findAskServer(
 
 /** Where a kind's server listens, when it runs. */
 export function askSocket({ paths }: Pick<Surroundings, "paths">, kind: AskServerKind): string {
-  return socketPathIn(paths, `ask-${kind}.sock`);
+  return filesOf(paths, kind).socket;
+}
+
+/** Ends a server that hangs, so that nothing of what it wrote before can go on when it comes to life again. */
+export async function endHungServer(
+  { paths }: Pick<Surroundings, "paths">,
+  kind: AskServerKind,
+  answerMs = ANSWER_MS,
+): Promise<void> {
+  const { socket, lock } = filesOf(paths, kind);
+  if ((await getHealth(socket, answerMs)) === "hung") kill(lock);
+}
+
+/** Why a server that was just there is gone, as far as its log tells. */
+export interface ServerEnd {
+  /** A sentence; empty when another one runs already. */
+  reason: string;
+  log: string;
+  /** The end of its log. */
+  lines: string[];
+}
+
+/** Reads the end of a server's log. Call it when the server is gone without a word. */
+export function whyGone({ paths }: Pick<Surroundings, "paths">, kind: AskServerKind): ServerEnd {
+  const { log } = filesOf(paths, kind);
+  const lines = lastLines(log);
+  const all = lastLines(log, CRASH_LINES);
+  const start = all.findLastIndex((line) => /: Starting: version /.test(line));
+  const life = all.slice(Math.max(0, start)).join("\n");
+  const [, crash] = /^Fatal Python error: (.+)$/m.exec(life) ?? [];
+  const [, pid] = /, process (\d+)$/m.exec(life) ?? [];
+  const end = { log, lines };
+  if (crash) return { ...end, reason: `It crashed (${crash}).` };
+  if (/: Leaving: the engine hangs$/m.test(life)) return { ...end, reason: "Its engine hung." };
+  if (/: Stopped$/m.test(life)) return { ...end, reason: "It was told to end." };
+  if (pid && isAlive(Number(pid))) return { ...end, reason: "" };
+  return { ...end, reason: "Something else ended it, such as the system where memory runs out." };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 interface ServerFiles {
   socket: string;
   lock: string;
   log: string;
+}
+
+function filesOf(paths: Surroundings["paths"], kind: string): ServerFiles {
+  const name = `ask-${kind}`;
+  return {
+    socket: socketPathIn(paths, `${name}.sock`),
+    lock: join(paths.run, `${name}.lock`),
+    log: join(paths.logs, `${name}.log`),
+  };
 }
 
 /**
@@ -226,9 +276,9 @@ async function getHealth(socketPath: string, answerMs: number): Promise<Health |
   };
 }
 
-function lastLines(file: string): string[] {
+function lastLines(file: string, count = LAST_LINES): string[] {
   try {
-    return readFileSync(file, "utf8").trimEnd().split("\n").slice(-LAST_LINES);
+    return readFileSync(file, "utf8").trimEnd().split("\n").slice(-count);
   } catch {
     return [];
   }

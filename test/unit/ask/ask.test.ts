@@ -163,7 +163,7 @@ it(
     expect(await runningGenerations(surroundings)).toEqual([
       { id: generation, conversation, model, startedAt: "2026-01-02T03:04:05Z" },
     ]);
-    await expect(asking({ continues: generation })).rejects.toMatchObject({ code: "ask-failed" });
+    await expect(asking({ continues: generation })).rejects.toMatchObject({ code: "answer-running" });
 
     const deltas: string[] = [];
     const onDelta = (text: string) => {
@@ -201,7 +201,12 @@ it(
 it(
   "keeps the part when the server is killed, says so in the file, and continues with a new one",
   async () => {
-    await expect(asking({ prompt: "die" })).rejects.toMatchObject({ code: "answer-cut" });
+    const died = await asking({ prompt: "die" }).catch((error: unknown) => error);
+    expect(died).toMatchObject({
+      code: "answer-cut",
+      message: expect.stringContaining("Something else ended it, such as the system where memory runs out."),
+      details: { log: join(surroundings.paths.logs, "ask-local.log"), lines: expect.any(Array) },
+    });
     expect(await said()).toEqual(["user: die", "failed: Par"]);
     const generation = (await store.read(conversation)).branch().at(-1)?.id;
     expect(await asking({ continues: generation })).toMatchObject({ text: "Paris" });
@@ -242,6 +247,21 @@ it(
     expect(await asking({ continues: generation, limits })).toMatchObject({ text: "Paris" });
     expect(pid()).not.toBe(frozen);
     expect(await said()).toEqual(["user: freeze", "failed: Par", "stop: is"]);
+  },
+  LIMIT_MS,
+);
+
+it(
+  "goes on watching the answer of a server that froze and woke, instead of beginning another beside it",
+  async () => {
+    const limits = { stallMs: 1_000, answerMs: 1_000 };
+    await expect(asking({ prompt: "freeze", limits })).rejects.toMatchObject({ code: "ask-timeout" });
+    process.kill(pid(), "SIGCONT");
+    const generation = (await store.read(conversation)).branch().at(-1)?.id ?? "";
+    await expect(asking({ continues: generation })).rejects.toMatchObject({ code: "answer-running" });
+    const onDelta = () => writeFileSync(join(root, "run/go"), "");
+    expect(await attach({ surroundings, conversation, generation, onDelta })).toMatchObject({ text: "Paris" });
+    expect(await said()).toEqual(["user: freeze", "stop: Paris"]);
   },
   LIMIT_MS,
 );

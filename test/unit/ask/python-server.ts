@@ -76,7 +76,8 @@ class Generation:
         if "freeze" in word:
             time.sleep(0.1)
             os.kill(os.getpid(), signal.SIGSTOP)
-            time.sleep(60)
+            while not go.exists():
+                time.sleep(0.01)
         while "hold" in word and not self.stopped and not go.exists():
             time.sleep(0.01)
         self.end("" if self.stopped else "is")

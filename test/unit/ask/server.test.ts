@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pythonFor } from "../../../src/lib/ask/ask-environments";
 import { findPython } from "../../../src/lib/ask/python";
-import { ensureAskServer, type AskServerOptions } from "../../../src/lib/ask/server";
+import { ensureAskServer, whyGone, type AskServerOptions } from "../../../src/lib/ask/server";
 import { resolvePaths, prepareHome } from "../../../src/lib/paths";
 import { writeRuntimeFiles } from "./python-server";
 
@@ -200,3 +200,23 @@ it(
   },
   LIMIT_MS,
 );
+
+it.each([
+  [
+    "a crash",
+    "Fatal Python error: Segmentation fault\n\nThread 0x1 (most recent call first):\n  File x",
+    "It crashed (Segmentation fault).",
+  ],
+  ["an engine that hung", "t ERROR torbiz.ask_server: Leaving: the engine hangs", "Its engine hung."],
+  ["an end that was wanted", "t INFO torbiz.ask_server: Stopped", "It was told to end."],
+  ["nothing", "", "Something else ended it, such as the system where memory runs out."],
+])("tells why a server is gone: its log ends with %s", (_what, end, reason) => {
+  const { pid: gone } = spawnSync("true");
+  const file = join(options.surroundings.paths.logs, "ask-swarm.log");
+  const start = (pid: number) => `t INFO torbiz.ask_server: Starting: version 1, build b, process ${pid}`;
+  writeFileSync(file, `${start(1)}\nt INFO torbiz.ask_server: Stopped\n${start(gone)}\n${end}\n`);
+  expect(whyGone(options.surroundings, "swarm")).toMatchObject({ reason, log: file });
+  // By then another one has been started.
+  writeFileSync(file, `${start(gone)}\n${start(process.pid)}\n`);
+  expect(whyGone(options.surroundings, "swarm").reason).toBe("");
+});
