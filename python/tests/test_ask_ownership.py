@@ -33,13 +33,16 @@ class Conversation:
         self.path = folder / f"{self.id}.jsonl"
         self.path.write_text(json.dumps({"type": "conversation", "version": 1, "id": self.id}) + "\n")
 
+    def place(self) -> dict[str, Any]:
+        """Where the next answer belongs, as a request tells it."""
+        answer = f"g-{next(numbers)}"
+        return {"id": answer, "conversation": self.id, "file": str(self.path), "parent": "m-1", "engine": NOTE}
+
     def question(self, words: int, seconds: float = 0.005) -> tuple[str, dict[str, Any]]:
         """An answer's id, and the request for it."""
-        answer = f"g-{next(numbers)}"
-        place = {"id": answer, "conversation": self.id, "file": str(self.path), "parent": "m-1", "engine": NOTE}
-        body = plain(words, seconds)
+        place, body = self.place(), plain(words, seconds)
         body["torbiz"]["generation"] = place
-        return answer, body
+        return place["id"], body
 
     def records(self, answer: str) -> list[dict[str, Any]]:
         """What is in the file of an answer; what can't be read is left out, as readers do."""

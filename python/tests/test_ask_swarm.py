@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 
 from tests import test_seeder
 from tests.ask_process import LIMIT_SECONDS, AskServer, gone, wait_for
+from tests.test_ask_ownership import Conversation
 from tests.test_ask_server import closed_port
 from tests.test_seeder import PREFIX, Seeder, online
+from torbiz import ask_jobs
 from torbiz.bounded import run_bounded
 from torbiz.engines import swarm as swarm_engine
 from torbiz.engines import swarm_sessions
@@ -425,8 +427,8 @@ def start_server() -> Iterator[Callable[..., AskServer]]:
     with tempfile.TemporaryDirectory(prefix="ask") as name:
         started: list[AskServer] = []
 
-        def begin(*options: str) -> AskServer:
-            started.append(AskServer(Path(name), *options))
+        def begin(**how: str) -> AskServer:
+            started.append(AskServer(Path(name), **how))
             return started[-1]
 
         yield begin
@@ -434,14 +436,18 @@ def start_server() -> Iterator[Callable[..., AskServer]]:
             server.clean_up()
 
 
-def body(swarm: Swarm, prompt: str = PROMPTS[0], **more: object) -> dict[str, object]:
-    engine = {
+def engine_of(swarm: Swarm) -> dict[str, object]:
+    return {
         "kind": "swarm",
         "modelPath": str(swarm.model_path),
         "dhtPrefix": swarm.dht_prefix,
         "initialPeers": list(swarm.initial_peers),
     }
-    return {"model": "starter", "messages": ask(prompt), "temperature": 0, "torbiz": {"engine": engine}, **more}
+
+
+def body(swarm: Swarm, prompt: str = PROMPTS[0], **more: object) -> dict[str, object]:
+    torbiz = {"engine": engine_of(swarm)}
+    return {"model": "starter", "messages": ask(prompt), "temperature": 0, "torbiz": torbiz, **more}
 
 
 def test_the_server_streams_and_answers_whole_with_the_same_text(
@@ -517,17 +523,76 @@ def test_a_peer_that_hangs_is_given_up_when_nobody_waits_any_more(
     events = server.stream(body(swarm, PROMPTS[1], stream=True, max_tokens=4000))
     for _ in range(chunks):
         next(events)
-    processes = [psutil.Process(seeder.process.pid), *psutil.Process(seeder.process.pid).children(recursive=True)]
-    for process in processes:
-        process.suspend()
-    try:
+    with frozen(seeder):
         time.sleep(1)
         events.close()  # type: ignore[attr-defined]
         wait_for(lambda: not server.get("/health")["busy"])
+    assert server.chat(body(swarm))[1]["choices"][0]["message"]["content"] == "The capital of France is Paris."
+
+
+@contextmanager
+def frozen(seeder: Seeder) -> Iterator[None]:
+    """All of its processes stand still, and their connections stay."""
+    seeding = psutil.Process(seeder.process.pid)
+    processes = [seeding, *seeding.children(recursive=True)]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
     finally:
         for process in processes:
             process.resume()
-    assert server.chat(body(swarm))[1]["choices"][0]["message"]["content"] == "The capital of France is Paris."
+
+
+@pytest.mark.parametrize(
+    ("recovery_seconds", "attempts"), [(swarm_engine.RECOVERY_SECONDS, swarm_engine.MAX_ATTEMPTS), (1.0, 1)]
+)
+def test_a_peer_that_hangs_for_good_ends_the_answer_in_time_and_its_part_is_gone_on_from(
+    start_server: Callable[..., AskServer],
+    swarm: Swarm,
+    seeder: Seeder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    recovery_seconds: float,
+    attempts: int,
+) -> None:
+    timeout = 4
+    limits = {"REQUEST_TIMEOUT": float(timeout), "RECOVERY_SECONDS": recovery_seconds}
+    monkeypatch.setenv("SWARM_LIMITS", json.dumps(limits))
+    server, conversation = start_server(module="tests.limited_server"), Conversation(tmp_path)
+    server.wait_ready()
+    place = conversation.place()
+    question = body(swarm, PROMPTS[1], stream=True, max_tokens=4000)
+    events = server.stream({**question, "torbiz": {"engine": engine_of(swarm), "generation": place}})
+    wait_for(lambda: "choices" in json.loads(next(events)) and conversation.text(place["id"]) != "")
+    with frozen(seeder):
+        began = time.monotonic()
+        *_, last = map(json.loads, events)
+        took = time.monotonic() - began
+        wait_for(lambda: not server.get("/health")["busy"])
+    told = {"code": "ask-timeout", "message": f"A peer did not answer for {timeout} seconds."}
+    assert {key: last["error"][key] for key in told} == told
+    assert server.log.count("A step failed") == attempts
+    assert took < attempts * (timeout + swarm_sessions.CLOSE_TIMEOUT + swarm_engine.ROUTE_TIMEOUT)
+
+    part, end = conversation.text(place["id"]), conversation.end(place["id"])
+    assert end is not None
+    assert (end["reason"], end["error"]) == ("failed", told)
+    tokens = end["usage"]["completionTokens"]
+    assert tokens > 0
+
+    def answer(most: int, *texts: str) -> str:
+        status, whole = server.chat(body(swarm, messages=ask(PROMPTS[1], *texts), max_tokens=most))
+        assert status == 200, whole
+        text: str = whole["choices"][0]["message"]["content"]
+        return text
+
+    assert part + answer(6, part) == answer(tokens + 6)
+
+
+def test_all_attempts_together_end_before_nobody_waits_for_them_any_more() -> None:
+    last = swarm_engine.RECOVERY_SECONDS + swarm_sessions.CLOSE_TIMEOUT + swarm_engine.ROUTE_TIMEOUT
+    assert last + swarm_engine.REQUEST_TIMEOUT < ask_jobs.STALL_SECONDS
 
 
 def test_a_seeder_that_dies_ends_the_answer_and_is_found_again_when_it_is_back(
