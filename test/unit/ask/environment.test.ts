@@ -12,11 +12,12 @@ import {
   writeFileSync,
 } from "node:fs";
 import { homedir, tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { pythonFor } from "../../../src/lib/ask/ask-environments";
 import { ensureEnvironment, parseLock, type EnvironmentOptions } from "../../../src/lib/ask/environment";
 import { findPython, type FoundPython } from "../../../src/lib/ask/python";
 import type { Progress } from "../../../src/lib/progress";
+import { copyPython } from "./python-mirror";
 
 const LIMIT_MS = 120_000;
 /** A small package without dependencies, with its hashes, out of a real lock. */
@@ -62,6 +63,19 @@ function withoutPackages(text = ""): Partial<EnvironmentOptions> {
   const path = join(root, "python3");
   writeFileSync(path, `#!/bin/sh\nexec "${python.path}" "$@" --without-pip\n`, { mode: 0o755 });
   return { locks: [lock], findPython: async () => ({ ...python, path }) };
+}
+
+/** Makes an environment in a process of its own, which says at its end how it failed, and does more at each progress. */
+function making(given: EnvironmentOptions, onProgress = ""): [string, string[]] {
+  const script = `
+    import { ensureEnvironment } from ${JSON.stringify(resolve("src/lib/ask/environment"))};
+    const given = JSON.parse(process.argv[1] ?? "");
+    const onProgress = () => { ${onProgress} };
+    await ensureEnvironment({ ...given, findPython: async () => given.python, onProgress }).catch((error) =>
+      process.stdout.write(JSON.stringify({ code: error.code, message: error.message })),
+    );`;
+  const argument = JSON.stringify({ ...given, python });
+  return [process.execPath, ["--import", "tsx", "--input-type=module", "-e", script, argument]];
 }
 
 function entries(): string[] {
@@ -136,16 +150,7 @@ it(
   "makes it anew after the Torbiz that made it was killed half-way",
   async () => {
     const given = options();
-    const script = `
-      import { ensureEnvironment } from ${JSON.stringify(resolve("src/lib/ask/environment"))};
-      const given = JSON.parse(process.argv[1] ?? "");
-      await ensureEnvironment({
-        ...given,
-        findPython: async () => given.python,
-        onProgress: () => process.stdout.write("working"),
-      });`;
-    const argument = JSON.stringify({ ...given, python });
-    const maker = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script, argument], {
+    const maker = spawn(...making(given, 'process.stdout.write("working")'), {
       env: { ...process.env, NODE_OPTIONS: "" },
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -161,18 +166,24 @@ it(
   LIMIT_MS,
 );
 
-const DEBIAN_PYTHON = "/usr/bin/python3.11";
-(existsSync("/usr/lib/python3.11/EXTERNALLY-MANAGED") ? it : it.skip)(
+it(
   "works with a Python that its system manages, and leaves that as it is (PEP 668)",
   async () => {
-    const refusal = spawnSync(DEBIAN_PYTHON, ["-I", "-m", "pip", "install", "packaging"], { encoding: "utf8" });
-    const managed = { path: DEBIAN_PYTHON, version: "3.11.2", canMakeVenv: true };
-    const made = await ensureEnvironment(options({ findPython: async () => managed }));
+    const { path, library } = copyPython(python, join(root, "system"));
+    writeFileSync(join(library, "EXTERNALLY-MANAGED"), "[externally-managed]\nError=Ask the system.\n");
+    const parts = () => readdirSync(library).filter((name) => name !== "__pycache__");
+    const before = parts();
+    const made = await ensureEnvironment(options({ findPython: async () => ({ ...python, path }) }));
+    const code = "import packaging, sys; print(packaging.__file__, sys.base_prefix)";
+    const told = spawnSync(made.python, ["-I", "-c", code], { encoding: "utf8" });
+    expect(told.stdout).toContain(made.folder);
+    expect(told.stdout.trim().endsWith(join(root, "system"))).toBe(true);
+    expect(parts()).toEqual(before);
+    // The same pip refuses to install into that Python itself.
+    const env = { ...process.env, PYTHONPATH: join(made.folder, "lib", basename(library), "site-packages") };
+    const refusal = spawnSync(path, ["-m", "pip", "install", "packaging"], { env, encoding: "utf8" });
     expect(refusal.status).not.toBe(0);
-    const where = spawnSync(made.python, ["-I", "-c", "import packaging; print(packaging.__file__)"], {
-      encoding: "utf8",
-    });
-    expect(where.stdout).toContain(made.folder);
+    expect(refusal.stderr).toContain("Ask the system.");
   },
   LIMIT_MS,
 );
@@ -261,27 +272,32 @@ it("says how much space it takes where there isn't enough, before it begins", as
   expect(entries()).toEqual([]);
 });
 
-// A file system of its own can be mounted only there.
-(process.platform === "linux" && process.getuid?.() === 0 ? it : it.skip)(
-  "says that the disk got full in the middle, and leaves nothing behind",
-  async () => {
-    const folder = join(root, "envs");
-    expect(spawnSync("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", folder]).status).toBe(0);
-    // The log has no room either.
-    mkdirSync(join(root, "logs"));
-    symlinkSync("/dev/full", join(root, "logs", "environment-test.log"));
-    try {
-      await expect(ensureEnvironment(options({ bytes: 3e6 }))).rejects.toMatchObject({
+// Only there can anybody have a file system of their own: in a namespace, which takes it along when it ends.
+if (process.platform === "linux") {
+  it(
+    "says that the disk got full in the middle, and leaves nothing behind",
+    async () => {
+      const folder = join(root, "envs");
+      // The log has no room either.
+      mkdirSync(join(root, "logs"));
+      symlinkSync("/dev/full", join(root, "logs", "environment-test.log"));
+      const own = ["unshare", "--mount", ...(process.getuid?.() === 0 ? [] : ["--map-root-user"])];
+      const program = 'mount -t tmpfs -o size=4m tmpfs "$0" && "$@" && ls -A "$0"';
+      const [node, args] = making(options({ bytes: 3e6 }));
+      const result = spawnSync(own[0] ?? "", [...own.slice(1), "sh", "-c", program, folder, node, ...args], {
+        env: { ...process.env, NODE_OPTIONS: "" },
+        encoding: "utf8",
+      });
+      expect(result).toMatchObject({ status: 0, stderr: "" });
+      // Nothing follows of the folder.
+      expect(JSON.parse(result.stdout)).toEqual({
         code: "disk-full",
         message: expect.stringContaining("it takes about 0.0 GB"),
       });
-      expect(entries()).toEqual([]);
-    } finally {
-      spawnSync("umount", [folder]);
-    }
-  },
-  LIMIT_MS,
-);
+    },
+    LIMIT_MS,
+  );
+}
 
 it("gives an environment another name when anything that it is made from differs", async () => {
   const names = new Set<string>();

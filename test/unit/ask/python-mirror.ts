@@ -87,22 +87,30 @@ export class PythonMirror {
   }
 }
 
-/** The interpreter and its library, without what nobody here imports. */
-function pack({ path, version }: FoundPython, folder: string): Buffer {
-  const name = `python${version.replace(/\.\d+$/, "")}`;
-  const ask = (what: string) =>
-    execFileSync(path, ["-I", "-c", `import os, sys, sysconfig; print(${what})`], { encoding: "utf8" }).trim();
-  const tree = join(folder, "tree/python");
-  mkdirSync(join(tree, "bin"), { recursive: true });
-  mkdirSync(join(tree, "lib"));
-  const exclude = ["test", "tests", "idlelib", "tkinter", "site-packages", "dist-packages", "__pycache__", "config-*"];
-  execFileSync("cp", ["-L", ask("os.path.realpath(sys.executable)"), join(tree, "bin", name)]);
-  execFileSync("sh", [
-    "-c",
-    `mkdir "$2" && tar -C "$1" ${exclude.map((one) => `--exclude='${one}'`).join(" ")} -cf - . | tar -C "$2" -xf -`,
-    ...["sh", ask("sysconfig.get_path('stdlib')"), join(tree, "lib", name)],
-  ]);
+function pack(python: FoundPython, folder: string): Buffer {
+  copyPython(python, join(folder, "tree/python"));
   const archive = join(folder, "python.tar.gz");
   execFileSync("tar", ["-C", join(folder, "tree"), "-czf", archive, "python"]);
   return readFileSync(archive);
+}
+
+/**
+ * Copies a Python, the interpreter and its library, without what nobody here imports.
+ * @returns the copy's program and its library
+ */
+export function copyPython({ path, version }: FoundPython, folder: string): { path: string; library: string } {
+  const name = `python${version.replace(/\.\d+$/, "")}`;
+  const ask = (what: string) =>
+    execFileSync(path, ["-I", "-c", `import os, sys, sysconfig; print(${what})`], { encoding: "utf8" }).trim();
+  const copy = { path: join(folder, "bin", name), library: join(folder, "lib", name) };
+  mkdirSync(join(folder, "bin"), { recursive: true });
+  mkdirSync(join(folder, "lib"));
+  const exclude = ["test", "tests", "idlelib", "tkinter", "site-packages", "dist-packages", "__pycache__", "config-*"];
+  execFileSync("cp", ["-L", ask("os.path.realpath(sys.executable)"), copy.path]);
+  execFileSync("sh", [
+    "-c",
+    `mkdir "$2" && tar -C "$1" ${exclude.map((one) => `--exclude='${one}'`).join(" ")} -cf - . | tar -C "$2" -xf -`,
+    ...["sh", ask("sysconfig.get_path('stdlib')"), copy.library],
+  ]);
+  return copy;
 }
