@@ -4,9 +4,12 @@ import type { EngineChoice } from "../lib/ask/engine-choice";
 import { ensureLocalModel } from "../lib/ask/local-model-files";
 import { findLocalModel, LOCAL_MODELS, type LocalModel } from "../lib/ask/local-models";
 import { cancelPull, isDownloading } from "../lib/ask/model-download";
+import { ensureSwarmModel } from "../lib/ask/swarm-model";
 import type { Surroundings } from "../lib/context";
 import { toTorbizError, type TorbizError } from "../lib/errors";
+import { findModel } from "../lib/models";
 import type { Progress } from "../lib/progress";
+import { findSwarmTarget } from "../lib/sharing/swarm-target";
 import { showFailure } from "./show-failure";
 
 /** What is made ready for an engine's first answer. */
@@ -48,7 +51,12 @@ export function useSetUp(surroundings: Surroundings): UseSetUp {
       const onProgress = (progress: Progress) => show({ choice, title, progress });
       try {
         const kind = choice.kind === "swarm" ? "swarm" : "local";
+        const target = choice.kind === "swarm" ? await findSwarmTarget(surroundings, choice.swarm) : undefined;
         const environment = await ensureAskEnvironment(surroundings, kind, { onProgress, signal, fetchPython });
+        if (target && choice.kind === "swarm") {
+          const model = choice.model === undefined ? target.model : findModel(choice.model);
+          await ensureSwarmModel({ surroundings, model, environment: async () => environment, onProgress, signal });
+        }
         if (choice.kind === "this") {
           const model = findLocalModel(choice.model);
           await ensureLocalModel({ surroundings, model, environment, onProgress, signal });

@@ -1,5 +1,3 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type { Surroundings } from "../context";
 import { toTorbizError, TorbizError } from "../errors";
 import { findModel } from "../models";
@@ -29,6 +27,7 @@ import { modelsAt, parseBaseUrl } from "./found-servers";
 import { distrustModel, ensureLocalModel, isInstalled } from "./local-model-files";
 import { findLocalModel } from "./local-models";
 import { modelFile } from "./model-download";
+import { ensureSwarmModel } from "./swarm-model";
 import { askSocket, endHungServer, ensureAskServer, findAskServer, whyGone, type AskServerKind } from "./server";
 
 export interface WatchOptions {
@@ -358,7 +357,7 @@ class Asking {
     choice: Extract<EngineChoice, { kind: "swarm" }>,
     findServer: () => ReturnType<typeof findAskServer>,
   ): Promise<Ready> {
-    const { surroundings, allowStrangers } = this.options;
+    const { surroundings, allowStrangers, onProgress, stop: signal } = this.options;
     const found = await findSwarmTarget(surroundings, choice.swarm);
     const model = choice.model === undefined ? found.model : findModel(choice.model);
     if (found.swarm.kind !== "private" && !allowStrangers && !readAskSettings(surroundings.paths).allowedStrangersAt) {
@@ -368,10 +367,8 @@ class Asking {
           "don't know, and whoever runs one can read them.",
       );
     }
-    const modelPath = join(surroundings.paths.models, model.id, "petals");
-    if (!existsSync(join(modelPath, "config.json"))) {
-      throw new TorbizError("model-missing", `${model.title} is not on this computer yet.`);
-    }
+    const environment = () => ensureAskEnvironment(surroundings, "swarm", { onProgress, signal });
+    const modelPath = await ensureSwarmModel({ surroundings, model, environment, onProgress, signal });
     const { dhtPrefix } = model;
     return {
       socketPath: await this.anyServer(findServer),

@@ -333,12 +333,16 @@ it.each<[string, Partial<AskOptions>, string]>([
 });
 
 it("asks strangers only with consent, given once or for this question", async () => {
-  const strangers = { prompt: "Where?", choice: { kind: "swarm", swarm: { kind: "public" } } } as const;
-  // The model isn't there: that is looked at after the consent.
-  await expect(asking({ ...strangers, allowStrangers: true })).rejects.toMatchObject({ code: "model-missing" });
+  const strangers = {
+    prompt: "Where?",
+    choice: { kind: "swarm", swarm: { kind: "public" } },
+    surroundings: { ...surroundings, env: { ...surroundings.env, TORBIZ_PYTHON: "/nonexistent" } },
+  } as const;
+  // Its Python isn't there: that is looked at after the consent.
+  await expect(asking({ ...strangers, allowStrangers: true })).rejects.toMatchObject({ code: "python-missing" });
   await expect(asking(strangers)).rejects.toMatchObject({ code: "consent-needed" });
   rememberAskSettings(surroundings.paths, { allowedStrangersAt: new Date().toISOString() });
-  await expect(asking(strangers)).rejects.toMatchObject({ code: "model-missing" });
+  await expect(asking(strangers)).rejects.toMatchObject({ code: "python-missing" });
 });
 
 it("writes down no empty question, and none where there is no conversation", async () => {

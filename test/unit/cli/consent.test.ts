@@ -15,10 +15,15 @@ beforeEach(() => {
 
 afterEach(() => rmSync(home, { recursive: true, force: true }));
 
-/** Asks the public swarm for a model that isn't here: with consent, that is what fails. */
+/** Asks the public swarm with a Python that isn't there: with consent, that is what fails. */
 function ask(...keys: string[]): Promise<string> {
   const command = [process.execPath, resolve("bin/torbiz.mjs"), "ask", "Hi?", "--swarm", "public"];
-  return atTerminal(command, keys, { ...process.env, NODE_OPTIONS: "", TORBIZ_HOME: home });
+  return atTerminal(command, keys, {
+    ...process.env,
+    NODE_OPTIONS: "",
+    TORBIZ_HOME: home,
+    TORBIZ_PYTHON: "/nonexistent",
+  });
 }
 
 test(
@@ -27,7 +32,7 @@ test(
     expect(await ask("\r")).toContain("Strangers could read this question");
     expect(readAskSettings({ home }).allowedStrangersAt).toBeUndefined();
 
-    expect(await ask("y\r")).toContain("The model isn't on this computer");
+    expect(await ask("y\r")).toContain("/nonexistent");
     expect(readAskSettings({ home }).allowedStrangersAt).toMatch(/^\d{4}-/);
 
     expect(await ask()).not.toContain("[y/N]");
