@@ -65,6 +65,8 @@ class Options:
     model: str
     model_path: str
     """A folder, or the name of a repository on the Hugging Face hub."""
+    revision: str
+    """Of the repository: a branch, a tag or a commit."""
     dht_prefix: str | None
     initial_peers: list[str] | None
     """None is the public swarm, an empty list a new swarm of one's own."""
@@ -85,6 +87,7 @@ def parse_options(arguments: list[str]) -> Options:
     parser = argparse.ArgumentParser(prog="torbiz.seeder", description="Serve blocks of a model in a Petals swarm.")
     parser.add_argument("--model", required=True, help="name to report in the status")
     parser.add_argument("--model-path", required=True, help="folder or Hugging Face repository of the model")
+    parser.add_argument("--revision", default="main", help="branch, tag or commit of the repository")
     parser.add_argument("--dht-prefix", help="name of the model's blocks in the DHT (needed for a folder)")
     swarm = parser.add_mutually_exclusive_group()
     swarm.add_argument("--new-swarm", action="store_true", help="start a swarm of one's own")
@@ -102,6 +105,7 @@ def parse_options(arguments: list[str]) -> Options:
     return Options(
         model=args.model,
         model_path=args.model_path,
+        revision=args.revision,
         dht_prefix=args.dht_prefix,
         initial_peers=[] if args.new_swarm else args.initial_peer,
         port=args.port,
@@ -309,6 +313,7 @@ def serve(options: Options, token: str | None, status: StatusFile, signals: Stop
                 initial_peers=public_peers() if options.initial_peers is None else options.initial_peers,
                 dht_prefix=options.dht_prefix,
                 converted_model_name_or_path=options.model_path,
+                revision=options.revision,
                 throughput="auto",
                 num_blocks=blocks if isinstance(blocks, int) else None,
                 block_indices=None if isinstance(blocks, int) else f"{blocks.start}:{blocks.stop}",
@@ -384,7 +389,9 @@ def load_config(options: Options, token: str | None) -> Any:
         if options.dht_prefix is None:
             raise SeederError("model-broken", "A model in a folder needs --dht-prefix.")
     try:
-        return AutoDistributedConfig.from_pretrained(options.model_path, use_auth_token=token)
+        return AutoDistributedConfig.from_pretrained(
+            options.model_path, revision=options.revision, use_auth_token=token
+        )
     except ValueError as error:
         raise SeederError("model-unsupported", f"Petals can't serve {options.model}: {first_line(error)}.") from error
     except OSError as error:

@@ -13,11 +13,14 @@ export function sessionsText({ sessions }: SharingStatus): string {
   return sessions === 1 ? "1 session" : `${sessions} sessions`;
 }
 
-/** The title of a share's model; its id where an older or newer Torbiz started it. */
+/**
+ * The title of a share's model; where it isn't in the catalogue its repository, of which its id is made. Reads no file: the
+ * menu bar shows it, too.
+ */
 export function modelTitle({ model }: Pick<SharingStatus, "model">): string {
   try {
     return findModel(model ?? "").title;
   } catch {
-    return model ?? "A Model";
+    return model?.replace("--", "/") ?? "A Model";
   }
 }

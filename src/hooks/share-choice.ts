@@ -1,4 +1,4 @@
-import { MODELS } from "../lib/models";
+import type { Model } from "../lib/models";
 import { parseSwarmText } from "../lib/sharing/swarm";
 import type { ShareChoice } from "./use-share-jobs";
 
@@ -10,8 +10,8 @@ interface Kept {
 }
 
 /** The same to choose again; undefined where this Torbiz can't share it, or it is damaged. */
-export function choiceOf({ model: id, swarm, blocks }: Kept): ShareChoice | undefined {
-  const model = MODELS.find((known) => known.id === id);
+export function choiceOf({ model: id, swarm, blocks }: Kept, models: readonly Model[]): ShareChoice | undefined {
+  const model = models.find((known) => known.id === id);
   if (!model || swarm === null) return undefined;
   try {
     return { model, swarm: parseSwarmText(swarm), ...(blocks !== undefined && { blocks }) };

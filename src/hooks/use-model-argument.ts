@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "react";
 import type { EngineContext } from "../lib/context";
+import { knownModels } from "../lib/hub/known-models";
 import { findModel, type Model } from "../lib/models";
 import { lastChoice } from "../lib/sharing/last-choice";
 import type { Overview } from "../lib/sharing/overview";
@@ -27,7 +28,7 @@ export function useModelArgument(
   useEffect(() => {
     if (!wanted.current || !overview || overview.screen === "gate" || overview.screen === "foreign") return;
     try {
-      const model = findModel(wanted.current);
+      const model = findModel(wanted.current, knownModels(overview.context.paths));
       if (overview.screen === "first-time" || overview.screen === "building") return setWish(model);
       wanted.current = undefined;
       setWish(undefined);
@@ -44,6 +45,6 @@ export function useModelArgument(
 /** The last choice where it was this model: in its swarm, with as many blocks. */
 function asLastTime(context: EngineContext, model: Model): ShareChoice {
   const last = lastChoice(context);
-  const again = last && choiceOf(last);
+  const again = last && choiceOf(last, knownModels(context.paths));
   return again?.model.id === model.id ? again : { model };
 }

@@ -55,7 +55,8 @@ describe("docker-compose.macos.yml", () => {
   it("makes the container that Torbiz makes", async () => {
     const made = await context.engine.inspect(context.names.container);
     const plan = {
-      ...{ model: defaultModel, modelFolder, swarm: { kind: "private" as const }, port: context.names.port },
+      ...{ model: defaultModel, files: { folder: modelFolder }, swarm: { kind: "private" as const } },
+      port: context.names.port,
       ...{ hasToken: false, startedBy: "share" as const, inputs: "" },
       limits: resourceLimits({ cpus: 2, memoryBytes: 4 * 1024 ** 3 }),
     };

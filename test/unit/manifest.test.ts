@@ -62,7 +62,7 @@ describe("the manifest", () => {
     for (const { title, description, data = [] } of preferences) {
       expect(title).toMatch(/^([A-Z][A-Za-z]*)( [A-Z][A-Za-z]*)*$/);
       expect(description).toMatch(/^[A-Z].*\.$/);
-      for (const choice of data) expect(choice.title).toMatch(/^([A-Z0-9][A-Za-z0-9]*)( [A-Z0-9][A-Za-z0-9]*)*$/);
+      for (const choice of data) expect(choice.title).toMatch(/^([A-Z0-9][A-Za-z0-9.]*)( [A-Z0-9][A-Za-z0-9.]*)*$/);
     }
     for (const category of manifest.categories) expect(category).toMatch(/^([A-Z][a-z]+)( [A-Z][a-z]+)*$/);
     expect(manifest).toMatchObject({ license: "MIT", platforms: ["macOS"] });

@@ -4,7 +4,8 @@ import { sharePreferences } from "../../hooks/share-preferences";
 import { toTorbizError, type TorbizError } from "../../lib/errors";
 import type { EngineContext } from "../../lib/context";
 import type { ImageState } from "../../lib/docker/build/state";
-import { MODELS, type Model } from "../../lib/models";
+import { knownModels } from "../../lib/hub/known-models";
+import type { Model } from "../../lib/models";
 import { lastChoice } from "../../lib/sharing/last-choice";
 import { resourceLimits, type Limits } from "../../lib/sharing/limits";
 import type { SharePreferences } from "../../lib/sharing/preferences";
@@ -51,7 +52,8 @@ export function ChooseScreen({ context, image, controls }: ChooseScreenProps) {
   }
   const { preferences, limits } = plan;
   const last = lastChoice(context);
-  const again = last && choiceOf(last);
+  const models = knownModels(context.paths);
+  const again = last && choiceOf(last, models);
   const row = { context, image, controls, preferences, limits };
   return (
     <>
@@ -61,7 +63,7 @@ export function ChooseScreen({ context, image, controls }: ChooseScreenProps) {
         </List.Section>
       )}
       <List.Section title="Models">
-        {inOrder(preferences.model).map((model) => (
+        {inOrder(models, preferences.model).map((model) => (
           <ModelRow key={model.id} {...row} id={model.id} choice={{ model }} />
         ))}
       </List.Section>
@@ -86,6 +88,6 @@ function readPlan({ facts }: EngineContext): Plan {
 }
 
 /** The preferred one first. */
-function inOrder(preferred: string | undefined): Model[] {
-  return MODELS.toSorted((a, b) => Number(b.id === preferred) - Number(a.id === preferred));
+function inOrder(models: readonly Model[], preferred: string | undefined): Model[] {
+  return models.toSorted((a, b) => Number(b.id === preferred) - Number(a.id === preferred));
 }

@@ -1,6 +1,7 @@
 import { usePromise } from "@raycast/utils";
 import { choiceOf } from "../../hooks/share-choice";
 import { TorbizError } from "../../lib/errors";
+import { knownModels } from "../../lib/hub/known-models";
 import { whyEnded } from "../../lib/sharing/why-ended";
 import { ChooseScreen } from "./choose-screen";
 import type { Controls } from "./controls";
@@ -15,7 +16,7 @@ export function EndedScreen({ ended, controls }: { ended: Live; controls: Contro
     // Its log can't be read: then the status has to do.
     onError: () => undefined,
   });
-  const again = choiceOf({ model: status.model, swarm: status.swarm });
+  const again = choiceOf({ model: status.model, swarm: status.swarm }, knownModels(context.paths));
   return (
     <>
       <FailureRow

@@ -5,7 +5,7 @@ import type { EngineContext } from "../../lib/context";
 import type { Progress } from "../../lib/progress";
 import type { Overview } from "../../lib/sharing/overview";
 import type { SharingStatus } from "../../lib/sharing/status";
-import { MODELS } from "../../lib/models";
+import { knownModels } from "../../lib/hub/known-models";
 import { STATUS_LOOK, tinted } from "../status-look";
 import { blocksText, modelTitle, sessionsText } from "../status-text";
 import { durationText } from "../time-text";
@@ -36,7 +36,7 @@ export function liveRows({ context, status }: Live, { stats, heard }: Heard): Li
   const { blocks, peerId, reachability, since } = status;
   const usage = stats && usageFacts(stats, context);
   return [
-    statusRow(status, { heard, usage }),
+    statusRow(status, { heard, usage, all: blocksOf(status, context) }),
     {
       id: "blocks",
       title: "Blocks",
@@ -93,13 +93,16 @@ export function liveRows({ context, status }: Live, { stats, heard }: Heard): Li
 }
 
 /** All that matters, at a glance; on the way there the stages. */
-function statusRow(status: SharingStatus, { heard, usage = [] }: { heard?: Progress; usage?: Fact[] }): LiveRow {
+function statusRow(
+  status: SharingStatus,
+  { heard, usage = [], all }: { heard?: Progress; usage?: Fact[]; all?: number },
+): LiveRow {
   const { state, message, swarm, port, peerId, since } = status;
   const { word, icon } = STATUS_LOOK[state];
   const isStarting = state === "starting";
   // One line: the facts fill the rest of the pane.
   const sentence = state === "online" ? "Peers can use it, also when this window is closed." : `**${word}**`;
-  const blocks = blocksRange(status);
+  const blocks = blocksRange(status, all);
   return {
     id: "status",
     title: "Status",
@@ -126,11 +129,15 @@ function statusRow(status: SharingStatus, { heard, usage = [] }: { heard?: Progr
   };
 }
 
+/** All blocks of its model; undefined for one that an older or newer Torbiz shares. */
+function blocksOf({ model: id }: SharingStatus, { paths }: EngineContext): number | undefined {
+  return knownModels(paths).find((model) => model.id === id)?.blocks;
+}
+
 /** "0 to 29, all 30"; undefined while nobody knows. */
-function blocksRange({ blocks, model: id }: SharingStatus): string | undefined {
+function blocksRange({ blocks }: SharingStatus, all: number | undefined): string | undefined {
   if (!blocks) return undefined;
   const { start, end } = blocks;
-  const all = MODELS.find((model) => model.id === id)?.blocks;
   const part = end - start === all ? `all ${all}` : all ? `${end - start} of ${all}` : count(end - start, "block");
   return `${start} to ${end - 1}, ${part}`;
 }

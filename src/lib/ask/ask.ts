@@ -1,5 +1,6 @@
 import type { Surroundings } from "../context";
 import { toTorbizError, TorbizError } from "../errors";
+import { knownModels } from "../hub/known-models";
 import { findModel } from "../models";
 import type { OnProgress } from "../progress";
 import { rememberAsked } from "../sharing/last-choice";
@@ -359,7 +360,7 @@ class Asking {
   ): Promise<Ready> {
     const { surroundings, allowStrangers, onProgress, stop: signal } = this.options;
     const found = await findSwarmTarget(surroundings, choice.swarm);
-    const model = choice.model === undefined ? found.model : findModel(choice.model);
+    const model = choice.model === undefined ? found.model : findModel(choice.model, knownModels(surroundings.paths));
     if (found.swarm.kind !== "private" && !allowStrangers && !readAskSettings(surroundings.paths).allowedStrangersAt) {
       throw new TorbizError(
         "consent-needed",

@@ -20,8 +20,8 @@ export type StartedBy = "share" | "quickstart";
 /** What a container is to serve, and with how much of the engine. */
 export interface SharePlan {
   model: Model;
-  /** The model's folder on the host. */
-  modelFolder: string;
+  /** Where its files are: a folder of the host, or a model hub from which the seeder fetches them into its cache. */
+  files: { folder: string } | { hub: string };
   swarm: Swarm;
   port: number;
   /** Number of blocks, or undefined for as many as fit. */
@@ -48,7 +48,10 @@ export function containerOptions(plan: SharePlan, names: Names): ContainerCreate
     Cmd: seederArguments(plan),
     User: CONTAINER_USER,
     // Libraries take the number of processors of the machine for theirs, and would start that many threads.
-    Env: ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"].map((name) => `${name}=${limits.threads}`),
+    Env: [
+      ...["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"].map((name) => `${name}=${limits.threads}`),
+      ...("hub" in plan.files ? [`HF_ENDPOINT=${plan.files.hub}`] : []),
+    ],
     Labels: {
       [LABELS.managed]: "1",
       [LABELS.version]: VERSION,
@@ -93,7 +96,9 @@ export function containerOptions(plan: SharePlan, names: Names): ContainerCreate
       AutoRemove: false,
       Mounts: [
         { Type: "volume", Source: names.volume, Target: "/cache" },
-        { Type: "bind", Source: plan.modelFolder, Target: "/model", ReadOnly: true },
+        ...("folder" in plan.files
+          ? [{ Type: "bind" as const, Source: plan.files.folder, Target: "/model", ReadOnly: true }]
+          : []),
       ],
     },
   };
@@ -103,7 +108,10 @@ function seederArguments(plan: SharePlan): string[] {
   const { model, swarm } = plan;
   return [
     ...["--model", model.id],
-    ...["--model-path", "/model", "--dht-prefix", model.dhtPrefix],
+    ...(model.source.kind === "hub"
+      ? ["--model-path", model.source.repository, "--revision", model.source.revision]
+      : ["--model-path", "/model"]),
+    ...["--dht-prefix", model.dhtPrefix],
     ...(swarm.kind === "private" ? ["--new-swarm", "--announce", `/ip4/127.0.0.1/tcp/${plan.port}`] : []),
     ...(swarm.kind === "join" ? swarm.peers.flatMap((peer) => ["--initial-peer", peer]) : []),
     ...["--port", String(plan.port)],

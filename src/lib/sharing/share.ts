@@ -4,7 +4,9 @@ import { findDockerCli } from "../docker/cli";
 import { ensureImage } from "../docker/build/image";
 import type { EngineContext } from "../context";
 import { TorbizError } from "../errors";
-import { defaultModel, findModel, type Model } from "../models";
+import { hubEndpoint } from "../hub/endpoint";
+import { resolveModel } from "../hub/resolve-model";
+import { defaultModel, type Model } from "../models";
 import { LABELS } from "../names";
 import { acquireLock } from "../process-lock";
 import type { OnProgress } from "../progress";
@@ -74,17 +76,18 @@ interface Start {
  * Shares a model: image, model files and container are made where they are missing, and a share that runs already is
  * adopted. Returns when peers can use it. A share that ended before is left with its log, until the next start or a stop.
  *
- * @throws TorbizError model-unknown, blocks-invalid, limit-invalid, port-in-use, not-enough-memory, foreign-container,
+ * @throws TorbizError model-unknown, model-gated, model-unsupported, hub-unreachable, blocks-invalid, limit-invalid, port-in-use, not-enough-memory, foreign-container,
  * already-sharing, share-failed, interrupted (also when `stopSharing` was called meanwhile, wherever), ...
  */
 export async function share(context: EngineContext, options: ShareOptions = {}): Promise<ShareResult> {
   const { swarm = { kind: "private" } } = options;
-  const model = options.model === undefined ? defaultModel : findModel(options.model);
   checkNumbers(options);
   const limits = resourceLimits(context.facts, options.limits);
   const requests = new StopRequests(context);
   const signal = options.signal ? AbortSignal.any([options.signal, requests.signal]) : requests.signal;
   try {
+    const { model: name = defaultModel.id, token } = options;
+    const model = await resolveModel(context, name, { token, signal });
     return await shareInTurn(context, { options: { ...options, signal }, model, swarm, limits, requests });
   } catch (error) {
     // What was asked to stop has not failed, even if the stop was faster than the look for it.
@@ -163,9 +166,12 @@ async function adoptOrStart(context: EngineContext, start: Start): Promise<Runni
 
   const { image, outdated } = await prepareImage(context, options);
   requests.check();
-  const modelFolder = await prepareModel(context, model, options);
+  const files =
+    model.source.kind === "starter"
+      ? { folder: await prepareStarter(context, model, options) }
+      : { hub: hubEndpoint(context.env) };
   const plan: SharePlan = {
-    ...{ model, modelFolder, swarm, port, limits },
+    ...{ model, files, swarm, port, limits },
     blocks: options.blocks,
     diskBytes: options.limits?.diskBytes,
     hasToken: options.token !== undefined,
@@ -286,8 +292,8 @@ async function prepareImage(context: EngineContext, { outdatedImage = "use", ...
   return { image, outdated };
 }
 
-/** The model's folder for the container, made ready where needed. */
-async function prepareModel(
+/** The starter's folder for the container, made ready where needed. */
+async function prepareStarter(
   context: EngineContext,
   model: Model,
   { onProgress, onNote, signal }: ShareOptions,

@@ -2,6 +2,7 @@ import type { Surroundings } from "../context";
 import { inspectContainer } from "../docker/http";
 import { requireDocker } from "../docker/preflight";
 import { TorbizError } from "../errors";
+import { knownModels } from "../hub/known-models";
 import { defaultModel, findModel, type Model } from "../models";
 import { lastAsked } from "./last-choice";
 import { readStatus, type InspectedContainer, type SharingStatus } from "./status";
@@ -23,7 +24,8 @@ export interface SwarmTarget {
  */
 export async function findSwarmTarget(surroundings: Surroundings, named?: Swarm): Promise<SwarmTarget> {
   const last = lastAsked(surroundings);
-  if (named && named.kind !== "private") return elsewhere(named, last?.model);
+  const known = knownModels(surroundings.paths);
+  if (named && named.kind !== "private") return elsewhere(known, named, last?.model);
 
   const share = await runningShare(surroundings).catch((error: unknown) => {
     // Without an engine nothing is shared here; another's swarm can be asked all the same.
@@ -32,10 +34,10 @@ export async function findSwarmTarget(surroundings: Surroundings, named?: Swarm)
   });
   if (share && (share.state === "online" || share.state === "starting")) {
     const swarm = parseSwarmText(share.swarm ?? "private");
-    if (!named || swarm.kind === "private") return ofShare(share, swarm);
+    if (!named || swarm.kind === "private") return ofShare(known, share, swarm);
   }
   const used = named ?? (last && parseSwarmText(last.swarm));
-  if (used && used.kind !== "private") return elsewhere(used, last?.model);
+  if (used && used.kind !== "private") return elsewhere(known, used, last?.model);
   throw new TorbizError(
     "no-swarm",
     used ? "The private swarm is this computer's own, and nothing is shared in it now." : "Nothing is shared now.",
@@ -43,24 +45,28 @@ export async function findSwarmTarget(surroundings: Surroundings, named?: Swarm)
 }
 
 /** A swarm that is there without us. */
-function elsewhere(swarm: Exclude<Swarm, { kind: "private" }>, model: string | undefined): SwarmTarget {
+function elsewhere(
+  known: readonly Model[],
+  swarm: Exclude<Swarm, { kind: "private" }>,
+  model: string | undefined,
+): SwarmTarget {
   return {
-    model: model ? findModel(model) : defaultModel,
+    model: model ? findModel(model, known) : defaultModel,
     initialPeers: swarm.kind === "join" ? swarm.peers : [],
     swarm,
   };
 }
 
 /** The swarm of this computer's share; one's own is found by the addresses that its server announces. */
-function ofShare(share: SharingStatus, swarm: Swarm): SwarmTarget {
+function ofShare(known: readonly Model[], share: SharingStatus, swarm: Swarm): SwarmTarget {
   if (share.state === "starting") {
     throw new TorbizError("no-swarm", `The share of ${share.model} is still starting.`, {
       hint: "Wait until it is online, and ask again.",
       cliHint: "`torbiz status` tells.",
     });
   }
-  if (swarm.kind !== "private") return elsewhere(swarm, share.model ?? undefined);
-  return { model: share.model ? findModel(share.model) : defaultModel, initialPeers: share.addresses, swarm };
+  if (swarm.kind !== "private") return elsewhere(known, swarm, share.model ?? undefined);
+  return { model: share.model ? findModel(share.model, known) : defaultModel, initialPeers: share.addresses, swarm };
 }
 
 /** Without `Engine`, which would bring dockerode: a view that only asks would be a third larger by it. */

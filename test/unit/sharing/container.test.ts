@@ -1,11 +1,11 @@
 import { containerOptions, type SharePlan } from "../../../src/lib/sharing/container";
-import { defaultModel } from "../../../src/lib/models";
+import { defaultModel, findModel } from "../../../src/lib/models";
 import { resolveNames } from "../../../src/lib/names";
 
 const PEER = "/ip4/10.0.0.7/tcp/31330/p2p/QmfC7rrLzQFLoDbAwXNPJurRAA1PgTKzkwv38Xx3S7ScR2";
 const PLAN: SharePlan = {
   model: defaultModel,
-  modelFolder: "/home/me/.torbiz/models/smollm2-135m-instruct/petals",
+  files: { folder: "/home/me/.torbiz/models/smollm2-135m-instruct/petals" },
   swarm: { kind: "private" },
   port: 31330,
   limits: { memoryBytes: 6e9, nanoCpus: 1.5e9, threads: 2 },
@@ -35,8 +35,20 @@ test("in another's swarm peers can connect", () => {
 test("the model is mounted read-only beside the cache, and nothing else of the host", () => {
   expect(options().HostConfig?.Mounts).toEqual([
     { Type: "volume", Source: "torbiz-petals-cache", Target: "/cache" },
-    { Type: "bind", Source: PLAN.modelFolder, Target: "/model", ReadOnly: true },
+    { Type: "bind", Source: "/home/me/.torbiz/models/smollm2-135m-instruct/petals", Target: "/model", ReadOnly: true },
   ]);
+});
+
+test("a model of the hub is named by repository and commit, and nothing of the host is mounted", () => {
+  const model = findModel("tinyllama-1.1b-chat");
+  const made = options({ model, files: { hub: "https://hub.example" } });
+  expect(made.HostConfig?.Mounts).toEqual([{ Type: "volume", Source: "torbiz-petals-cache", Target: "/cache" }]);
+  expect(made.Cmd?.join(" ")).toContain(
+    "--model tinyllama-1.1b-chat --model-path TinyLlama/TinyLlama-1.1B-Chat-v1.0 " +
+      "--revision fe8a4ea1ffedaf415f4da2f062534de366a451e6 --dht-prefix TinyLlama-1-1B-Chat-v1-0-hf ",
+  );
+  expect(made.Env).toContain("HF_ENDPOINT=https://hub.example");
+  expect(options().Env?.join(" ")).not.toContain("HF_ENDPOINT");
 });
 
 test("a token opens stdin and leaves no other trace", () => {

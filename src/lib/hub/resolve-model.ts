@@ -1,0 +1,31 @@
+import { findModel, type Model } from "../models";
+import type { Paths } from "../paths";
+import type { WebSurroundings } from "../web";
+import { factsOf, isOf, isRepository, knownModels, rememberModel } from "./known-models";
+import { lookUp, type LookUpOptions } from "./look-up";
+
+/**
+ * The model that a person names, checked: one of the hub that wasn't named on this computer before is looked up there.
+ *
+ * @throws TorbizError model-unknown, model-gated, model-unsupported, hub-unreachable, interrupted
+ *
+ * @example
+ * const model = await resolveModel(surroundings, "owner/name", { token, signal });
+ */
+export async function resolveModel(
+  surroundings: WebSurroundings & { paths: Pick<Paths, "home"> },
+  name: string,
+  options: Pick<LookUpOptions, "token" | "signal"> = {},
+): Promise<Model> {
+  const { paths } = surroundings;
+  const typed = name.trim();
+  const known = knownModels(paths);
+  const isNew = isRepository(typed) && !known.some((model) => isOf(model, typed));
+  const model = isNew ? undefined : findModel(typed, known);
+  if (model?.source.kind === "starter") return model;
+  const { repository, revision } = model?.source ?? { repository: typed, revision: undefined };
+  if (model && factsOf(paths, repository)?.revision === revision) return model;
+  const facts = await lookUp({ repository, revision, surroundings, ...options });
+  rememberModel(paths, facts);
+  return findModel(facts.repository, knownModels(paths));
+}
