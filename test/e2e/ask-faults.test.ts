@@ -19,6 +19,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ask, attach, runningGenerations, stopGeneration, type AskOptions } from "../../src/lib/ask/ask";
 import { ConversationStore } from "../../src/lib/ask/conversations/store";
+import { callServer } from "../../src/lib/ask/server-call";
 import { openSurroundings, type Surroundings } from "../../src/lib/context";
 import { TorbizError, type ErrorCode } from "../../src/lib/errors";
 import { lend, sharedStarter, type Shared } from "../unit/ask/local-environment";
@@ -193,6 +194,30 @@ it("tells of a server that is killed in the middle, and goes on with a new one b
   expect(cut.text.startsWith(heard)).toBe(true);
   await home.continues(id, cut.text);
   expect(home.pid).not.toBe(killed);
+  expect(home.processes()).toHaveLength(1);
+});
+
+it("stops at Ctrl-C, keeps the part, and has the server free for the next question", async () => {
+  await home.answers();
+  const { pid } = home;
+  const asking = command(home, STORY);
+  await asking.waitFor(({ event }) => event === "delta");
+  asking.child.kill("SIGINT");
+  const { code, last, events, stderr } = await asking.ended;
+  const health = await callServer(home.socket, "GET", "/health", 5_000);
+  expect(health).toMatchObject({ status: 200, body: { busy: false, pid } });
+  expect(stderr).toBe("");
+  expect(code).toBe(130);
+  const heard = events.flatMap(({ event, text }) => (event === "delta" ? [text] : [])).join("");
+  expect(heard).not.toBe("");
+  expect(last).toMatchObject({ event: "result", answer: heard, finishReason: "stopped" });
+
+  const [{ id = "" } = {}] = await home.store.list();
+  const { text, ended } = await home.last(id);
+  expect([text, ended?.reason]).toEqual([heard, "stopped"]);
+  await home.continues(id, heard);
+  await home.answers();
+  expect(home.pid).toBe(pid);
   expect(home.processes()).toHaveLength(1);
 });
 

@@ -3,6 +3,8 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { OfferedModel } from "../../../src/lib/ask/local-models";
+import type { HubModel } from "../../../src/lib/ask/model-download";
 
 /** A file that the stand-in offers, and how it behaves while it does. */
 export interface OfferedFile {
@@ -103,6 +105,24 @@ export class HubStandIn {
     const { range, authorization } = headers;
     this.requests.push({ method, place, ...(range && { range }), ...(authorization && { authorization }) });
   }
+}
+
+/** A model of the hub, small enough to come whole in a test. */
+export function smallModel(content: Buffer): HubModel & OfferedModel {
+  return {
+    id: "small-model",
+    title: "Small Model",
+    hub: { repo: "maker/small-model-GGUF", revision: "a".repeat(40), sha256: hashOf(content) },
+    file: "small-model-Q4_K_M.gguf",
+    bytes: content.length,
+    memoryBytes: 1e9,
+    computerBytes: 1e15,
+    context: 4_096,
+    license: "Apache-2.0",
+    temperature: 0,
+    note: "",
+    source: "hub",
+  };
 }
 
 /** SHA-256, hex. */

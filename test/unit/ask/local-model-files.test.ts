@@ -22,7 +22,7 @@ import type { PullProgress, HubModel } from "../../../src/lib/ask/model-download
 import { openSurroundings, type Surroundings } from "../../../src/lib/context";
 import { isAlive } from "../../../src/lib/is-alive";
 import type { Progress } from "../../../src/lib/progress";
-import { HubStandIn, hashOf, type OfferedFile } from "./hub-stand-in";
+import { HubStandIn, smallModel, type OfferedFile } from "./hub-stand-in";
 import { localEnvironment } from "./local-environment";
 
 const CONTENT = Buffer.concat([Buffer.from("GGUF\u0003\0\0\0"), Buffer.alloc(4_000_000, "some weights ")]);
@@ -51,26 +51,9 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
-  await cancelPull(surroundings.paths, modelOf());
+  await cancelPull(surroundings.paths, smallModel(CONTENT));
   rmSync(home, { recursive: true, force: true });
 });
-
-/** A model of the hub with the stand-in's content. */
-function modelOf(content = CONTENT): HubModel {
-  return {
-    id: "small-model",
-    title: "Small Model",
-    hub: { repo: "maker/small-model-GGUF", revision: "a".repeat(40), sha256: hashOf(content) },
-    file: "small-model-Q4_K_M.gguf",
-    bytes: content.length,
-    memoryBytes: 1e9,
-    context: 4_096,
-    license: "Apache-2.0",
-    temperature: 0,
-    note: "",
-    source: "hub",
-  };
-}
 
 function ensure(model: HubModel, onProgress?: (progress: Progress) => void): Promise<string> {
   return ensureLocalModel({ surroundings, model, environment, onProgress });
@@ -99,7 +82,7 @@ function filesOf(model: HubModel): string[] {
 
 describe("a download", () => {
   it("is told as it comes, checked, and readable for the container's user", async () => {
-    const model = modelOf();
+    const model = smallModel(CONTENT);
     offer({ speed: SLOW * 2 });
     expect(await isInstalled(surroundings.paths, model)).toBe(false);
     const told: Progress[] = [];
@@ -131,7 +114,7 @@ describe("a download", () => {
   });
 
   it("outlives its watchers, is one for all of them, and keeps the token to itself", async () => {
-    const model = modelOf();
+    const model = smallModel(CONTENT);
     offer({ speed: SLOW });
     const leave = new AbortController();
     const left = ensureLocalModel({ surroundings, model, environment, signal: leave.signal });
@@ -154,7 +137,7 @@ describe("a download", () => {
   });
 
   it("goes on after a kill from where it was, and says that it was killed", async () => {
-    const model = modelOf();
+    const model = smallModel(CONTENT);
     offer({ speed: SLOW });
     const watched = ensure(model);
     const { doneBytes } = await until(model, ({ doneBytes }) => doneBytes > 1_000_000);
@@ -170,7 +153,7 @@ describe("a download", () => {
   });
 
   it("is cancelled by anybody, and goes on later, even where the server only gives the whole", async () => {
-    const model = modelOf();
+    const model = smallModel(CONTENT);
     offer({ speed: SLOW });
     const watched = ensure(model);
     await until(model, ({ doneBytes }) => doneBytes > 1_000_000);
@@ -186,14 +169,14 @@ describe("a download", () => {
   });
 
   it("gets over connections that break off", async () => {
-    const model = modelOf();
+    const model = smallModel(CONTENT);
     offer({ breakAfter: 1_500_000 });
     expect(readFileSync(await ensure(model)).equals(CONTENT)).toBe(true);
     expect(hub.requests.filter(({ place, range }) => place === "store" && range).length).toBeGreaterThan(0);
   });
 
   it("never takes what isn't the model", async () => {
-    const model = modelOf();
+    const model = smallModel(CONTENT);
     const other = Buffer.from(CONTENT);
     other[2_000_000] = 0;
     offer({ content: other, sha256: model.hub.sha256 });
@@ -219,7 +202,7 @@ describe("a download", () => {
     [503, {}, /error \(503\)/],
   ])("tells why the hub answers %i %j", async (status, headers, message) => {
     offer({ status, headers });
-    await expect(ensure(modelOf())).rejects.toMatchObject({
+    await expect(ensure(smallModel(CONTENT))).rejects.toMatchObject({
       code: "download-failed",
       message: expect.stringMatching(message),
     });
@@ -227,11 +210,11 @@ describe("a download", () => {
 
   it("says when the hub can't be reached, and when there is no space", async () => {
     surroundings.env.HF_ENDPOINT = "http://127.0.0.1:9";
-    await expect(ensure(modelOf())).rejects.toMatchObject({
+    await expect(ensure(smallModel(CONTENT))).rejects.toMatchObject({
       code: "download-failed",
       message: expect.stringContaining("can't be reached"),
     });
-    const huge = { ...modelOf(), bytes: 9e15 };
+    const huge = { ...smallModel(CONTENT), bytes: 9e15 };
     await expect(ensure(huge)).rejects.toMatchObject({
       code: "disk-full",
       message: expect.stringMatching(/^The model needs 9000000\.0 GB of disk space, and .* GB is free\.$/),
@@ -241,7 +224,7 @@ describe("a download", () => {
 
 describe("a model's file", () => {
   it("comes anew when it is truncated, and is checked when it couldn't be loaded", async () => {
-    const model = modelOf();
+    const model = smallModel(CONTENT);
     offer();
     const path = await ensure(model);
     truncateSync(path, 1_000);

@@ -1,5 +1,5 @@
 import { PassThrough, Readable } from "node:stream";
-import { jsonOutput } from "../../../src/cli/output";
+import { jsonOutput, textOutput } from "../../../src/cli/output";
 import type { Session } from "../../../src/cli/session";
 import type { Surroundings } from "../../../src/lib/context";
 
@@ -22,6 +22,18 @@ export function recordedSession(surroundings: Surroundings): Recorded {
     signal: interruption.signal,
     interrupt: () => interruption.abort(),
     interactive: false,
+  };
+}
+
+/** The same for people: `told` is all that stdout got. */
+export function toldSession(surroundings: Surroundings): Session & { told: () => string } {
+  const stdout: string[] = [];
+  const stream = (written: string[]) =>
+    ({ write: (text: string) => written.push(text) > 0, isTTY: false }) as unknown as NodeJS.WriteStream;
+  return {
+    ...recordedSession(surroundings),
+    output: textOutput(stream(stdout), stream([])),
+    told: () => stdout.join(""),
   };
 }
 
