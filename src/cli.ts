@@ -18,6 +18,7 @@ import type { Session } from "./cli/session";
 import { runShare } from "./cli/share";
 import { runStatus } from "./cli/status";
 import { runStop } from "./cli/stop";
+import { runSwarm } from "./cli/swarm";
 import { openSurroundings } from "./lib/context";
 import { toTorbizError, TorbizError, type ErrorCode } from "./lib/errors";
 import { findRuntimeFiles } from "./lib/runtime-files";
@@ -123,7 +124,10 @@ function program(asJson: boolean): Command {
     .description("share a model; returns when peers can use it, and goes on in the background")
     .option("--model <id>", "the model to share (default: the starter model)")
     .addOption(swarmOption("the swarm to share in"))
-    .option("--blocks <n>", "number of blocks to serve (default: as many as fit)", wholeNumber)
+    .option(
+      "--blocks <blocks>",
+      "how many blocks to serve, or which: 4, or 12:16 for 12 to 15 (default: as many as fit)",
+    )
     .option("--port <port>", "TCP port for peers (default: 31330)", wholeNumber)
     .option("--cpus <amount>", "processors it may use: 2 or 50% (default: 75%)")
     .option("--memory <amount>", "memory it may use: 6g or 50% (default: 75%)")
@@ -134,6 +138,12 @@ function program(asJson: boolean): Command {
   common(torbiz.command("status"))
     .description("what is shared now")
     .action((flags) => run(flags, runStatus));
+
+  common(torbiz.command("swarm"))
+    .description("who serves which blocks, what is missing, and what to serve")
+    .addOption(swarmOption("the swarm to look at (default: the running share's, else the last used)"))
+    .option("--model <id>", "the model (default: the one shared or asked there)")
+    .action((flags) => run(flags, (session) => runSwarm(session, flags)));
 
   common(torbiz.command("logs"))
     .description("the log of the share that runs, or of the last one")

@@ -1,4 +1,5 @@
 import { openEngine } from "../lib/context";
+import { parseBlocks } from "../lib/sharing/blocks";
 import { parseAmount, parseBytes, type LimitRequest } from "../lib/sharing/limits";
 import { share } from "../lib/sharing/share";
 import type { SharingStatus } from "../lib/sharing/status";
@@ -8,7 +9,7 @@ import type { Session } from "./session";
 export interface ShareFlags {
   model?: string;
   swarm?: string[];
-  blocks?: number;
+  blocks?: string;
   port?: number;
   cpus?: string;
   memory?: string;
@@ -22,7 +23,7 @@ export async function runShare({ output, surroundings, signal }: Session, flags:
   const { status, adopted, outdatedImage } = await share(context, {
     model: flags.model,
     swarm: flags.swarm && parseSwarm(flags.swarm),
-    blocks: flags.blocks,
+    blocks: flags.blocks === undefined ? undefined : parseBlocks(flags.blocks),
     port: flags.port,
     limits: limitsOf(flags),
     wait: flags.wait,

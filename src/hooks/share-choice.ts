@@ -1,4 +1,5 @@
 import type { Model } from "../lib/models";
+import type { BlockChoice } from "../lib/sharing/blocks";
 import { parseSwarmText } from "../lib/sharing/swarm";
 import type { ShareChoice } from "./use-share-jobs";
 
@@ -6,7 +7,7 @@ import type { ShareChoice } from "./use-share-jobs";
 interface Kept {
   model: string | null;
   swarm: string | null;
-  blocks?: number;
+  blocks?: BlockChoice;
 }
 
 /** The same to choose again; undefined where this Torbiz can't share it, or it is damaged. */

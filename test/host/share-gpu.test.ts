@@ -277,7 +277,7 @@ describe("choosing", () => {
     await view.waitFor("Peer Addresses");
     await view.type("peers", "10.0.0.5");
     await view.submit();
-    await view.waitFor("Enter a number from 1 to 30");
+    await view.waitFor("Enter a number from 1 to 30, or a range such as 0:30");
     expect(view.text()).toContain("Enter a number from 1024 to 65535");
     expect(view.text()).toContain(`"10.0.0.5" is neither`);
 

@@ -1,6 +1,7 @@
 import { Action, ActionPanel, Icon } from "@raycast/api";
 import type { EngineContext } from "../../lib/context";
 import type { ImageState } from "../../lib/docker/build/state";
+import { countBlocks } from "../../lib/sharing/blocks";
 import { fitOf, gigabytes } from "../../lib/sharing/fit";
 import type { Limits } from "../../lib/sharing/limits";
 import type { SharePreferences } from "../../lib/sharing/preferences";
@@ -11,7 +12,7 @@ import { FactRow } from "./fact-row";
 import { HelpActions } from "./help-actions";
 import { ImageActions } from "./image-actions";
 import { ShareForm } from "./share-form";
-import { computesWith, count, swarmWords } from "./words";
+import { chosenBlocks, computesWith, count, swarmWords } from "./words";
 
 interface ModelRowProps {
   id: string;
@@ -29,7 +30,7 @@ export function ModelRow({ id, context, image, controls, choice, preferences, li
   const { sharing, refresh } = controls;
   const fit = fitOf(model, limits);
   const { word, icon } =
-    fit.blocks < (blocks ?? 1)
+    fit.blocks < countBlocks(blocks ?? 1)
       ? { word: "Doesn't Fit", icon: tinted(Icon.XMarkCircle, "bad") }
       : fit.all || blocks !== undefined
         ? { word: "Fits", icon: tinted(Icon.CheckCircle, "good") }
@@ -44,7 +45,7 @@ export function ModelRow({ id, context, image, controls, choice, preferences, li
       markdown={[model.note, fit.reason, computesWith(context)].join("\n\n")}
       facts={[
         { title: "Fit", text: word, icon },
-        { title: "Blocks", text: blocks ? `${blocks} of ${model.blocks}` : `As Many as Fit (${fit.blocks})` },
+        { title: "Blocks", text: blocks ? chosenBlocks(blocks, model) : `As Many as Fit (${fit.blocks})` },
         { title: "Swarm", text: swarmWords(swarm) },
         { title: "Port", text: String(port) },
         { title: "Memory Limit", text: `${gigabytes(limits.memoryBytes)} of ${gigabytes(context.facts.memoryBytes)}` },

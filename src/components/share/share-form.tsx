@@ -2,6 +2,8 @@ import { Action, ActionPanel, Form, Icon, useNavigation } from "@raycast/api";
 import { useForm } from "@raycast/utils";
 import { useState } from "react";
 import { toTorbizError } from "../../lib/errors";
+import type { Model } from "../../lib/models";
+import { formatBlocks, parseBlocks } from "../../lib/sharing/blocks";
 import { isPort } from "../../lib/sharing/port";
 import { parseSwarm, type Swarm } from "../../lib/sharing/swarm";
 import type { ShareChoice } from "../../hooks/use-share-jobs";
@@ -25,13 +27,15 @@ export function ShareForm({ choice, onSubmit }: ShareFormProps) {
   const { handleSubmit, itemProps } = useForm<Values>({
     initialValues: {
       peers: swarm.kind === "join" ? swarm.peers.join(" ") : "",
-      blocks: blocks === undefined ? "" : String(blocks),
+      blocks: blocks === undefined ? "" : formatBlocks(blocks),
       port: String(port),
     },
     validation: {
       peers: (text) => (kind === "join" ? whyNot(() => parseSwarm(addresses(text))) : undefined),
       blocks: (text = "") =>
-        text.trim() === "" || isWhole(text, 1, model.blocks) ? undefined : `Enter a number from 1 to ${model.blocks}`,
+        text.trim() === "" || areBlocksOf(model, text)
+          ? undefined
+          : `Enter a number from 1 to ${model.blocks}, or a range such as 0:${model.blocks}`,
       port: (text = "") => (isPort(Number(text)) ? undefined : "Enter a number from 1024 to 65535"),
     },
     onSubmit: (values) => {
@@ -40,7 +44,7 @@ export function ShareForm({ choice, onSubmit }: ShareFormProps) {
         model,
         swarm: parseSwarm(kind === "join" ? addresses(values.peers) : [kind]),
         port: Number(values.port),
-        ...(values.blocks.trim() !== "" && { blocks: Number(values.blocks) }),
+        ...(values.blocks.trim() !== "" && { blocks: parseBlocks(values.blocks) }),
       });
     },
   });
@@ -66,7 +70,7 @@ export function ShareForm({ choice, onSubmit }: ShareFormProps) {
         {...itemProps.blocks}
         title="Blocks"
         placeholder="As many as fit"
-        info={`The model has ${model.blocks}. Other peers must serve the rest.`}
+        info={`The model has ${model.blocks}: how many of them to serve, or which, such as 0:4 for the first four. Other peers must serve the rest.`}
       />
       <Form.TextField
         {...itemProps.port}
@@ -99,7 +103,11 @@ function whyNot(read: () => unknown): string | undefined {
   }
 }
 
-function isWhole(text: string, least: number, most: number): boolean {
-  const number = Number(text);
-  return text.trim() !== "" && Number.isInteger(number) && number >= least && number <= most;
+function areBlocksOf(model: Model, text: string): boolean {
+  try {
+    const blocks = parseBlocks(text);
+    return (typeof blocks === "number" ? blocks : blocks.end) <= model.blocks;
+  } catch {
+    return false;
+  }
 }

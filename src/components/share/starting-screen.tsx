@@ -7,7 +7,7 @@ import { FactRow } from "./fact-row";
 import { OpenGuideAction, OpenPreferencesAction } from "./help-actions";
 import { SHORTCUTS } from "./shortcuts";
 import { StopActions } from "./stop-actions";
-import { swarmWords } from "./words";
+import { chosenBlocks, swarmWords } from "./words";
 
 interface StartingScreenProps {
   context: EngineContext;
@@ -33,7 +33,7 @@ export function StartingScreen({ context, controls, start }: StartingScreenProps
         facts={[
           ...(model ? [{ title: "Model", text: model.title }] : []),
           ...(swarm ? [{ title: "Swarm", text: swarmWords(swarm) }] : []),
-          ...(model && blocks ? [{ title: "Blocks", text: `${blocks} of ${model.blocks}` }] : []),
+          ...(model && blocks ? [{ title: "Blocks", text: chosenBlocks(blocks, model) }] : []),
         ]}
         actions={
           <>

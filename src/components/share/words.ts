@@ -1,5 +1,7 @@
 import { durationText } from "../time-text";
 import type { EngineContext } from "../../lib/context";
+import type { Model } from "../../lib/models";
+import { countBlocks, rangeText, type BlockChoice } from "../../lib/sharing/blocks";
 import { parseSwarmText, type Swarm } from "../../lib/sharing/swarm";
 
 /** The swarm for people. */
@@ -21,6 +23,12 @@ export function swarmTextWords(text: string): string {
   } catch {
     return text;
   }
+}
+
+/** What was chosen of a model: "4 of 30", or "12 to 15, 4 of 30". */
+export function chosenBlocks(blocks: BlockChoice, model: Model): string {
+  const part = `${countBlocks(blocks)} of ${model.blocks}`;
+  return typeof blocks === "number" ? part : `${rangeText(blocks)}, ${part}`;
 }
 
 /** What a container can compute with, in a sentence. */

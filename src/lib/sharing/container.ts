@@ -2,6 +2,7 @@ import type { ContainerCreateOptions } from "dockerode";
 import type { Model } from "../models";
 import { LABELS, type Names } from "../names";
 import { VERSION } from "../version";
+import { formatBlocks, type BlockChoice } from "./blocks";
 import type { Limits } from "./limits";
 import { swarmText, type Swarm } from "./swarm";
 
@@ -24,8 +25,8 @@ export interface SharePlan {
   files: { folder: string } | { hub: string };
   swarm: Swarm;
   port: number;
-  /** Number of blocks, or undefined for as many as fit. */
-  blocks?: number;
+  /** How many or which blocks; undefined for as many as fit. */
+  blocks?: BlockChoice;
   limits: Limits;
   /** For blocks that are fetched from a model hub and kept. */
   diskBytes?: number;
@@ -58,7 +59,7 @@ export function containerOptions(plan: SharePlan, names: Names): ContainerCreate
       [LABELS.instance]: names.instance,
       [LABELS.inputs]: plan.inputs,
       [LABELS.model]: plan.model.id,
-      [LABELS.blocks]: plan.blocks === undefined ? "auto" : String(plan.blocks),
+      [LABELS.blocks]: plan.blocks === undefined ? "auto" : formatBlocks(plan.blocks),
       [LABELS.swarm]: swarmText(plan.swarm),
       [LABELS.port]: String(plan.port),
       [LABELS.startedBy]: plan.startedBy,
@@ -115,7 +116,7 @@ function seederArguments(plan: SharePlan): string[] {
     ...(swarm.kind === "private" ? ["--new-swarm", "--announce", `/ip4/127.0.0.1/tcp/${plan.port}`] : []),
     ...(swarm.kind === "join" ? swarm.peers.flatMap((peer) => ["--initial-peer", peer]) : []),
     ...["--port", String(plan.port)],
-    ...(plan.blocks === undefined ? [] : ["--blocks", String(plan.blocks)]),
+    ...(plan.blocks === undefined ? [] : ["--blocks", formatBlocks(plan.blocks)]),
     ...(plan.diskBytes === undefined ? [] : ["--max-disk-space", String(plan.diskBytes)]),
     ...(plan.hasToken ? ["--token-stdin"] : []),
     ...["--status-file", STATUS_FILE],

@@ -1,6 +1,7 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Surroundings } from "../context";
+import { isBlockChoice, type BlockChoice } from "./blocks";
 
 /** A swarm and a model in it. */
 export interface SwarmChoice {
@@ -11,8 +12,8 @@ export interface SwarmChoice {
 
 /** What was shared last: offered first the next time. */
 export interface Choice extends SwarmChoice {
-  /** Number of blocks to serve; as many as fit where none is named. */
-  blocks?: number;
+  /** How many or which blocks to serve; as many as fit where none are named. */
+  blocks?: BlockChoice;
 }
 
 type Where = Pick<Surroundings, "paths" | "names">;
@@ -75,5 +76,5 @@ function choice(value: unknown): Choice | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const { model, swarm, blocks } = value as Record<string, unknown>;
   if (typeof model !== "string" || typeof swarm !== "string") return undefined;
-  return typeof blocks === "number" ? { model, swarm, blocks } : { model, swarm };
+  return isBlockChoice(blocks) ? { model, swarm, blocks } : { model, swarm };
 }

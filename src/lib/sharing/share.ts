@@ -10,6 +10,7 @@ import { defaultModel, type Model } from "../models";
 import { LABELS } from "../names";
 import { acquireLock } from "../process-lock";
 import type { OnProgress } from "../progress";
+import { formatBlocks, isBlockChoice, parseBlocks, rangeText, type BlockChoice } from "./blocks";
 import { containerOptions, STOP_SECONDS, type SharePlan, type StartedBy } from "./container";
 import { fitOf } from "./fit";
 import { keepLogs } from "./kept-logs";
@@ -27,8 +28,8 @@ import { whyEnded } from "./why-ended";
 export interface ShareOptions {
   model?: string;
   swarm?: Swarm;
-  /** Number of blocks to serve. */
-  blocks?: number;
+  /** How many or which blocks to serve; as many as fit when absent. */
+  blocks?: BlockChoice;
   port?: number;
   /** What it may use; three quarters of the engine's memory and processors where nothing is said. */
   limits?: LimitRequest;
@@ -88,6 +89,7 @@ export async function share(context: EngineContext, options: ShareOptions = {}):
   try {
     const { model: name = defaultModel.id, token } = options;
     const model = await resolveModel(context, name, { token, signal });
+    checkBlocks(options, model);
     return await shareInTurn(context, { options: { ...options, signal }, model, swarm, limits, requests });
   } catch (error) {
     // What was asked to stop has not failed, even if the stop was faster than the look for it.
@@ -131,8 +133,8 @@ interface RunningContainer {
   containerId: string;
   /** The swarm it is in, as its label tells: an adopted one may be in another than the default. */
   swarm: string;
-  /** Number of blocks; undefined for as many as fit. */
-  blocks?: number;
+  /** How many or which blocks; undefined for as many as fit. */
+  blocks?: BlockChoice;
   adopted: boolean;
   startedBy: StartedBy;
   outdatedImage: boolean;
@@ -204,12 +206,17 @@ async function adoptOrStart(context: EngineContext, start: Start): Promise<Runni
 }
 
 function checkNumbers({ blocks, port }: ShareOptions): void {
-  if (blocks !== undefined && (!Number.isInteger(blocks) || blocks < 1)) {
-    throw new TorbizError("blocks-invalid", `${blocks} is not a number of blocks.`);
+  if (blocks !== undefined && !isBlockChoice(blocks)) {
+    throw new TorbizError("blocks-invalid", `${formatBlocks(blocks)} is neither a number of blocks nor a range.`);
   }
   if (port !== undefined && !isPort(port)) {
     throw new TorbizError("port-invalid", `${port} can't be used as a port.`);
   }
+}
+
+function checkBlocks({ blocks }: ShareOptions, model: Model): void {
+  if (typeof blocks !== "object" || blocks.end <= model.blocks) return;
+  throw new TorbizError("blocks-invalid", `${model.title} has the blocks 0 to ${model.blocks - 1}.`);
 }
 
 /** A share that serves what is wanted is adopted; one that ended is cleaned up; another one is in the way. */
@@ -246,7 +253,7 @@ async function adoptOrCleanUp(context: EngineContext, start: Start): Promise<Run
   return {
     containerId: container.Id,
     swarm: status.swarm ?? swarmText(swarm),
-    blocks: Number(container.Config.Labels[LABELS.blocks]) || undefined,
+    blocks: blocksOf(container),
     adopted: true,
     startedBy: container.Config.Labels[LABELS.startedBy] === "quickstart" ? "quickstart" : "share",
     outdatedImage: false,
@@ -260,10 +267,18 @@ function difference(container: ContainerInspectInfo, { options, model, swarm }: 
   if (options.swarm && labels[LABELS.swarm] !== swarmText(swarm)) return `in another swarm (${labels[LABELS.swarm]})`;
   if (options.port !== undefined && labels[LABELS.port] !== String(options.port))
     return `on port ${labels[LABELS.port]}`;
-  if (options.blocks !== undefined && labels[LABELS.blocks] !== String(options.blocks)) {
-    return `with ${labels[LABELS.blocks] === "auto" ? "as many blocks as fit" : `${labels[LABELS.blocks]} blocks`}`;
+  if (options.blocks !== undefined && labels[LABELS.blocks] !== formatBlocks(options.blocks)) {
+    const running = blocksOf(container);
+    if (running === undefined) return "with as many blocks as fit";
+    return typeof running === "number" ? `with ${running} blocks` : `with the blocks ${rangeText(running)}`;
   }
   return undefined;
+}
+
+/** What was asked for, as the label has it; undefined for as many as fit. */
+function blocksOf(container: ContainerInspectInfo): BlockChoice | undefined {
+  const label = container.Config.Labels[LABELS.blocks] ?? "auto";
+  return label === "auto" ? undefined : parseBlocks(label);
 }
 
 function hasOtherLimits({ HostConfig }: ContainerInspectInfo, { memoryBytes, nanoCpus }: Limits): boolean {

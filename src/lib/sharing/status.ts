@@ -22,6 +22,14 @@ export interface BlockStatus {
   end: number;
 }
 
+/** The swarm at a glance, as the share's own server reads it every half minute. */
+export interface SwarmGlance {
+  /** Other servers that are online. */
+  peers: number;
+  /** Of each block of the model, how many online servers it has, this computer's among them. */
+  online: number[];
+}
+
 /** Everything that is known of a share. Times are ISO-8601 UTC. Fields that nobody told are null or empty. */
 export interface SharingStatus {
   state: SharingState;
@@ -43,6 +51,8 @@ export interface SharingStatus {
   throughput: number | null;
   /** Since when it is online. */
   since: string | null;
+  /** Who serves the model's blocks; null while its server doesn't know. */
+  glance: SwarmGlance | null;
   /** Of the seeder's report: "ok", "stale" when it is old though the container runs, null when there is none yet. */
   health: "ok" | "stale" | null;
   exitCode: number | null;
@@ -76,6 +86,9 @@ export function stagesIn(swarm: string | null): typeof STAGES {
 /** The seeder renews its report every 5 s and the engine reads it every 5 s: much older than both means that it is frozen. */
 const STALE_AFTER_MS = 30_000;
 
+/** More than any model has: what a damaged report could ask for. */
+const MOST_BLOCKS = 10_000;
+
 const NOTHING: SharingStatus = {
   state: "absent",
   stage: null,
@@ -90,6 +103,7 @@ const NOTHING: SharingStatus = {
   tokens: 0,
   throughput: null,
   since: null,
+  glance: null,
   health: null,
   exitCode: null,
   message: null,
@@ -179,7 +193,7 @@ interface Report {
   message: string | null;
   facts: Pick<
     SharingStatus,
-    "blocks" | "peerId" | "addresses" | "reachability" | "sessions" | "tokens" | "throughput" | "since"
+    "blocks" | "peerId" | "addresses" | "reachability" | "sessions" | "tokens" | "throughput" | "since" | "glance"
   >;
 }
 
@@ -207,6 +221,7 @@ function parseReport(output: string | undefined): Report | undefined {
       tokens: number(fields.tokens) ?? 0,
       throughput: number(fields.throughput),
       since: text(fields.since),
+      glance: readGlance(fields.swarm),
     },
   };
 }
@@ -223,6 +238,23 @@ function isBlocks(value: unknown): value is BlockStatus {
   if (typeof value !== "object" || value === null) return false;
   const { loaded, total, start, end } = value as Record<string, unknown>;
   return [loaded, total, start, end].every((field) => typeof field === "number");
+}
+
+/** Of `{"peers": 1, "coverage": [[1, 12], [0, 4]]}`: 12 blocks with one server, then 4 with none. */
+function readGlance(value: unknown): SwarmGlance | null {
+  if (typeof value !== "object" || value === null) return null;
+  const { peers, coverage } = value as Record<string, unknown>;
+  if (!isCount(peers) || !Array.isArray(coverage)) return null;
+  const runs = coverage.filter(
+    (run): run is [number, number] => Array.isArray(run) && run.length === 2 && run.every(isCount),
+  );
+  const blocks = runs.reduce((sum, [, length]) => sum + length, 0);
+  if (runs.length !== coverage.length || blocks > MOST_BLOCKS) return null;
+  return { peers, online: runs.flatMap(([count, length]) => Array<number>(length).fill(count)) };
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
 }
 
 /** Why the engine could not start the container, without the engine's own words: those are for people who know Docker. */

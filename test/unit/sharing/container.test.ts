@@ -65,3 +65,14 @@ test("a limit of disk reaches the seeder, and none is named where there is none"
   expect(options({ diskBytes: 20e9 }).Cmd?.join(" ")).toContain("--max-disk-space 20000000000 ");
   expect(options().Cmd).not.toContain("--max-disk-space");
 });
+
+test.each([
+  [undefined, "auto", ""],
+  [4, "4", " --blocks 4 "],
+  [{ start: 12, end: 16 }, "12:16", " --blocks 12:16 "],
+])("the blocks %j reach the label and the seeder", (blocks, label, argument) => {
+  const made = options({ blocks });
+  expect(made.Labels?.["com.torbiz.blocks"]).toBe(label);
+  expect(made.Cmd?.join(" ").includes("--blocks")).toBe(argument !== "");
+  expect(made.Cmd?.join(" ")).toContain(argument);
+});

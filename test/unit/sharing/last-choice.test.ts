@@ -33,6 +33,14 @@ test("what was shared last is what is asked, and offered again", () => {
   expect(lastAsked(where)).toMatchObject({ swarm: "private" });
 });
 
+test("exact blocks are remembered, and nonsense in their place is not", () => {
+  const exact = { ...CHOICE, blocks: { start: 12, end: 16 } };
+  rememberChoice(where, exact);
+  expect(lastChoice(where)).toEqual(exact);
+  rememberChoice(where, { ...CHOICE, blocks: { start: 16, end: 12 } });
+  expect(lastChoice(where)).toEqual({ model: CHOICE.model, swarm: CHOICE.swarm });
+});
+
 test("asking another swarm is no wish to share in it", () => {
   rememberChoice(where, CHOICE);
   rememberAsked(where, { model: CHOICE.model, swarm: "public" });

@@ -26,3 +26,27 @@ test("a share that another command kills while it starts was stopped, and has no
     message: "Sharing was stopped before it began.",
   });
 });
+
+test.each([
+  ["4", { start: 0, end: 4 }, "with 4 blocks"],
+  ["auto", { start: 0, end: 4 }, "with as many blocks as fit"],
+  ["12:16", { start: 0, end: 4 }, "with the blocks 12 to 15"],
+  ["12:16", 4, "with the blocks 12 to 15"],
+])("a share of the blocks %s is not one of %j", async (label, blocks, words) => {
+  engine.container = {
+    State: { Status: "running", Running: true },
+    Config: { Labels: { ...LABELS, "com.torbiz.blocks": label } },
+  };
+  await expect(share(await openEngine(engine.surroundings), { blocks })).rejects.toMatchObject({
+    code: "already-sharing",
+    message: `smollm2-135m-instruct is shared already, ${words}.`,
+  });
+});
+
+test("blocks that the model has not are refused before anything starts", async () => {
+  const wanted = share(await openEngine(engine.surroundings), { blocks: { start: 28, end: 31 } });
+  await expect(wanted).rejects.toMatchObject({
+    code: "blocks-invalid",
+    message: "SmolLM2 135M Instruct has the blocks 0 to 29.",
+  });
+});

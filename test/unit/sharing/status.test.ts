@@ -22,6 +22,14 @@ const REPORT = {
   tokens: 120,
   throughput: 301.2,
   since: "2026-01-31T11:00:00.000Z",
+  swarm: {
+    peers: 2,
+    coverage: [
+      [1, 12],
+      [0, 4],
+      [3, 1],
+    ],
+  },
 };
 
 /** The part of an inspect answer that matters, as engine 20.10 gives it. */
@@ -72,6 +80,7 @@ test("an online server's whole report is told", () => {
     tokens: 120,
     throughput: 301.2,
     since: "2026-01-31T11:00:00.000Z",
+    glance: { peers: 2, online: [...Array<number>(12).fill(1), ...Array<number>(4).fill(0), 3] },
     health: "ok",
     exitCode: null,
     message: null,
@@ -113,6 +122,18 @@ test.each([
   ["of another kind", '{"hello":1}'],
 ])("a report that is missing or broken means starting: %s", (_, output) => {
   expect(readStatus(container(running, { output }))).toMatchObject({ state: "starting", peerId: null, blocks: null });
+});
+
+test.each([
+  ["nobody knows yet", null],
+  ["of another kind", "many"],
+  ["no peers", { coverage: [[1, 1]] }],
+  ["no runs", { peers: 1, coverage: [1, 2] }],
+  ["a negative run", { peers: 1, coverage: [[1, -1]] }],
+  ["more blocks than there could be", { peers: 1, coverage: [[1, 1e9]] }],
+])("a glance at the swarm that can't be read is none: %s", (_, swarm) => {
+  const status = readStatus(container(running, { output: JSON.stringify({ ...REPORT, swarm }) }));
+  expect(status).toMatchObject({ state: "online", glance: null });
 });
 
 test("fields of the wrong type are left out rather than trusted", () => {

@@ -1,0 +1,79 @@
+import type { EngineContext } from "../context";
+import { TorbizError } from "../errors";
+import { imageState } from "../docker/build/state";
+import { resolveModel } from "../hub/resolve-model";
+import type { Model } from "../models";
+import type { BlockRange } from "./blocks";
+import { fitOf } from "./fit";
+import { resourceLimits } from "./limits";
+import { readStatus, type SharingStatus } from "./status";
+import { lookAtSwarm, type SwarmLook } from "./swarm-look";
+import { swarmText, type Swarm } from "./swarm";
+import { findSwarmTarget } from "./swarm-target";
+
+/** Who serves which blocks of a model in a swarm, seen from this computer. */
+export interface SwarmMap extends Omit<SwarmLook, "dhtPrefix" | "seconds"> {
+  model: Model;
+  swarm: Swarm;
+  /** This computer's server among them, where it shares in this swarm. */
+  ownPeerId: string | null;
+  /** What it serves; null also while it isn't online. */
+  own: BlockRange | null;
+  /** How many others are online. */
+  peers: number;
+}
+
+export interface SwarmMapOptions {
+  /** The running share's when absent, else the one used last. */
+  swarm?: Swarm;
+  /** The id of the model; the swarm's usual one when absent. */
+  model?: string;
+  signal?: AbortSignal;
+}
+
+/**
+ * Reads the whole map from the swarm itself: through this computer's share where that is in it, else by the swarm's own
+ * first peers. It takes some seconds; while a share runs, the glance in its status costs nothing.
+ *
+ * @throws TorbizError no-swarm, model-unknown, image-missing, swarm-unreachable, clock-skew, ...
+ */
+export async function readSwarmMap(context: EngineContext, options: SwarmMapOptions = {}): Promise<SwarmMap> {
+  const { engine, names, facts } = context;
+  const target = await findSwarmTarget(context, options.swarm);
+  const model = await wantedModel(context, options, target.model);
+  const state = await imageState(context);
+  if (state === "missing" || state === "unusable") {
+    throw new TorbizError("image-missing", "Looking at a swarm takes the image for sharing, which isn't built.");
+  }
+  const container = await engine.inspect(names.container);
+  const share = ownShare(readStatus(container), target.swarm);
+  const host = container?.NetworkSettings.Networks[names.network]?.IPAddress;
+  const through = share && host && `/ip4/${host}/tcp/${share.port}/p2p/${share.peerId}`;
+  const look = await lookAtSwarm(context, {
+    model,
+    initialPeers: through ? [through] : target.initialPeers,
+    fitting: Math.max(1, fitOf(model, resourceLimits(facts)).blocks),
+    signal: options.signal,
+  });
+  return mapOf(look, model, target.swarm, share?.peerId ?? null);
+}
+
+async function wantedModel(context: EngineContext, { model, signal }: SwarmMapOptions, usual: Model): Promise<Model> {
+  if (model === undefined) return usual;
+  return resolveModel(context, model, { token: context.env.HF_TOKEN || undefined, signal });
+}
+
+/** The share that runs here, where it is in that swarm. */
+function ownShare(status: SharingStatus, swarm: Swarm): SharingStatus | undefined {
+  return status.state === "online" && status.swarm === swarmText(swarm) ? status : undefined;
+}
+
+function mapOf(look: SwarmLook, model: Model, swarm: Swarm, ownPeerId: string | null): SwarmMap {
+  const { blocks, servers, online, missing, suggestion, initialPeers, clockSkewSeconds } = look;
+  const own = servers.find(({ peerId, state }) => peerId === ownPeerId && state === "online");
+  return {
+    ...{ model, swarm, blocks, servers, online, missing, suggestion, initialPeers, clockSkewSeconds, ownPeerId },
+    own: own ? { start: own.start, end: own.end } : null,
+    peers: servers.filter(({ peerId, state }) => peerId !== ownPeerId && state === "online").length,
+  };
+}
