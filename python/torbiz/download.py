@@ -26,6 +26,7 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import sys
 import threading
 import time
@@ -44,11 +45,13 @@ os.environ.update(
     HF_HUB_DISABLE_XET="1",
 )
 
-from httpx2 import HTTPError
-from huggingface_hub import HfFileMetadata, constants, get_hf_file_metadata, hf_hub_url
+from httpx2 import Client, HTTPError, ProxyError
+from huggingface_hub import HfFileMetadata, constants, get_hf_file_metadata, hf_hub_url, set_client_factory
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers
+
+from torbiz.web import trust
 
 CHUNK = 1 << 20
 """So much is written at a time: what a kill loses, and how often progress is told on a slow line."""
@@ -290,6 +293,10 @@ def explain(error: Exception) -> DownloadError:
     if isinstance(error, HfHubHTTPError):
         return DownloadError("download-failed", _explain_answer(error))
     if isinstance(error, HTTPError):
+        if isinstance(error, ProxyError):
+            return DownloadError("download-failed", "The proxy doesn't lead to the model hub.")
+        if _is_untrusted(error):
+            return DownloadError("download-failed", "The certificate of the model hub isn't trusted here.")
         return DownloadError("download-failed", "The model hub can't be reached, or the connection broke off.")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DownloadError("disk-full", "No space is left on the disk for the model.")
@@ -299,6 +306,13 @@ def explain(error: Exception) -> DownloadError:
         # huggingface_hub's own consistency check.
         return DownloadError("download-failed", "The connection broke off before all of the model had come.")
     return DownloadError("download-failed", f"It failed in an unexpected way ({type(error).__name__}).")
+
+
+def _is_untrusted(error: BaseException | None) -> bool:
+    """Whether a certificate that nobody vouches for is the reason, however deep."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _explain_answer(error: HfHubHTTPError) -> str:
@@ -351,6 +365,8 @@ def run(work: Callable[[], None], status: Status) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command: returns its exit code."""
     arguments = _arguments(argv)
+    # Proxies are the client's own business: it knows the usual variables, and a Mac's settings.
+    set_client_factory(lambda: Client(verify=trust(), follow_redirects=True, timeout=None))
     token = sys.stdin.readline().strip() or None
     wanted = Wanted(
         arguments.repo,

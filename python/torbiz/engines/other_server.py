@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from torbiz.engines.base import AskError, Cancelled, Delta, Finished, FinishReason, OtherServer, Progress, Question
 from torbiz.engines.text import CharacterJoiner
+from torbiz.web import connection_to, proxy_for
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 100.0
@@ -138,9 +139,7 @@ class _Exchange:
 
     def _read(self) -> None:
         url, headers = _address(self._server.base_url), self._headers()
-        kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-        self._connection = connection = kind(url.hostname or "", url.port, timeout=CONNECT_SECONDS)
-        connection.connect()
+        self._connection = connection = self._connect(url)
         # The connection forgets it as soon as a server says that this answer is its last.
         self._socket = connection.sock
         self._connected = True
@@ -157,6 +156,23 @@ class _Exchange:
         while line := response.readline(LONGEST_LINE):
             if self._closed or not self._take(line):
                 return
+
+    @staticmethod
+    def _connect(url: SplitResult) -> http.client.HTTPConnection:
+        try:
+            proxy = proxy_for(url)
+        except ValueError:
+            raise _unreachable("the proxy that is set isn't an http:// address") from None
+        connection = connection_to(url, proxy, CONNECT_SECONDS)
+        try:
+            connection.connect()
+        except (TimeoutError, ssl.SSLError):
+            raise
+        except OSError:
+            if proxy is None:
+                raise
+            raise _unreachable(f"the proxy {proxy.hostname} doesn't lead there") from None
+        return connection
 
     def _take(self, line: bytes) -> bool:
         """:returns: whether more is to come"""

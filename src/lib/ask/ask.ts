@@ -383,9 +383,9 @@ class Asking {
     choice: Extract<EngineChoice, { kind: "server" }>,
     findServer: () => ReturnType<typeof findAskServer>,
   ): Promise<Ready> {
-    const { apiKey, stop: signal } = this.options;
+    const { surroundings, apiKey, stop: signal } = this.options;
     const baseUrl = parseBaseUrl(choice.baseUrl);
-    const model = choice.model ?? (await modelsAt(baseUrl, { apiKey, signal }))[0];
+    const model = choice.model ?? (await modelsAt(baseUrl, { apiKey, signal, surroundings }))[0];
     if (model === undefined) throw new TorbizError("server-refused", `${baseUrl} has no model that could answer.`);
     return {
       socketPath: await this.anyServer(findServer),

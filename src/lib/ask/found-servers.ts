@@ -1,6 +1,6 @@
-import { request as httpRequest } from "node:http";
-import { request as httpsRequest } from "node:https";
+import { homedir } from "node:os";
 import { TorbizError } from "../errors";
+import { webGet, type WebGetOptions, type WebSurroundings } from "../web";
 import type { EngineChoice } from "./engine-choice";
 import { isRecord, parseJson } from "./server-call";
 
@@ -36,6 +36,8 @@ const ANSWER_MS = 10_000;
 const BODY_LIMIT = 1 << 20;
 /** Servers list these among the others, and they can't answer. */
 const NO_CHAT = /embed|rerank|whisper|tts/i;
+
+const HERE: WebSurroundings = { env: process.env, home: homedir(), platform: process.platform };
 
 export interface FoundServersOptions {
   places?: readonly ServerPlace[];
@@ -100,6 +102,8 @@ export interface ModelsAtOptions {
   apiKey?: string;
   limitMs?: number;
   signal?: AbortSignal;
+  /** Those of this process unless given. */
+  surroundings?: WebSurroundings;
   /**
    * Nobody named this server: any program may be at a usual port, so only a list that is OpenAI's in every point shows
    * that it is one. Of a server that a person names anything is taken that tells models, as many leave something out.
@@ -115,13 +119,14 @@ export interface ModelsAtOptions {
  */
 export async function modelsAt(
   baseUrl: string,
-  { apiKey, limitMs = ANSWER_MS, signal, isFound = false }: ModelsAtOptions = {},
+  { apiKey, limitMs = ANSWER_MS, signal, surroundings = HERE, isFound = false }: ModelsAtOptions = {},
 ): Promise<string[]> {
   const limit = AbortSignal.timeout(limitMs);
   let status: number;
   let body: unknown;
   try {
-    const answer = await get(`${baseUrl}/models`, apiKey, signal ? AbortSignal.any([signal, limit]) : limit);
+    const either = signal ? AbortSignal.any([signal, limit]) : limit;
+    const answer = await get(`${baseUrl}/models`, apiKey, { surroundings, signal: either });
     status = answer.status;
     body = parseJson(answer.text);
   } catch (error) {
@@ -129,7 +134,8 @@ export async function modelsAt(
     if ((error as NodeJS.ErrnoException).code === "ERR_INVALID_CHAR") {
       throw new TorbizError("server-key-wrong", "The API key has characters that no key has.");
     }
-    throw new TorbizError("server-unreachable", `Nothing answers at ${baseUrl}.`, { cause: error });
+    const reason = limit.aborted ? "it doesn't answer" : (error as Error).message;
+    throw new TorbizError("server-unreachable", `${baseUrl} can't be reached: ${reason}.`, { cause: error });
   }
   if (status === 401 || status === 403) {
     throw new TorbizError("server-key-wrong", `${baseUrl} wants ${apiKey ? "another" : "an"} API key.`);
@@ -162,25 +168,19 @@ function idsIn(models: readonly unknown[]): string[] {
   return ids.filter((id): id is string => typeof id === "string" && id !== "");
 }
 
-async function get(
-  url: string,
-  apiKey: string | undefined,
-  signal: AbortSignal,
-): Promise<{ status: number; text: string }> {
-  const request = url.startsWith("https:") ? httpsRequest : httpRequest;
+async function get(url: string, apiKey: string | undefined, options: WebGetOptions): Promise<Answer> {
   const headers = { accept: "application/json", ...(apiKey && { authorization: `Bearer ${apiKey}` }) };
-  return new Promise((resolve, reject) => {
-    const outgoing = request(url, { headers, agent: false, signal }, (response) => {
-      let text = "";
-      response.setEncoding("utf8");
-      response.on("data", (piece: string) => {
-        text += piece;
-        if (text.length > BODY_LIMIT) outgoing.destroy(new Error("an answer that doesn't end"));
-      });
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
-      response.on("error", reject);
-    });
-    outgoing.on("error", reject);
-    outgoing.end();
-  });
+  const response = await webGet(new URL(url), { ...options, headers });
+  let text = "";
+  response.setEncoding("utf8");
+  for await (const piece of response) {
+    text += piece;
+    if (text.length > BODY_LIMIT) throw new Error("its answer doesn't end");
+  }
+  return { status: response.statusCode ?? 0, text };
+}
+
+interface Answer {
+  status: number;
+  text: string;
 }

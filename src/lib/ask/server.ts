@@ -9,7 +9,7 @@ import { TorbizError } from "../errors";
 import { socketPath as socketPathIn } from "../socket-path";
 import { tellsOfNoSpace } from "./disk-space";
 import type { Environment } from "./environment";
-import { pythonEnv } from "./python-env";
+import { DOWNLOAD_SETTINGS, pythonEnv } from "./python-env";
 import { callServer, isRecord } from "./server-call";
 
 /** Which of the resident servers: the one that answers on this computer and passes on to others, or the swarm's client. */
@@ -227,16 +227,13 @@ async function start(
   throw failure(message, files.log, lines);
 }
 
-/** How to reach a server elsewhere. */
-const NETWORK_SETTINGS = /^((https?|all|no)_proxy|SSL_CERT_\w+)$/i;
-
 function serverEnv({ env, home, platform, runtimeFiles }: ServerSurroundings, kind: string): NodeJS.ProcessEnv {
   const common = {
     PYTHONPATH: join(runtimeFiles, "python"),
     // Our own folder may be read-only, and must stay as it was shipped.
     PYTHONDONTWRITEBYTECODE: "1",
   };
-  if (kind === "local") return { ...pythonEnv(env, home, NETWORK_SETTINGS), ...common };
+  if (kind === "local") return { ...pythonEnv(env, home, DOWNLOAD_SETTINGS), ...common };
   return {
     ...pythonEnv(env, home),
     ...common,

@@ -11,12 +11,15 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { pythonFor } from "../../../src/lib/ask/ask-environments";
 import { ensureEnvironment, parseLock, type EnvironmentOptions } from "../../../src/lib/ask/environment";
 import { findPython, type FoundPython } from "../../../src/lib/ask/python";
 import type { Progress } from "../../../src/lib/progress";
+import { ForwardProxy } from "./forward-proxy";
 import { copyPython } from "./python-mirror";
 
 const LIMIT_MS = 120_000;
@@ -250,6 +253,46 @@ it(
     );
     await expect(making).rejects.toMatchObject({ code: "interrupted" });
     expect(entries()).toEqual([]);
+  },
+  LIMIT_MS,
+);
+
+it(
+  "fetches packages through the proxy that is set",
+  async () => {
+    const wheels = join(root, "wheels");
+    spawnSync(python.path, [
+      "-m",
+      "pip",
+      "download",
+      "--quiet",
+      "--no-deps",
+      "--dest",
+      wheels,
+      "-r",
+      options().locks[0] ?? "",
+    ]);
+    const [wheel = ""] = readdirSync(wheels);
+    const index = createServer((request, response) => {
+      if (request.url === "/simple/packaging/") response.setHeader("content-type", "text/html");
+      response.end(
+        request.url?.endsWith(".whl") ? readFileSync(join(wheels, wheel)) : `<a href="/${wheel}">${wheel}</a>`,
+      );
+    });
+    const proxy = new ForwardProxy();
+    index.listen(0, "127.0.0.1");
+    await Promise.all([once(index, "listening"), proxy.listen()]);
+    try {
+      const host = `index.test:${(index.address() as AddressInfo).port}`;
+      const pip = { PIP_CONFIG_FILE: "/dev/null", PIP_INDEX_URL: `http://${host}/simple`, PIP_TRUSTED_HOST: host };
+      const env = { PATH: process.env.PATH, ...pip, PIP_NO_CACHE_DIR: "1", HTTP_PROXY: proxy.url };
+      const made = await ensureEnvironment(options({ env }));
+      expect(spawnSync(made.python, ["-I", "-c", "import packaging"]).status).toBe(0);
+      expect(proxy.requests).toEqual([`http://${host}/simple/packaging/`, `http://${host}/${wheel}`]);
+    } finally {
+      await proxy.close();
+      index.close();
+    }
   },
   LIMIT_MS,
 );

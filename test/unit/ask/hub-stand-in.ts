@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer as createTlsServer, Server as TlsServer } from "node:https";
+import type { AddressInfo, Server } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { OfferedModel } from "../../../src/lib/ask/local-models";
 import type { HubModel } from "../../../src/lib/ask/model-download";
@@ -38,8 +39,14 @@ export interface SeenRequest {
 export class HubStandIn {
   readonly requests: SeenRequest[] = [];
   file: OfferedFile = { content: Buffer.alloc(0) };
-  private readonly hub = createServer((request, response) => this.redirect(request, response));
+  private readonly hub;
   private readonly store = createServer((request, response) => void this.serve(request, response));
+
+  /** @param tls its certificate, where it speaks TLS; the store never does */
+  constructor(tls?: { cert: Buffer; key: Buffer }) {
+    const redirect = (request: IncomingMessage, response: ServerResponse) => this.redirect(request, response);
+    this.hub = tls ? createTlsServer(tls, redirect) : createServer(redirect);
+  }
 
   async listen(): Promise<void> {
     for (const server of [this.hub, this.store]) {
@@ -50,7 +57,7 @@ export class HubStandIn {
 
   /** For HF_ENDPOINT. */
   get url(): string {
-    return urlOf(this.hub);
+    return urlOf(this.hub).replace("http:", this.hub instanceof TlsServer ? "https:" : "http:");
   }
 
   offer(file: OfferedFile): void {
@@ -130,6 +137,6 @@ export function hashOf(content: Buffer): string {
   return createHash("sha256").update(content).digest("hex");
 }
 
-function urlOf(server: ReturnType<typeof createServer>): string {
+function urlOf(server: Server): string {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }

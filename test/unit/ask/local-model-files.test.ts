@@ -22,8 +22,10 @@ import type { PullProgress, HubModel } from "../../../src/lib/ask/model-download
 import { openSurroundings, type Surroundings } from "../../../src/lib/context";
 import { isAlive } from "../../../src/lib/is-alive";
 import type { Progress } from "../../../src/lib/progress";
+import { ForwardProxy } from "./forward-proxy";
 import { HubStandIn, smallModel, type OfferedFile } from "./hub-stand-in";
 import { localEnvironment } from "./local-environment";
+import { TestAuthority } from "./test-authority";
 
 const CONTENT = Buffer.concat([Buffer.from("GGUF\u0003\0\0\0"), Buffer.alloc(4_000_000, "some weights ")]);
 const SLOW = 1_500_000;
@@ -219,6 +221,54 @@ describe("a download", () => {
       code: "disk-full",
       message: expect.stringMatching(/^The model needs 9000000\.0 GB of disk space, and .* GB is free\.$/),
     });
+  });
+});
+
+describe("the way to the hub", () => {
+  it("leads through the proxy that is set, and not through one to this computer", async () => {
+    const proxy = new ForwardProxy();
+    await proxy.listen();
+    try {
+      const host = hub.url.replace("http://127.0.0.1", "hub.test");
+      Object.assign(surroundings.env, { HF_ENDPOINT: `http://${host}`, HTTP_PROXY: proxy.url, NO_PROXY: "" });
+      offer();
+      expect(readFileSync(await ensure(smallModel(CONTENT))).equals(CONTENT)).toBe(true);
+      expect(proxy.requests).not.toEqual([]);
+      // The store is at 127.0.0.1.
+      for (const request of proxy.requests) expect(request).toMatch(`http://${host}/maker/small-model-GGUF/resolve/`);
+      expect(hub.requests.map(({ place }) => place)).toContain("store");
+      await removeModel(surroundings.paths, smallModel(CONTENT));
+      proxy.login = "me:word";
+      surroundings.env.HTTPS_PROXY = surroundings.env.HTTP_PROXY = proxy.url.replace("word", "wrong");
+      surroundings.env.HF_ENDPOINT = "https://hub.test";
+      await expect(ensure(smallModel(CONTENT))).rejects.toMatchObject({
+        code: "download-failed",
+        message: "The proxy doesn't lead to the model hub.",
+      });
+    } finally {
+      await proxy.close();
+    }
+  });
+
+  it("needs a certificate that this computer trusts, or that it is told to", async () => {
+    const authority = new TestAuthority("IP:127.0.0.1");
+    const secure = new HubStandIn(authority);
+    await secure.listen();
+    try {
+      secure.offer({ content: CONTENT });
+      // Such as python.org's Python for a Mac, which knows no authority at first.
+      const nothing = { SSL_CERT_FILE: "/nonexistent/cert.pem", SSL_CERT_DIR: "/nonexistent", REQUESTS_CA_BUNDLE: "" };
+      Object.assign(surroundings.env, { HF_ENDPOINT: secure.url, ...nothing, CURL_CA_BUNDLE: "" });
+      await expect(ensure(smallModel(CONTENT))).rejects.toMatchObject({
+        code: "download-failed",
+        message: "The certificate of the model hub isn't trusted here.",
+      });
+      surroundings.env.SSL_CERT_FILE = authority.file;
+      expect(readFileSync(await ensure(smallModel(CONTENT))).equals(CONTENT)).toBe(true);
+    } finally {
+      await secure.close();
+      authority.remove();
+    }
   });
 });
 

@@ -1,0 +1,82 @@
+"""How an address of the web is reached: through which proxy, and whom to trust there.
+
+http.client knows neither: it asks no proxy, and trusts what OpenSSL was built with, which is nobody in python.org's
+Python for a Mac as long as its "Install Certificates.command" wasn't run.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import os
+import ssl
+import sys
+from base64 import b64encode
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
+
+
+def trust() -> ssl.SSLContext:
+    """Trusts whom the usual variables name, else whom the computer trusts, else whom Mozilla does."""
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        file = os.environ.get(name)
+        if file and Path(file).is_file():
+            return ssl.create_default_context(cafile=file)
+    if sys.platform == "darwin" and not os.environ.get("SSL_CERT_DIR"):
+        import truststore
+
+        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = ssl.create_default_context()
+    places = ssl.get_default_verify_paths()
+    if not places.cafile and not (places.capath and any(Path(places.capath).iterdir())):
+        import certifi
+
+        context.load_verify_locations(certifi.where())
+    return context
+
+
+def proxy_for(url: SplitResult) -> SplitResult | None:
+    """The proxy that the usual variables name for an address, else a Mac's settings. None for this computer itself.
+
+    :raises ValueError: where what is named is no http:// address
+    """
+    host = url.hostname or ""
+    if _is_here(host):
+        return None
+    # Not with the module: it takes as long to import as the rest, and most questions stay on this computer.
+    from urllib.request import getproxies, proxy_bypass
+
+    proxies = getproxies()
+    named = proxies.get(url.scheme) or proxies.get("all")
+    if not named or proxy_bypass(host if url.port is None else f"{host}:{url.port}"):
+        return None
+    proxy = urlsplit(named if "://" in named else f"http://{named}")
+    if proxy.scheme != "http" or not proxy.hostname:
+        raise ValueError(f"{named} is no proxy's http:// address")
+    return proxy
+
+
+def connection_to(url: SplitResult, proxy: SplitResult | None, timeout: float) -> http.client.HTTPConnection:
+    """A connection to an address, not made yet. A proxy only passes bytes on: a request is the same with one."""
+    target = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+    host, port = (proxy.hostname or "", proxy.port or 80) if proxy else target
+    connection = (
+        http.client.HTTPSConnection(host, port, timeout=timeout, context=trust())
+        if url.scheme == "https"
+        else http.client.HTTPConnection(host, port, timeout=timeout)
+    )
+    if proxy:
+        login = f"{unquote(proxy.username or '')}:{unquote(proxy.password or '')}"
+        shown = {"Proxy-Authorization": f"Basic {b64encode(login.encode()).decode()}"} if proxy.username else {}
+        connection.set_tunnel(*target, shown)
+    return connection
+
+
+def _is_here(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
