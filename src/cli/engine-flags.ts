@@ -1,5 +1,6 @@
 import { isAbsolute, resolve, sep } from "node:path";
 import { readAskSettings } from "../lib/ask/ask-settings";
+import { choiceOf, requireEngine } from "../lib/ask/conversation-engine";
 import type { EngineChoice, EngineNote } from "../lib/ask/engine-choice";
 import { firstRunOffers, type Offer } from "../lib/ask/engines";
 import { parseBaseUrl } from "../lib/ask/found-servers";
@@ -35,7 +36,8 @@ export async function chooseEngine(
   before?: EngineNote,
   look: () => Promise<Offer[]> = firstRunOffers,
 ): Promise<EngineChoice> {
-  const { lastChoice } = readAskSettings(session.surroundings.paths);
+  const { paths } = session.surroundings;
+  const { lastChoice } = readAskSettings(paths);
   const usual = before ? choiceOf(before, lastChoice) : lastChoice;
   const { model, swarm } = flags;
   if (swarm && flags.engine !== undefined && flags.engine !== "swarm") {
@@ -45,7 +47,10 @@ export async function chooseEngine(
     });
   }
   const engine = swarm ? "swarm" : (flags.engine ?? kindFor(model, usual));
-  if (engine === undefined) return usual ?? firstChoice(session, look);
+  if (engine === undefined) {
+    if (before) await requireEngine(paths, before);
+    return usual ?? firstChoice(session, look);
+  }
   if (engine === "this") {
     if (model !== undefined) return { kind: "this", model: namedLocalModel(model).id };
     return usual?.kind === "this" ? usual : { kind: "this", model: await bestHere(session) };
@@ -84,13 +89,6 @@ async function namedSwarmModel({ surroundings, signal }: Session, name: string):
 
 function isPath(text: string): boolean {
   return isAbsolute(text) || text.includes(sep) || /\.gguf$/i.test(text);
-}
-
-/** What answered once, as a choice: the swarm's peers are in no note. */
-function choiceOf({ kind, model, where }: EngineNote, last: EngineChoice | undefined): EngineChoice {
-  if (kind === "this") return { kind, model };
-  if (kind === "server") return { kind, baseUrl: where, model };
-  return { kind, model, ...(last?.kind === "swarm" && last.swarm && { swarm: last.swarm }) };
 }
 
 async function firstChoice(session: Session, look: () => Promise<Offer[]>): Promise<EngineChoice> {

@@ -13,7 +13,7 @@ import { mkdirSync, truncateSync } from "node:fs";
 import { dirname } from "node:path";
 
 const STARTER = "smollm2-135m-instruct";
-const server: EngineChoice = { kind: "server", baseUrl: "http://127.0.0.1:11434/v1", model: "llama" };
+const server = { kind: "server", baseUrl: "http://127.0.0.1:11434/v1", model: "llama" } as const satisfies EngineChoice;
 const offered: Offer = { kind: "server", choice: server, title: "Ollama", detail: "Runs here." };
 const peer = `/ip4/1.2.3.4/tcp/31330/p2p/${"Q".repeat(46)}`;
 
@@ -63,6 +63,16 @@ test("else what answered in the conversation, else what was asked last", async (
   expect(await choice({}, { kind: "swarm", model: STARTER, title: "S", where: "Swarm" })).toEqual({
     ...{ kind: "swarm", model: STARTER, swarm: { kind: "public" } },
   });
+});
+
+test("what answered in the conversation and is gone is not brought back unasked", async () => {
+  rememberAskSettings(surroundings.paths, { lastChoice: server });
+  const gone: EngineNote = { kind: "this", model: "granite-4.1-3b", title: "Granite", where: "This Computer" };
+  await expect(choice({}, gone)).rejects.toMatchObject({
+    ...{ code: "model-missing", message: expect.stringContaining("Granite answered in this conversation") as string },
+  });
+  expect(await choice({ model: file }, gone)).toEqual({ kind: "this", model: file });
+  expect(await choice({ engine: server.baseUrl }, gone)).toMatchObject({ kind: "server", baseUrl: server.baseUrl });
 });
 
 test("else what is here already: a server, a model, the starter; and it is said", async () => {
