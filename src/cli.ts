@@ -174,7 +174,7 @@ function program(asJson: boolean): Command {
     .addOption(
       new Option(
         "--continue",
-        "go on in the last conversation: with a question, or with an answer that was stopped",
+        "go on in the last conversation: with a question, with an answer that was stopped, or by asking what was not asked",
       ).conflicts("conversation"),
     )
     .option("--conversation <id>", "go on in this one")

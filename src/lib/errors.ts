@@ -174,6 +174,11 @@ const CATALOGUE = {
     hint: "Wait for peers that serve them, or share them yourself.",
     cliHint: "Share with `torbiz share`.",
   },
+  "not-asked": {
+    title: "The question was not asked",
+    hint: "Ask it now: it is kept.",
+    cliHint: "`torbiz ask --continue` asks it.",
+  },
   "prompt-empty": { title: "The question is empty", hint: "Type a question.", cliHint: "`-` reads one from stdin." },
   "prompt-too-long": { title: "The question is too long", hint: "Shorten it: the model can't hold it." },
   "ask-failed": { title: "The answer broke off", hint: "Try again." },

@@ -1,9 +1,9 @@
-import { Action, ActionPanel, Icon, List, getPreferenceValues } from "@raycast/api";
+import { Action, ActionPanel, Icon, List, getPreferenceValues, type Image } from "@raycast/api";
 import { usePromise } from "@raycast/utils";
 import { useEffect, useRef, useState } from "react";
 import { showFailure } from "../../hooks/show-failure";
 import { useRunningAnswers } from "../../hooks/use-running-answers";
-import { isOnItsWay } from "../../hooks/use-set-up";
+import { useUnaskedQuestion } from "../../hooks/use-unasked-question";
 import { firstRunOffers } from "../../lib/ask/engines";
 import type { Surroundings } from "../../lib/context";
 import { FailureEmptyView } from "../failure-empty-view";
@@ -12,9 +12,10 @@ import { ChatActions, SendAction } from "./chat-actions";
 import type { ChatState } from "./chat";
 import type { Controls } from "./controls";
 import { engineTitle, whoAnswers } from "./engine-words";
+import { GoneRow } from "./gone-row";
 import { OfferRows } from "./offer-rows";
 import { SetUpRow } from "./set-up-row";
-import { TurnRow } from "./turn-row";
+import { questionTitle, TurnRow } from "./turn-row";
 import { useControls } from "./use-controls";
 
 /** A conversation older than that is not recent. */
@@ -32,17 +33,20 @@ interface AskListProps {
  */
 export function AskList({ surroundings, prompt }: AskListProps) {
   const controls = useControls(surroundings);
-  const { state, setUp, choice, draft, setDraft, store } = controls;
+  const { state, setUp, choice, gone, draft, setDraft, store } = controls;
   const [selected, setSelected] = useState<string | null>(null);
   const isOpened = useOpening(controls, prompt);
   const isFresh = isOpened && state.turns.length === 0 && !state.isReading;
   const { data: offers = [], isLoading: isLooking } = usePromise(() => firstRunOffers(), [], {
-    execute: choice === undefined,
+    execute: choice === undefined && gone === undefined,
     onError: showFailure,
   });
   const running = useRunningAnswers(surroundings, store, isFresh);
+  const unasked = useUnaskedQuestion(store, isFresh, RECENT_MS);
   const hasOffers = isFresh && choice === undefined;
-  const hasRows = state.turns.length > 0 || setUp.setUp !== undefined || running.length > 0 || hasOffers;
+  const isGone = gone !== undefined && setUp.setUp === undefined;
+  const hasRows =
+    state.turns.length > 0 || setUp.setUp !== undefined || running.length > 0 || unasked !== undefined || hasOffers;
   const isBusy = state.live !== undefined || (setUp.setUp !== undefined && !setUp.setUp.error);
   return (
     <List
@@ -58,9 +62,27 @@ export function AskList({ surroundings, prompt }: AskListProps) {
       actions={<FreshActions controls={controls} />}
     >
       {setUp.setUp && <SetUpRow setUp={setUp.setUp} controls={controls} />}
+      {isGone && <GoneRow gone={gone} controls={controls} />}
       {running.map(({ conversation, title }) => (
-        <RunningRow key={conversation} conversation={conversation} title={title} controls={controls} />
+        <ConversationRow
+          key={conversation}
+          {...{ conversation, title, controls }}
+          word="Answering"
+          about="This conversation is being answered. Press Enter to watch."
+          icon={tinted(Icon.CircleProgress50, "busy")}
+          action="Show Answer"
+        />
       ))}
+      {unasked && (
+        <ConversationRow
+          {...{ conversation: unasked.conversation, controls }}
+          title={questionTitle(unasked.question)}
+          word="Not Asked"
+          about="The window closed before this question could be asked. Press Enter to go on with it."
+          icon={tinted(Icon.Circle, "quiet")}
+          action="Show Question"
+        />
+      )}
       {hasOffers && <OfferRows offers={offers} controls={controls} />}
       {state.turns.toReversed().map((turn) => (
         <TurnRow key={turn.id} turn={turn} hasDetail={isLookedAt(turn.id, selected, state)} controls={controls} />
@@ -89,47 +111,52 @@ function useOpening(controls: Controls, prompt: string | undefined): boolean {
   const { openWith } = getPreferenceValues<Preferences.AskModel>();
   const [isOpened, setOpened] = useState(prompt === undefined && openWith !== "recent");
   const begun = useRef(false);
-  const { surroundings, store, chat, choice, choose, send } = controls;
+  const { store, openConversation, send } = controls;
   useEffect(() => {
     if (begun.current) return;
     begun.current = true;
     const open = async () => {
       if (prompt === undefined && openWith === "recent") {
         const [last] = await store.list({ limit: 1 });
-        if (last && Date.now() - Date.parse(last.changedAt) < RECENT_MS) await chat.open(last.id);
+        if (last && Date.now() - Date.parse(last.changedAt) < RECENT_MS) await openConversation(last.id);
       }
     };
     void open()
       .catch(showFailure)
-      .finally(async () => {
+      .finally(() => {
         setOpened(true);
-        if (prompt !== undefined) return void send(prompt);
-        if (choice && (await isOnItsWay(surroundings, choice))) void choose(choice);
+        if (prompt !== undefined) void send(prompt);
       });
-  }, [surroundings, store, chat, choice, choose, send, prompt, openWith]);
+  }, [store, openConversation, send, prompt, openWith]);
   return isOpened;
 }
 
-interface RunningRowProps {
+interface ConversationRowProps {
   conversation: string;
   title: string;
+  /** Its state for people, and the same as a sentence. */
+  word: string;
+  about: string;
+  icon: Image.ImageLike;
+  /** What Enter does. */
+  action: string;
   controls: Controls;
 }
 
-/** A conversation that is answered although no window shows it. */
-function RunningRow({ conversation, title, controls }: RunningRowProps) {
+/** A conversation to which something is to be said although no window shows it. */
+function ConversationRow({ conversation, title, word, about, icon, action, controls }: ConversationRowProps) {
   return (
     <List.Item
       id={conversation}
       title={title}
-      icon={{ value: tinted(Icon.CircleProgress50, "busy"), tooltip: "Answering" }}
-      accessories={[{ text: "Answering" }]}
-      detail={<List.Item.Detail markdown="This conversation is being answered. Press Enter to watch." />}
+      icon={{ value: icon, tooltip: word }}
+      accessories={[{ text: word }]}
+      detail={<List.Item.Detail markdown={about} />}
       actions={
         <ActionPanel>
           <ActionPanel.Section>
             {controls.draft.trim() !== "" && <SendAction controls={controls} />}
-            <Action title="Show Answer" icon={Icon.Eye} onAction={() => controls.openConversation(conversation)} />
+            <Action title={action} icon={Icon.Eye} onAction={() => controls.openConversation(conversation)} />
           </ActionPanel.Section>
           <ChatActions controls={controls} />
         </ActionPanel>

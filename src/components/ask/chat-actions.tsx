@@ -12,8 +12,26 @@ export function SendAction({ controls }: { controls: Controls }) {
   return <Action title="Send" icon={Icon.ArrowUpCircle} onAction={() => controls.send()} />;
 }
 
+/** Chooses another engine. */
+export function ChangeModelAction({ controls }: { controls: Controls }) {
+  return (
+    <Action.Push
+      title="Change Model…"
+      icon={Icon.Switch}
+      shortcut={SHORTCUTS.models}
+      target={<EnginePicker controls={controls} />}
+    />
+  );
+}
+
+interface ChatActionsProps {
+  controls: Controls;
+  /** Whether the panel has the action that changes the model at a better place. */
+  isModelOffered?: boolean;
+}
+
 /** What can be done whatever is selected. */
-export function ChatActions({ controls }: { controls: Controls }) {
+export function ChatActions({ controls, isModelOffered = false }: ChatActionsProps) {
   const { push } = useNavigation();
   const { state, draft } = controls;
   const form = (context?: { title: string; text: string }) => (
@@ -55,12 +73,7 @@ export function ChatActions({ controls }: { controls: Controls }) {
           shortcut={SHORTCUTS.conversations}
           target={<ConversationsList controls={controls} />}
         />
-        <Action.Push
-          title="Change Model…"
-          icon={Icon.Switch}
-          shortcut={SHORTCUTS.models}
-          target={<EnginePicker controls={controls} />}
-        />
+        {!isModelOffered && <ChangeModelAction controls={controls} />}
       </ActionPanel.Section>
       <ActionPanel.Section>
         <OpenGuideAction />

@@ -51,7 +51,7 @@ export function ConversationsList({ controls }: { controls: Controls }) {
     await orFailure(async () => {
       await stopIn(row.id);
       await store.remove(row.id);
-      if (chat.snapshot().conversation?.id === row.id) chat.startNew();
+      if (chat.snapshot().conversation?.id === row.id) controls.startNew();
     });
     revalidate();
   };
@@ -65,7 +65,7 @@ export function ConversationsList({ controls }: { controls: Controls }) {
     await orFailure(async () => {
       await stopIn();
       await store.removeAll();
-      chat.startNew();
+      controls.startNew();
     });
     revalidate();
   };
@@ -107,7 +107,7 @@ export function ConversationsList({ controls }: { controls: Controls }) {
                     icon={Icon.ArrowRight}
                     onAction={() => {
                       pop();
-                      controls.openConversation(row.id);
+                      void controls.openConversation(row.id);
                     }}
                   />
                   <Action.Push

@@ -11,7 +11,7 @@ import { gigabytes } from "../../lib/sharing/fit";
 import { OpenPreferencesAction } from "../share/help-actions";
 import { tinted } from "../status-look";
 import type { Controls } from "./controls";
-import { engineKey, engineTitle, engineWhere } from "./engine-words";
+import { engineKey, engineTitle, engineWhere, whoAnswers } from "./engine-words";
 import { OtherEngineForm } from "./other-engine-form";
 import { SHORTCUTS } from "./shortcuts";
 
@@ -37,7 +37,9 @@ export function EnginePicker({ controls }: { controls: Controls }) {
     revalidate,
   } = usePromise(() => listEngines(surroundings), [], { onError: showFailure });
   const server = preferredServer();
-  const engines = server ? [...data, preferred(server)] : data;
+  const known = server ? [...data, preferred(server)] : data;
+  const { choice: chosen } = controls;
+  const engines = !chosen || known.some(({ choice }) => isSame(choice, chosen)) ? known : [...known, current(chosen)];
   return (
     <List isLoading={isLoading} isShowingDetail navigationTitle="Change Model" searchBarPlaceholder="Search models">
       {(["this", "server", "swarm"] as const).map((kind) => (
@@ -63,7 +65,7 @@ function EngineRow({ engine, controls, onChange }: EngineRowProps) {
   const { choice, title, detail, state, warm } = engine;
   const { surroundings } = controls;
   const { pop } = useNavigation();
-  const isChosen = controls.choice !== undefined && engineKey(controls.choice) === engineKey(choice);
+  const isChosen = controls.choice !== undefined && isSame(choice, controls.choice);
   const { word, icon } = warm ? { word: "Loaded", icon: tinted(Icon.Bolt, "good") } : STATES[state];
   const model = choice.kind === "this" ? LOCAL_MODELS.find(({ id }) => id === choice.model) : undefined;
   const isRecommended = model !== undefined && model.id === recommendedModel(totalmem()).id;
@@ -96,7 +98,7 @@ function EngineRow({ engine, controls, onChange }: EngineRowProps) {
       icon={{ value: icon, tooltip: word }}
       accessories={[
         ...(isRecommended ? [{ tag: "Recommended" }] : []),
-        ...(isChosen ? [{ icon: Icon.Checkmark, tooltip: "Answers Now" }] : []),
+        ...(isChosen ? [{ icon: Icon.Checkmark, text: "Answers Now" }] : []),
       ]}
       detail={
         <List.Item.Detail
@@ -136,6 +138,17 @@ function EngineRow({ engine, controls, onChange }: EngineRowProps) {
       }
     />
   );
+}
+
+/** Whether two choices mean one engine. There is one swarm in the list: the one that is meant where none is named. */
+function isSame(one: EngineChoice, other: EngineChoice): boolean {
+  if (one.kind === "swarm" && other.kind === "swarm" && (!one.model || !other.model)) return true;
+  return engineKey(one) === engineKey(other);
+}
+
+/** What answers now and is nowhere to be found: a server elsewhere, or a file of the user's own. */
+function current(choice: EngineChoice): EngineInfo {
+  return { choice, title: engineTitle(choice), detail: whoAnswers(choice), state: "ready", warm: false };
 }
 
 /** The server of the preferences, which may be anywhere. */

@@ -1,8 +1,8 @@
 import { Action, ActionPanel, Clipboard, Icon, showHUD } from "@raycast/api";
 import { toMarkdown } from "../../lib/ask/conversations/export-conversation";
-import type { TorbizError } from "../../lib/errors";
+import type { ErrorCode, TorbizError } from "../../lib/errors";
 import { OpenPreferencesAction } from "../share/help-actions";
-import { ChatActions, SendAction } from "./chat-actions";
+import { ChangeModelAction, ChatActions, SendAction } from "./chat-actions";
 import type { Request } from "./chat";
 import type { Controls } from "./controls";
 import { QuestionForm } from "./question-form";
@@ -25,6 +25,7 @@ export function TurnActions({ turn, isLive, error, controls }: TurnActionsProps)
   const again: Request = message ? { regenerate: message.id } : { prompt: question };
   const shown = shownVersion(turn);
   const [previous, next] = [turn.versions[shown - 1], turn.versions[shown + 1]];
+  const isModelOffered = isIdle && error !== undefined && OF_THE_ENGINE.includes(error.code);
   const isCut = answer !== undefined && answer.text !== "" && (error !== undefined || answer.ended?.reason !== "stop");
   return (
     <ActionPanel>
@@ -37,8 +38,13 @@ export function TurnActions({ turn, isLive, error, controls }: TurnActionsProps)
           <Action title="Continue" icon={Icon.Forward} onAction={() => controls.ask({ continues: answer.id })} />
         )}
         {isIdle && (!answer || answer.text === "") && (
-          <Action title="Ask Again" icon={Icon.RotateClockwise} onAction={() => controls.ask(again)} />
+          <Action
+            title={error?.code === "not-asked" ? "Ask" : "Ask Again"}
+            icon={Icon.RotateClockwise}
+            onAction={() => controls.ask(again)}
+          />
         )}
+        {isModelOffered && <ChangeModelAction controls={controls} />}
         {answer && answer.text !== "" && (
           <Action
             title="Copy Answer"
@@ -103,10 +109,22 @@ export function TurnActions({ turn, isLive, error, controls }: TurnActionsProps)
           />
         )}
       </ActionPanel.Section>
-      <ChatActions controls={controls} />
+      <ChatActions controls={controls} isModelOffered={isModelOffered} />
     </ActionPanel>
   );
 }
+
+/** Failures that another engine doesn't have. */
+const OF_THE_ENGINE: readonly ErrorCode[] = [
+  "ask-timeout",
+  "missing-blocks",
+  "model-broken",
+  "model-missing",
+  "model-unknown",
+  "server-refused",
+  "server-unreachable",
+  "swarm-unreachable",
+];
 
 /** What a failure itself asks for. */
 function HelpWith({ error, request, controls }: { error: TorbizError; request: Request; controls: Controls }) {

@@ -9,7 +9,6 @@ import { TurnActions } from "./turn-actions";
 import { turnMarkdown } from "./turn-text";
 import { shownVersion, type Turn } from "./turns";
 
-/** As much of a question as a row has room for. */
 const TITLE_LENGTH = 80;
 
 interface TurnRowProps {
@@ -29,7 +28,7 @@ export function TurnRow({ turn, hasDetail, controls }: TurnRowProps) {
   return (
     <List.Item
       id={turn.id}
-      title={shortened(turn.question.trim().replaceAll(/\s+/g, " "), TITLE_LENGTH)}
+      title={questionTitle(turn.question)}
       icon={{ value: look.icon, tooltip: look.word }}
       accessories={live || count < 2 ? [] : [{ text: version, tooltip: `Version ${version}` }]}
       detail={
@@ -50,16 +49,21 @@ export function TurnRow({ turn, hasDetail, controls }: TurnRowProps) {
   );
 }
 
+/** A question on one line, as long as a row has room for. */
+export function questionTitle(question: string): string {
+  return shortened(question.trim().replaceAll(/\s+/g, " "), TITLE_LENGTH);
+}
+
 function stageOf({ isStopping, stage, text }: Live): string | undefined {
   if (isStopping) return "Stopping";
   return stage ?? (text === "" ? "Asking" : undefined);
 }
 
 /** Why an answer goes no further: as this window saw it, else as the conversation has it. */
-function failureOf({ id, answer }: Turn, { failure }: ChatState): TorbizError | undefined {
+function failureOf({ id, answer, unasked }: Turn, { failure }: ChatState): TorbizError | undefined {
   if (failure?.turn === id) return failure.error;
-  const { reason, error } = answer?.ended ?? {};
-  if (reason !== "failed" || !error) return undefined;
+  const error = unasked ?? (answer?.ended?.reason === "failed" ? answer.ended.error : undefined);
+  if (!error) return undefined;
   const code = errorCodes.find((known): known is ErrorCode => known === error.code) ?? "ask-failed";
   return new TorbizError(code, error.message);
 }
@@ -70,6 +74,7 @@ function lookOf(
   error: TorbizError | undefined,
 ): { word: string; icon: Image.ImageLike } {
   if (live) return { word: "Answering", icon: tinted(Icon.CircleProgress50, "busy") };
+  if (error?.code === "not-asked") return { word: "Not Asked", icon: tinted(Icon.Circle, "quiet") };
   if (error) return { word: "Failed", icon: tinted(Icon.XMarkCircle, "bad") };
   if (!answer) return { word: "Not Answered", icon: tinted(Icon.Circle, "quiet") };
   if (answer.ended?.reason === "stopped") return { word: "Stopped", icon: tinted(Icon.Stop, "warning") };

@@ -1,4 +1,5 @@
 import type { AnswerNode, Conversation, MessageNode } from "../../lib/ask/conversations/conversation";
+import type { RecordedError } from "../../lib/ask/conversations/records";
 
 /** A question and what was answered to it. */
 export interface Version {
@@ -18,6 +19,8 @@ export interface Turn {
   message?: MessageNode;
   /** Undefined where nothing was answered. */
   answer?: AnswerNode;
+  /** Why the question reached no engine, where nothing was answered to it in any version. */
+  unasked?: RecordedError;
   /** What was asked and answered at this place, oldest first; empty until this question is in the conversation. */
   versions: readonly Version[];
 }
@@ -42,7 +45,8 @@ export function turnsOf(conversation: Conversation, leaf?: string): Turn[] {
   return shown.map((version, index) => {
     const { message, answer } = version;
     const { content: question, at } = message;
-    return { id: turnId(index), question, at, message, answer, versions: versionsOf(conversation, version) };
+    const versions = versionsOf(conversation, version);
+    return { id: turnId(index), question, at, message, answer, unasked: conversation.whyUnasked(message), versions };
   });
 }
 

@@ -1,22 +1,23 @@
 import { Toast, showToast } from "@raycast/api";
-import { useCallback, useMemo, useRef } from "react";
+import { useCallback, useEffect, useMemo, useRef } from "react";
 import { useChat } from "../../hooks/use-chat";
 import { useDraft } from "../../hooks/use-draft";
 import { askingWith, useEngineChoice } from "../../hooks/use-engine-choice";
-import { useSetUp } from "../../hooks/use-set-up";
+import { isOnItsWay, useSetUp, type UseSetUp } from "../../hooks/use-set-up";
 import { ConversationStore } from "../../lib/ask/conversations/store";
 import type { EngineChoice } from "../../lib/ask/engine-choice";
 import type { Surroundings } from "../../lib/context";
 import type { Request } from "./chat";
 import type { Controls } from "./controls";
-import { engineTitle } from "./engine-words";
+import { engineKey, engineTitle } from "./engine-words";
 
 /** All that Ask Model can do, over what the window shows. */
 export function useControls(surroundings: Surroundings): Controls {
   const store = useMemo(() => new ConversationStore(surroundings.paths.conversations), [surroundings]);
   const { chat, state } = useChat(surroundings, store);
   const setUp = useSetUp(surroundings);
-  const { choice, choose: remember } = useEngineChoice(surroundings);
+  const { choice, gone, choose: remember, forget } = useEngineChoice(surroundings, state.conversation?.lastEngine);
+  useSetUpOnItsWay(surroundings, choice, setUp);
   const [draft, setDraft] = useDraft();
   // Views that were opened from here keep the functions of their moment: what those read must be of now.
   const now = useRef({ choice, draft });
@@ -74,12 +75,40 @@ export function useControls(surroundings: Surroundings): Controls {
     [setUp, ask],
   );
 
-  const openConversation = useCallback((id: string) => void chat.open(id), [chat]);
-  const startNew = useCallback(() => chat.startNew(), [chat]);
+  const openConversation = useCallback(
+    async (id: string) => {
+      forget();
+      await chat.open(id);
+    },
+    [chat, forget],
+  );
+  const startNew = useCallback(() => {
+    forget();
+    chat.startNew();
+  }, [chat, forget]);
   return {
-    ...{ surroundings, store, chat, state, setUp, draft, setDraft, choice },
+    ...{ surroundings, store, chat, state, setUp, draft, setDraft, choice, gone },
     ...{ send, ask, choose, getPython, openConversation, startNew },
   };
+}
+
+/** Shows the download of what answers, where an earlier window began it. */
+function useSetUpOnItsWay(surroundings: Surroundings, choice: EngineChoice | undefined, setUp: UseSetUp): void {
+  const now = useRef({ choice, setUp });
+  now.current = { choice, setUp };
+  const key = choice && engineKey(choice);
+  useEffect(() => {
+    let isOver = false;
+    const look = async () => {
+      const { choice: wanted } = now.current;
+      if (!wanted || now.current.setUp.setUp || !(await isOnItsWay(surroundings, wanted))) return;
+      if (!isOver && !now.current.setUp.setUp) await now.current.setUp.start(wanted, engineTitle(wanted));
+    };
+    void look();
+    return () => {
+      isOver = true;
+    };
+  }, [surroundings, key]);
 }
 
 async function explain(title: string, message: string, primaryAction?: Toast.ActionOptions): Promise<void> {

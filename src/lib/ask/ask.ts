@@ -232,13 +232,23 @@ class Asking {
   }
 
   async run(): Promise<Answer> {
-    const { prompt, regenerate, surroundings, conversation: id, sampling } = this.options;
+    const { prompt, surroundings } = this.options;
     if (prompt?.trim() === "") throw new TorbizError("prompt-empty", "There is nothing to ask.");
     // What the server is found with takes its time, and needs nothing of the conversation.
     const running = findAskServer(surroundings, this.kind);
     running.catch(() => undefined);
     const question = await this.write();
-    const ready = await this.makeReady(() => running);
+    try {
+      return await this.answer(question, () => running);
+    } catch (error) {
+      await this.noteUnasked(question, toTorbizError(error));
+      throw error;
+    }
+  }
+
+  private async answer(question: Question, findServer: () => ReturnType<typeof findAskServer>): Promise<Answer> {
+    const { regenerate, surroundings, conversation: id, sampling } = this.options;
+    const ready = await this.makeReady(findServer);
     const { continues, parent, messages } = question;
     const generation = newId("g");
     let text = continues?.text ?? "";
@@ -283,6 +293,15 @@ class Asking {
       firstTokenSeconds: heard.seenFirstTokenSeconds,
       tokensPerSecond: heard.seenTokensPerSecond,
     };
+  }
+
+  /** A window that is opened later says why the question has no answer. A question of which something came has its end. */
+  private async noteUnasked({ parent }: Question, error: TorbizError): Promise<void> {
+    const { conversation, stop } = this.options;
+    const isStopped = stop?.aborted && error.code === "interrupted";
+    const reason = isStopped ? { code: "not-asked", message: "It was stopped before it was asked." } : noted(error);
+    // Where it can't be written, the error itself has told.
+    await this.store.noteUnasked(conversation, parent, reason).catch(() => undefined);
   }
 
   /** Puts the question into the conversation, and finds what goes before it. */

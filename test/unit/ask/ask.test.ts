@@ -67,6 +67,13 @@ async function said(): Promise<string[]> {
   );
 }
 
+/** Why the last question reached no engine. */
+async function unasked() {
+  const read = await store.read(conversation);
+  const question = read.branch().findLast((node) => node.kind === "message");
+  return question && read.whyUnasked(question);
+}
+
 it(
   "answers, keeps what was said, and goes on with it from a warm server",
   async () => {
@@ -330,6 +337,35 @@ it.each<[string, Partial<AskOptions>, string]>([
 ])("keeps what was typed whatever fails: %s", async (_what, more, code) => {
   await expect(asking({ prompt: "My long question", ...more })).rejects.toMatchObject({ code });
   expect(await said()).toEqual(["user: My long question"]);
+  expect(await unasked()).toMatchObject({ code: code === "interrupted" ? "not-asked" : code });
+});
+
+it(
+  "tells why a question was not asked until something answers it",
+  async () => {
+    await expect(asking({ prompt: "Where?", stop: AbortSignal.abort() })).rejects.toMatchObject({
+      code: "interrupted",
+    });
+    expect(await unasked()).toEqual({ code: "not-asked", message: "It was stopped before it was asked." });
+    const question = (await store.read(conversation)).branch().at(-1)?.id;
+    const again = asking({ regenerate: question, choice: { kind: "server", baseUrl: "http://127.0.0.1:1/v1" } });
+    await expect(again).rejects.toMatchObject({ code: "server-unreachable" });
+    expect(await unasked()).toMatchObject({ code: "server-unreachable" });
+    await asking({ regenerate: question });
+    expect(await unasked()).toBeUndefined();
+    // What has an answer was asked, whatever becomes of the next try.
+    const size = () => readFileSync(store.pathOf(conversation)).length;
+    const before = size();
+    await expect(asking({ regenerate: question, stop: AbortSignal.abort() })).rejects.toMatchObject({});
+    expect(size()).toBe(before);
+  },
+  LIMIT_MS,
+);
+
+it("has no reason but its window's end for a question that was only written down", async () => {
+  const question = await store.appendMessage(conversation, { role: "user", content: "Where?", parent: null });
+  expect(await unasked()).toMatchObject({ code: "not-asked", message: expect.stringContaining("window") as string });
+  expect((await store.read(conversation)).nodes.get(question)).not.toHaveProperty("failure");
 });
 
 it("asks strangers only with consent, given once or for this question", async () => {

@@ -13,6 +13,7 @@ import { openSurroundings } from "../../../src/lib/context";
 import { recordedSession, type Recorded } from "./session";
 
 const UNKNOWN = { code: "conversation-unknown" };
+const UNASKED = "The window closed before the question could be asked.";
 
 let root: string;
 let session: Recorded;
@@ -38,7 +39,10 @@ test("list, search, show, rename", async () => {
     { conversations: [{ id, title: "Which Café?", turns: 1 }] },
     { id, title: "Places" },
     { conversations: [{ id, matches: [{ in: "question", excerpt: "Which Café?" }] }] },
-    { id, title: "Places", damagedLines: 0, messages: [{ role: "user", content: "Which Café?" }] },
+    {
+      ...{ id, title: "Places", damagedLines: 0 },
+      messages: [{ role: "user", content: "Which Café?", notAsked: { code: "not-asked", message: UNASKED } }],
+    },
   ]);
 });
 
@@ -55,7 +59,8 @@ test("export makes a file that only its user can read, and never writes over one
     ...{ code: "usage", message: expect.stringContaining(nowhere) as string },
   });
   await runConversationsExport(session, undefined, { format: "markdown" });
-  expect(session.events.at(-1)).toMatchObject({ content: "# Which Café?\n\n## Question\n\nWhich Café?\n" });
+  const content = `# Which Café?\n\n## Question\n\nWhich Café?\n\n_Not asked. ${UNASKED}_\n`;
+  expect(session.events.at(-1)).toMatchObject({ content });
 });
 
 test("nothing is deleted without a yes", async () => {

@@ -1,7 +1,7 @@
 import type { EngineNote } from "../engine-choice";
-import { Conversation, type AnswerNode, type ConversationNode } from "./conversation";
+import { Conversation, type AnswerNode, type ConversationNode, type MessageNode } from "./conversation";
 import { LineSplitter } from "./line-splitter";
-import { parseRecord, UNKNOWN_RECORD, type AnswerEnd, type ConversationRecord } from "./records";
+import { parseRecord, UNKNOWN_RECORD, type AnswerEnd, type ConversationRecord, type RecordedError } from "./records";
 import { titleOf } from "./titles";
 
 type RecordOf<Type extends ConversationRecord["type"]> = Extract<ConversationRecord, { type: Type }>;
@@ -20,6 +20,7 @@ interface Pieces {
  * - a damaged line costs only itself, one of an unknown type is left alone;
  * - of messages and answers with one id, and of pieces with one number, the first counts;
  * - pieces stand in the order of their numbers, wherever they lie; those of unknown answers are ignored;
+ * - of the reasons for which a question reached no engine the last counts;
  * - of an answer's ends the first counts, but one that its server wrote outranks one that was written for it;
  * - a parent comes before its child. A node whose parent is lost follows the node that is before it in the file.
  */
@@ -27,6 +28,7 @@ export class ConversationReader {
   private readonly splitter = new LineSplitter();
   private readonly starts = new Map<string, RecordOf<"message" | "generation">>();
   private readonly pieces = new Map<string, Pieces>();
+  private readonly unasked = new Map<string, RecordedError>();
   private createdAt?: string;
   private title?: string;
   private damagedLines = 0;
@@ -88,6 +90,9 @@ export class ConversationReader {
       case "generation":
         if (!this.starts.has(record.id)) this.starts.set(record.id, record);
         break;
+      case "unasked":
+        this.unasked.set(record.of, record.error);
+        break;
       case "delta":
         this.takePiece(record);
         break;
@@ -118,17 +123,17 @@ export class ConversationReader {
     let before: string | null = null;
     for (const start of this.starts.values()) {
       const parent: string | null = start.parent === null || nodes.has(start.parent) ? start.parent : before;
-      const { id, at } = start;
-      nodes.set(
-        id,
-        start.type === "message"
-          ? { kind: "message", id, parent, role: start.role, content: start.content, at, children: [] }
-          : this.answer(start, parent, nodes),
-      );
+      const { id } = start;
+      nodes.set(id, start.type === "message" ? this.message(start, parent) : this.answer(start, parent, nodes));
       if (parent !== null) nodes.get(parent)?.children.push(id);
       before = id;
     }
     return nodes;
+  }
+
+  private message({ id, role, content, at }: RecordOf<"message">, parent: string | null): MessageNode {
+    const failure = this.unasked.get(id);
+    return { kind: "message", id, parent, role, content, at, ...(failure && { failure }), children: [] };
   }
 
   private answer(

@@ -1,7 +1,7 @@
 import { TorbizError } from "../../errors";
 import type { ChatMessage } from "../client";
 import type { EngineNote } from "../engine-choice";
-import type { AnswerEnd } from "./records";
+import type { AnswerEnd, RecordedError } from "./records";
 
 /** What a list of conversations shows of one. */
 export interface ConversationSummary {
@@ -25,6 +25,8 @@ export interface MessageNode {
   role: "user" | "system";
   content: string;
   at: string;
+  /** Why it last reached no engine, where that is known. */
+  failure?: RecordedError;
   children: string[];
 }
 
@@ -89,6 +91,15 @@ export class Conversation implements ConversationSummary {
       id = node.parent;
     }
     return branch.reverse();
+  }
+
+  /**
+   * Why a question that nothing has answered reached no engine; undefined for all else. Whoever asks notes why that
+   * failed, so a question without a note is one whose window closed first.
+   */
+  whyUnasked({ role, children, failure }: MessageNode): RecordedError | undefined {
+    if (role !== "user" || children.some((id) => this.nodes.get(id)?.kind === "answer")) return undefined;
+    return failure ?? { code: "not-asked", message: "The window closed before the question could be asked." };
   }
 
   /**

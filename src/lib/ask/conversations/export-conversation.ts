@@ -30,22 +30,30 @@ function routeText(route: readonly Hop[]): string {
  */
 export function toMarkdown(conversation: Conversation, leaf?: string): string {
   const sections = conversation.branch(leaf).map((node) => {
-    const [heading, text, note] = describe(node);
+    const [heading, text, note] = describe(conversation, node);
     return [`## ${heading}`, closeFence(text), ...(note ? [`_${note}_`] : [])].join("\n\n");
   });
   return `${[`# ${conversation.title}`, ...sections].join("\n\n")}\n`;
 }
 
-function describe(node: ConversationNode): [heading: string, text: string, note?: string] {
+function describe(conversation: Conversation, node: ConversationNode): [heading: string, text: string, note?: string] {
   if (node.kind === "answer") return ["Answer", node.text, describeAnswer(node)];
-  return [node.role === "user" ? "Question" : "Instructions", node.content];
+  if (node.role === "system") return ["Instructions", node.content];
+  const unasked = conversation.whyUnasked(node);
+  return ["Question", node.content, unasked && `Not asked. ${unasked.message}`];
 }
 
-/** The current branch in the form of OpenAI's interface, each answer with where it was computed. */
+/**
+ * The current branch in the form of OpenAI's interface, each answer with where it was computed, and a question that
+ * reached no engine with why: `notAsked`.
+ */
 export function toJson(conversation: Conversation): string {
   const { id, title, createdAt, changedAt } = conversation;
   const messages = conversation.branch().map((node) => {
-    if (node.kind === "message") return { role: node.role, content: node.content, at: node.at };
+    if (node.kind === "message") {
+      const notAsked = conversation.whyUnasked(node);
+      return { role: node.role, content: node.content, at: node.at, ...(notAsked && { notAsked }) };
+    }
     const { engine, ended, at } = node;
     return { role: "assistant", content: node.text, at, engine, ...ended };
   });

@@ -7,11 +7,17 @@ export interface Usage {
   cachedTokens: number;
 }
 
+/** A failure as it is kept: its code may be one that only another version of Torbiz knows. */
+export interface RecordedError {
+  code: string;
+  message: string;
+}
+
 /** How an answer ended. */
 export interface AnswerEnd {
   reason: "stop" | "length" | "stopped" | "failed";
   /** Of a failed one. */
-  error?: { code: string; message: string };
+  error?: RecordedError;
   usage: Usage;
   /** 0 where it isn't known. */
   firstTokenSeconds: number;
@@ -26,6 +32,8 @@ export type ConversationRecord =
   | { type: "conversation"; id: string; at: string }
   | { type: "title"; title: string; at: string }
   | { type: "message"; id: string; parent: string | null; role: "user" | "system"; content: string; at: string }
+  /** Why a question reached no engine. */
+  | { type: "unasked"; of: string; error: RecordedError; at: string }
   | { type: "generation"; id: string; parent: string; continues: string | null; engine: EngineNote; at: string }
   | { type: "delta"; of: string; seq: number; text: string }
   | { type: "end"; of: string; ended: AnswerEnd };
@@ -62,6 +70,10 @@ function asRecord(type: string, fields: Fields): ReturnType<typeof parseRecord> 
       if (typeof id !== "string" || (role !== "user" && role !== "system")) return undefined;
       if (typeof content !== "string" || !at || !(parent === null || typeof parent === "string")) return undefined;
       return { type, id, parent, role, content, at };
+    }
+    case "unasked": {
+      const error = asError(fields.error);
+      return typeof of === "string" && error && at ? { type, of, error, at } : undefined;
     }
     case "generation": {
       const engine = asEngine(fields.engine);
@@ -101,10 +113,10 @@ function asEngine(value: unknown): EngineNote | undefined {
 function asEnd({ reason, error, usage, firstTokenSeconds, tokensPerSecond, route }: Fields): AnswerEnd | undefined {
   if (reason !== "stop" && reason !== "length" && reason !== "stopped" && reason !== "failed") return undefined;
   const { promptTokens, completionTokens, cachedTokens } = isObject(usage) ? usage : ({} as Fields);
-  const { code, message } = isObject(error) ? error : ({} as Fields);
+  const failure = asError(error);
   return {
     reason,
-    ...(typeof code === "string" && typeof message === "string" && { error: { code, message } }),
+    ...(failure && { error: failure }),
     usage: {
       promptTokens: asAmount(promptTokens),
       completionTokens: asAmount(completionTokens),
@@ -114,6 +126,11 @@ function asEnd({ reason, error, usage, firstTokenSeconds, tokensPerSecond, route
     tokensPerSecond: asAmount(tokensPerSecond),
     route: Array.isArray(route) ? route.filter(isHop) : null,
   };
+}
+
+function asError(value: unknown): RecordedError | undefined {
+  const { code, message } = isObject(value) ? value : ({} as Fields);
+  return typeof code === "string" && typeof message === "string" ? { code, message } : undefined;
 }
 
 function asAmount(value: unknown): number {

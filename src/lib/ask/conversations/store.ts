@@ -17,6 +17,7 @@ import { oneLine } from "./titles";
 import { Conversation, type ConversationSummary } from "./conversation";
 import { ConversationReader } from "./conversation-reader";
 import { MAX_LINE_BYTES } from "./line-splitter";
+import type { RecordedError } from "./records";
 import { findInConversation, type ConversationMatch } from "./search";
 
 export interface NewMessage {
@@ -124,12 +125,23 @@ export class ConversationStore {
    * Notes that an answer broke off, for a server that died before it could. One that has ended is left as it is.
    * @throws TorbizError conversation-unknown
    */
-  async fail(id: string, generation: string, error: { code: string; message: string }): Promise<void> {
+  async fail(id: string, generation: string, error: RecordedError): Promise<void> {
     const node = (await this.read(id)).nodes.get(generation);
     if (node?.kind !== "answer" || node.ended) return;
     const usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
     const figures = { usage, firstTokenSeconds: 0, tokensPerSecond: 0, route: null };
     this.append(id, { type: "end", of: generation, reason: "failed", error, ...figures, at: now() });
+  }
+
+  /**
+   * Notes why a question reached no engine. One that has an answer is left as it is.
+   * @throws TorbizError conversation-unknown
+   */
+  async noteUnasked(id: string, question: string, error: RecordedError): Promise<void> {
+    const conversation = await this.read(id);
+    const node = conversation.nodes.get(question);
+    if (node?.kind !== "message" || !conversation.whyUnasked(node)) return;
+    this.append(id, { type: "unasked", of: question, error, at: now() });
   }
 
   /**

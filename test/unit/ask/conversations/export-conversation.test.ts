@@ -47,6 +47,41 @@ test("JSON is OpenAI's messages, with where they were computed", () => {
   });
 });
 
+test("a question that reached no engine says why, one with an answer doesn't", () => {
+  const reader = new ConversationReader(true);
+  const ask = (id: string, parent: string | null) => ({
+    type: "message",
+    id,
+    parent,
+    role: "user",
+    content: id,
+    at: AT,
+  });
+  const note = (of: unknown, error: unknown) => ({ type: "unasked", of, error, at: AT });
+  for (const line of [
+    ...[ask("m-1", null), note("m-1", { code: "disk-full", message: "No room." })],
+    ...[{ type: "generation", id: "g-1", parent: "m-1", continues: null, engine, at: AT }, ask("m-2", "g-1")],
+    ...[note("m-2", { code: "old", message: "Old." }), note("m-2", { code: "disk-full", message: "No room." })],
+    ...[note("m-2", { code: 1 }), note("m-2", null), note(2, { code: "x", message: "x" }), ask("m-3", "m-2")],
+  ]) {
+    reader.feed(Buffer.from(`${JSON.stringify(line)}\n`));
+  }
+  const read = reader.finish("c-1", AT);
+  expect(read.damagedLines).toBe(3);
+  expect(toMarkdown(read)).toMatch(/m-1\n\n## Answer/);
+  expect(toMarkdown(read)).toMatch(
+    /m-2\n\n_Not asked\. No room\._\n\n## Question\n\nm-3\n\n_Not asked\. The window closed .*\._\n$/,
+  );
+  expect(JSON.parse(toJson(read))).toMatchObject({
+    messages: [
+      expect.not.objectContaining({ notAsked: expect.anything() as unknown }),
+      { role: "assistant" },
+      { content: "m-2", notAsked: { code: "disk-full", message: "No room." } },
+      { content: "m-3", notAsked: { code: "not-asked" } },
+    ],
+  });
+});
+
 test("a block of code stays whole, and one that was cut off ends with its answer", () => {
   const line = fc.constantFrom(
     "```",
