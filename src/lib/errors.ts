@@ -118,7 +118,10 @@ const CATALOGUE = {
     hint: "Check the network and try again: what has been downloaded is kept.",
     cliHint: "Another hub can be named with HF_ENDPOINT.",
   },
-  "model-broken": { title: "The model's files are damaged", hint: "They will be prepared anew: try again." },
+  "model-broken": {
+    title: "The model's files are damaged",
+    hint: "Try again: what Torbiz brought is checked and comes anew. A file of your own stays as it is: choose another.",
+  },
   "model-missing": {
     title: "The model isn't on this computer",
     hint: "Share it once: that prepares it.",
@@ -128,8 +131,8 @@ const CATALOGUE = {
   "blocks-invalid": { title: "Not a number of blocks", hint: "Give a whole number of at least 1." },
   "not-enough-memory": {
     title: "Not enough memory",
-    hint: "Give Docker more memory in its settings, allow a share more of it, or share fewer blocks.",
-    cliHint: "Allow more with --memory, or choose the number of blocks with --blocks.",
+    hint: "Close other programs, or choose a smaller model.",
+    cliHint: "Choose one with --model.",
   },
   "limit-invalid": {
     title: "This limit can't be used",

@@ -32,6 +32,25 @@ test.each(errorCodes)("the hint of %s is true in a launcher as well", (code) => 
   expect(cliHint ?? "Fine.").toMatch(/\.$/);
 });
 
+test("what asking on this computer can end with has hints that neither sharing nor Docker has a part in", () => {
+  const folder = resolve("python/torbiz");
+  const sources = [
+    "engines/local.py",
+    "engines/base.py",
+    "engines/other_server.py",
+    "conversation_file.py",
+    "download.py",
+  ];
+  const codes = sources
+    .flatMap((name) => [...readFileSync(join(folder, name), "utf8").matchAll(/Error\(\s*"([a-z-]+)"/g)])
+    .map(([, code]) => errorCodes.find((known) => known === code));
+  expect(new Set(codes)).toContain("not-enough-memory");
+  for (const code of codes) {
+    const { hint, cliHint = "" } = new TorbizError(code ?? "unexpected", "It happened.");
+    expect([code, `${hint} ${cliHint}`]).not.toEqual([code, expect.stringMatching(/\bshar|docker|--blocks|--memory/i)]);
+  }
+});
+
 test("no place that fails has a hint of what to type", () => {
   const lib = resolve("src/lib");
   const files = readdirSync(lib, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));

@@ -17,6 +17,7 @@ import { keepLogs } from "./kept-logs";
 import { rememberChoice } from "./last-choice";
 import { resourceLimits, type LimitRequest, type Limits } from "./limits";
 import { isPort, requireFreePort } from "./port";
+import { shareFailure } from "./share-failure";
 import { ensureStarterModel } from "./starter";
 import { readStatus, STAGES, type SharingStatus } from "./status";
 import { foreignContainer, stopContainer } from "./stop";
@@ -163,7 +164,7 @@ async function adoptOrStart(context: EngineContext, start: Start): Promise<Runni
   const running = await adoptOrCleanUp(context, start);
   if (running) return running;
   const fit = fitOf(model, limits);
-  if (fit.blocks < 1) throw new TorbizError("not-enough-memory", `${model.title} can't be shared. ${fit.reason}`);
+  if (fit.blocks < 1) throw shareFailure("not-enough-memory", `${model.title} can't be shared. ${fit.reason}`);
   await requireFreePort(context, port);
 
   const { image, outdated } = await prepareImage(context, options);

@@ -4,6 +4,7 @@ import { errorCodes, TorbizError, type ErrorCode } from "../errors";
 import { isPortTaken } from "../docker/port-taken";
 import { keepLogs } from "./kept-logs";
 import { distrustStarterModel } from "../starter-folder";
+import { shareFailure } from "./share-failure";
 import { readStatus } from "./status";
 
 const LAST_LINES = 20;
@@ -26,7 +27,7 @@ export async function whyEnded(context: EngineContext, containerId: string): Pro
     ...(refusal && { docker: refusal }),
   };
   if (OOMKilled) {
-    return new TorbizError("not-enough-memory", "The server ran out of memory.", { details });
+    return shareFailure("not-enough-memory", "The server ran out of memory.", { details });
   }
   const named = namedFailure(lines);
   if (named?.code === "model-broken") distrustStarterModel(context.paths);
@@ -34,7 +35,7 @@ export async function whyEnded(context: EngineContext, containerId: string): Pro
     code: isPortTaken(refusal) ? ("port-in-use" as const) : ("share-failed" as const),
     message: status.message ?? "The server ended by itself.",
   };
-  return new TorbizError(code, message, { details });
+  return shareFailure(code, message, { details });
 }
 
 /** The seeder's own last word: `ERROR torbiz.seeder: [code] sentence`. */

@@ -53,6 +53,18 @@ test.each([
   expect(await why()).toMatchObject({ code, message, details: { docker: Error } });
 });
 
+test.each([
+  ["The container ran out of memory.", "not-enough-memory", /^Give Docker more memory/, "--memory"],
+  ["The disk that sharing may use is too small.", "disk-full", /^Allow a share more disk space/, "--disk"],
+])("the next step is for one who shares: %s", async (words, code, hint, option) => {
+  share.log = [`${T} ERROR torbiz.seeder: [${code}] ${words}`];
+  expect(await why()).toMatchObject({
+    ...{ code, message: words },
+    hint: expect.stringMatching(hint) as unknown,
+    cliHint: expect.stringContaining(option) as unknown,
+  });
+});
+
 test("a damaged model is prepared anew by the next start", async () => {
   const ready = join(share.surroundings.paths.models, defaultModel.id, "ready.json");
   mkdirSync(dirname(ready), { recursive: true });
