@@ -5,10 +5,11 @@ import { TorbizError } from "../errors";
 import type { Paths } from "../paths";
 import type { OnProgress } from "../progress";
 import { distrustStarterModel, inspectStarter } from "../starter-folder";
+import { describePull } from "./download-job";
 import type { Environment } from "./environment";
 import { findLocalModel, LOCAL_MODELS, type LocalModel } from "./local-models";
 import { ensureStarterHere } from "./local-starter";
-import { isDownloading, modelFile, pull, type PullProgress, type HubModel } from "./model-download";
+import { isDownloading, modelFile, pull, type HubModel } from "./model-download";
 
 /** A model whose file is here, whole. */
 export interface InstalledModel {
@@ -69,7 +70,7 @@ export async function ensureLocalModel(options: EnsureModelOptions): Promise<str
   if (await isInstalled(surroundings.paths, model)) return path;
   if (isHubModel(model)) {
     for await (const progress of pull({ ...options, model }, signal)) {
-      onProgress?.({ stage: STAGE, ...describe(model, progress) });
+      onProgress?.({ stage: STAGE, ...describePull(model.title, progress) });
     }
   } else {
     await ensureStarterHere(options);
@@ -82,20 +83,6 @@ export async function ensureLocalModel(options: EnsureModelOptions): Promise<str
 
 function isHubModel(model: LocalModel): model is HubModel {
   return model.hub !== undefined;
-}
-
-function describe(model: LocalModel, { state, doneBytes, totalBytes, secondsLeft }: PullProgress) {
-  const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1);
-  const left = secondsLeft === null ? "" : `, ${timeLeft(secondsLeft)} left`;
-  const message =
-    state === "checking"
-      ? `Checking ${model.title}`
-      : `Downloading ${model.title}: ${gigabytes(doneBytes)} of ${gigabytes(totalBytes)} GB${left}`;
-  return { message, progress: doneBytes / totalBytes };
-}
-
-function timeLeft(seconds: number): string {
-  return seconds < 60 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
 }
 
 /**

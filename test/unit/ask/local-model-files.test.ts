@@ -18,7 +18,8 @@ import { distrustModel, ensureLocalModel, installedModels, isInstalled } from ".
 import { removeModel } from "../../../src/lib/ask/local-model-files";
 import { findLocalModel } from "../../../src/lib/ask/local-models";
 import { cancelPull, followPull, modelFile } from "../../../src/lib/ask/model-download";
-import type { PullProgress, HubModel } from "../../../src/lib/ask/model-download";
+import type { PullProgress } from "../../../src/lib/ask/download-job";
+import type { HubModel } from "../../../src/lib/ask/model-download";
 import { openSurroundings, type Surroundings } from "../../../src/lib/context";
 import { isAlive } from "../../../src/lib/is-alive";
 import type { Progress } from "../../../src/lib/progress";
