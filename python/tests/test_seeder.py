@@ -17,12 +17,16 @@ from typing import Any
 
 import pytest
 
+from tests import tiny_llama
+from tests.hub import Fault, HubStandIn, commit_of, hub
 from tests.prepare import PYTHON
-from torbiz.seeder import explain, parse_blocks, parse_options
+from torbiz.seeder import parse_blocks, parse_options
 
 PREFIX = "starter-test-hf"
 BLOCKS = 30
 LIMIT_SECONDS = 180
+NOBODY = "http://127.0.0.1:9"
+"""No hub is there: what needs none asks none."""
 
 
 def free_port() -> int:
@@ -35,20 +39,24 @@ def free_port() -> int:
 class Seeder:
     """A seeder process, its status file and its log."""
 
-    def __init__(self, folder: Path, model: Path, *options: str, port: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, model: Path | str, *options: str, port: int | None = None, hub: str = NOBODY
+    ) -> None:
+        """``model``: the folder of a prepared model, or a repository on the hub."""
         self.status_file = folder / "run" / "status.json"
         self.status_file.unlink(missing_ok=True)
         self.log_file = folder / "seeder.log"
         port = port or free_port()
+        path = model if isinstance(model, str) else str(model / "petals")
         command = [
-            *(sys.executable, "-m", "torbiz.seeder", "--model", "starter", "--model-path", str(model / "petals")),
+            *(sys.executable, "-m", "torbiz.seeder", "--model", "starter", "--model-path", path),
             *("--dht-prefix", PREFIX, "--port", str(port), "--announce", f"/ip4/127.0.0.1/tcp/{port}"),
             *("--cache-dir", str(folder / "cache"), "--status-file", str(self.status_file), *options),
         ]
         with self.log_file.open("w") as log:
             self.process = subprocess.Popen(
                 command,
-                env={**os.environ, "PYTHONPATH": str(PYTHON), "OMP_NUM_THREADS": "2"},
+                env={**os.environ, "PYTHONPATH": str(PYTHON), "OMP_NUM_THREADS": "2", "HF_ENDPOINT": hub},
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -94,8 +102,8 @@ class Seeder:
 def start_seeder(tmp_path: Path, model: Path) -> Iterator[Callable[..., Seeder]]:
     started: list[Seeder] = []
 
-    def begin(*options: str) -> Seeder:
-        started.append(Seeder(tmp_path, model, *options))
+    def begin(*options: str, model: Path | str = model, hub: str = NOBODY) -> Seeder:
+        started.append(Seeder(tmp_path, model, *options, hub=hub))
         return started[-1]
 
     yield begin
@@ -167,7 +175,7 @@ def test_blocks_are_a_number_or_a_range(text: str, blocks: int | range) -> None:
 @pytest.mark.parametrize("text", ["", "x", "4:4", "5:4", "-1:3", ":3", "3:", "1:2:3"])
 def test_other_blocks_are_refused(text: str) -> None:
     with pytest.raises(SystemExit) as ended:
-        parse_options(["--model", "m", "--model-path", "m", "--port", "1", f"--blocks={text}"])
+        parse_options(["--model", "m", "--model-path", "m", "--dht-prefix", "m", "--port", "1", f"--blocks={text}"])
     assert ended.value.code == 2
 
 
@@ -217,21 +225,6 @@ def test_no_room_for_a_block_is_one_plain_line(start_seeder: Callable[..., Seede
     assert seeder.status["message"].startswith("Not even one block")
 
 
-def test_a_disk_that_is_too_small_for_the_blocks_is_told_in_words(tmp_path: Path) -> None:
-    from torbiz import petals_compat  # noqa: F401  (its import is its effect; it must come before petals)
-
-    # isort: split
-    from petals.utils.disk_cache import free_disk_space_for
-
-    limit = parse_options(["--model", "m", "--model-path", "hub/m", "--port", "1", "--max-disk-space", "1000000"])
-    with pytest.raises(RuntimeError) as refused:
-        free_disk_space_for(2_000_000, cache_dir=str(tmp_path), max_disk_space=limit.max_disk_space, os_quota=0)
-    assert explain(refused.value) == (
-        "disk-full",
-        "The disk that sharing may use is too small for the model's blocks.",
-    )
-
-
 def test_a_swarm_that_does_not_answer_is_told_in_bounded_time(start_seeder: Callable[..., Seeder]) -> None:
     nobody = f"/ip4/127.0.0.1/tcp/{free_port()}/p2p/QmfC7rrLzQFLoDbAwXNPJurRAA1PgTKzkwv38Xx3S7ScR2"
     seeder = start_seeder("--initial-peer", nobody)
@@ -248,3 +241,82 @@ def test_a_token_is_read_from_stdin_and_never_logged(start_seeder: Callable[...,
     seeder.wait_for(online)
     assert seeder.end() == 0
     assert "hf_canary" not in seeder.log
+
+
+REPOSITORY = "maker/tiny-llama"
+
+
+@pytest.fixture(scope="module")
+def hub_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hub")
+    tiny_llama.make(folder / REPOSITORY)
+    return folder
+
+
+@pytest.fixture
+def stand_in(hub_folder: Path) -> Iterator[HubStandIn]:
+    with hub(hub_folder) as stand_in:
+        yield stand_in
+
+
+def test_a_model_of_a_hub_is_downloaded_once_for_its_blocks(
+    start_seeder: Callable[..., Seeder], stand_in: HubStandIn, hub_folder: Path
+) -> None:
+    stand_in.fail(Fault("*.safetensors", cut_after=1_000_000, times=1))
+    seeder = start_seeder("--new-swarm", model=REPOSITORY, hub=stand_in.url)
+    status = seeder.wait_for(online)
+    assert status["blocks"] == {"loaded": 4, "total": 4, "start": 0, "end": 4}
+    assert status["download"] is None
+    assert status["message"] is None
+    assert seeder.end() == 0
+    stages = list(dict.fromkeys(re.findall(r"Stage: (\w+)", seeder.log)))
+    assert stages[3:7] == ["joining", "downloading", "loading", "online"]
+    assert re.search(rf"Stage: downloading 1/2 {tiny_llama.SHARDS[1]} \d+/\d+", seeder.log)
+    assert "broke off. Trying again." in seeder.log
+
+    # The next start asks nobody, wherever the branch is by now.
+    stand_in.fail(Fault(silent_after=0))
+    for options in ([], ["--revision", commit_of(hub_folder / REPOSITORY)]):
+        seeder = start_seeder("--new-swarm", *options, model=REPOSITORY, hub=stand_in.url)
+        seeder.wait_for(online)
+        assert seeder.end() == 0
+        assert "Traceback" not in seeder.log
+    assert stand_in.requests == []
+
+
+def test_only_the_files_of_its_blocks_come_and_a_stop_in_the_middle_is_at_once(
+    start_seeder: Callable[..., Seeder], stand_in: HubStandIn, tmp_path: Path
+) -> None:
+    stand_in.fail(Fault("*.safetensors", bytes_per_second=300_000))
+    seeder = start_seeder("--new-swarm", "--blocks", "2", model=REPOSITORY, hub=stand_in.url)
+    status = seeder.wait_for(lambda status: (status.get("download") or {"done": 0})["done"] > 500_000)
+    file = tiny_llama.SHARDS[0]
+    assert status["stage"] == "downloading"
+    assert (status["download"]["file"], status["download"]["files"], status["download"]["filesDone"]) == (file, 1, 0)
+    began = time.monotonic()
+    assert seeder.end() == 0
+    assert time.monotonic() - began < 15
+    assert "Traceback" not in seeder.log
+    assert "Announced OFFLINE" in seeder.log
+    (partial,) = tmp_path.rglob("*.incomplete")
+    came = partial.stat().st_size
+    assert came > 400_000
+
+    stand_in.fail()
+    seeder = start_seeder("--new-swarm", "--blocks", "2", model=REPOSITORY, hub=stand_in.url)
+    seeder.wait_for(online)
+    assert [(request.file, request.range) for request in stand_in.requests if request.place == "store"] == [
+        (file, f"bytes={came}-")
+    ]
+
+
+def test_a_hub_that_refuses_is_one_plain_line_before_anything_is_joined(
+    start_seeder: Callable[..., Seeder], stand_in: HubStandIn
+) -> None:
+    stand_in.state.token = "hf_other"
+    seeder = start_seeder("--new-swarm", model=REPOSITORY, hub=stand_in.url)
+    assert seeder.process.wait(timeout=LIMIT_SECONDS) == 1
+    assert "ERROR torbiz.seeder: [model-gated] " in seeder.log
+    assert f"Ask for access at {stand_in.url}/{REPOSITORY}" in seeder.log
+    assert "Stage: connecting" not in seeder.log
+    assert "Traceback" not in seeder.log

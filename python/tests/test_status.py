@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torbiz import memory
 from torbiz.logs import OneLineFormatter, configure_logging
-from torbiz.status import MAX_BYTES, Blocks, Glance, Status, StatusFile
+from torbiz.status import MAX_BYTES, Blocks, Download, Glance, Status, StatusFile
 
 
 def read(path: Path) -> dict[str, object]:
@@ -28,7 +28,8 @@ def test_the_file_stays_small_whatever_is_in_it(tmp_path: Path) -> None:
     path = tmp_path / "status.json"
     status = StatusFile(path, Status(stage="online", model="m"))
     address = "/ip6/2001:db8:85a3::8a2e:370:7334/tcp/31330/p2p/12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo"
-    status.update(addresses=[address] * 60, message="x" * 5000)
+    download = Download("model-00001-of-00002.safetensors", 10**12, 10**12, 99, 99, 10**9)
+    status.update(addresses=[address] * 60, message="x" * 5000, download=download)
     assert len(path.read_bytes()) <= MAX_BYTES
     assert read(path)["stage"] == "online"
     # What the swarm has is left out last, and only where it alone is too long.
@@ -46,9 +47,13 @@ def test_a_stage_is_logged_once_and_a_renewed_time_is_not(tmp_path: Path) -> Non
     status.update(stage="loading", blocks=Blocks(3, 30, 0, 30))
     status.update()
     status.update(sessions=1)
+    status.update(stage="downloading", download=Download("a.safetensors", 5, 10, 2, 1, None))
+    status.update(download=Download("a.safetensors", 6, 10, 2, 1, 3))
     assert [line.split(": ", 1)[1] for line in stream.getvalue().splitlines()] == [
         "Stage: starting",
         "Stage: loading 3/30",
+        "Stage: downloading 1/2 a.safetensors 5/10",
+        "Stage: downloading 1/2 a.safetensors 6/10 at 3",
     ]
 
 

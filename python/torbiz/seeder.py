@@ -29,8 +29,11 @@ from types import FrameType
 from typing import Any
 
 from torbiz import memory
+from torbiz.download_job import DownloadError
+from torbiz.hub import Hub
+from torbiz.hub_download import ModelFiles
 from torbiz.logs import configure_logging
-from torbiz.status import HEARTBEAT_SECONDS, Blocks, Reachability, Status, StatusFile, now
+from torbiz.status import HEARTBEAT_SECONDS, Blocks, Download, Reachability, Status, StatusFile, now
 
 logger = logging.getLogger("torbiz.seeder")
 
@@ -64,10 +67,10 @@ class Options:
 
     model: str
     model_path: str
-    """A folder, or the name of a repository on the Hugging Face hub."""
+    """A folder, or the name of a repository on a model hub."""
     revision: str
-    """Of the repository: a branch, a tag or a commit."""
-    dht_prefix: str | None
+    """Of the repository: a branch, tag or commit."""
+    dht_prefix: str
     initial_peers: list[str] | None
     """None is the public swarm, an empty list a new swarm of one's own."""
     port: int
@@ -76,7 +79,7 @@ class Options:
     blocks: int | range | None
     """How many, or which; None for as many as fit."""
     max_disk_space: int | None
-    """Bytes that blocks fetched from the hub may take in the cache; older ones make room. None is all the disk has."""
+    """Bytes that all models fetched from a hub may take in the cache. None is all the disk has."""
     cache_dir: Path
     status_file: Path
     token_from_stdin: bool
@@ -86,9 +89,9 @@ def parse_options(arguments: list[str]) -> Options:
     """The command line as options; argparse ends the process for wrong ones, with exit code 2."""
     parser = argparse.ArgumentParser(prog="torbiz.seeder", description="Serve blocks of a model in a Petals swarm.")
     parser.add_argument("--model", required=True, help="name to report in the status")
-    parser.add_argument("--model-path", required=True, help="folder or Hugging Face repository of the model")
+    parser.add_argument("--model-path", required=True, help="folder of the model, or its repository on a hub")
     parser.add_argument("--revision", default="main", help="branch, tag or commit of the repository")
-    parser.add_argument("--dht-prefix", help="name of the model's blocks in the DHT (needed for a folder)")
+    parser.add_argument("--dht-prefix", required=True, help="name of the model's blocks in the DHT")
     swarm = parser.add_mutually_exclusive_group()
     swarm.add_argument("--new-swarm", action="store_true", help="start a swarm of one's own")
     swarm.add_argument("--initial-peer", action="append", metavar="ADDR", help="join by this peer (repeatable)")
@@ -300,9 +303,11 @@ def serve(options: Options, token: str | None, status: StatusFile, signals: Stop
         torch.zeros(1).share_memory_()  # type: ignore[no-untyped-call]
     counters = Counters()
     announcements = Announcements()
-    watch_petals(petals_server, status, counters, announcements, signals)
+    with CounterReport(counters, status):
+        folder, bring_blocks = find_model(options, token, status)
+    watch_petals(petals_server, status, counters, announcements, signals, bring_blocks)
 
-    config = load_config(options, token)
+    config = load_config(options, folder)
     blocks = plan_blocks(options, config)
     status.update(stage="connecting")
     private = options.initial_peers == []
@@ -312,8 +317,7 @@ def serve(options: Options, token: str | None, status: StatusFile, signals: Stop
             server = petals_server.Server(
                 initial_peers=public_peers() if options.initial_peers is None else options.initial_peers,
                 dht_prefix=options.dht_prefix,
-                converted_model_name_or_path=options.model_path,
-                revision=options.revision,
+                converted_model_name_or_path=str(folder),
                 throughput="auto",
                 num_blocks=blocks if isinstance(blocks, int) else None,
                 block_indices=None if isinstance(blocks, int) else f"{blocks.start}:{blocks.stop}",
@@ -323,8 +327,6 @@ def serve(options: Options, token: str | None, status: StatusFile, signals: Stop
                 torch_dtype="float32",
                 device="cpu",
                 cache_dir=str(options.cache_dir / "petals"),
-                max_disk_space=options.max_disk_space,
-                token=token,
                 host_maddrs=[f"/ip4/0.0.0.0/tcp/{options.port}"],
                 announce_maddrs=options.announce or None,
                 identity_path=str(options.cache_dir / "identity.key"),
@@ -334,6 +336,9 @@ def serve(options: Options, token: str | None, status: StatusFile, signals: Stop
                 # A server that serves every block has nowhere to move to, so one alone need not wait before it chooses.
                 mean_block_selection_delay=0 if private else 5,
             )
+            if folder != Path(options.model_path):
+                # Petals tells it where it is given the repository itself.
+                server.model_info.repository = f"https://huggingface.co/{options.model_path}"
             status.update(
                 peerId=str(server.dht.peer_id),
                 addresses=[str(address) for address in server.dht.get_visible_maddrs(latest=True)],
@@ -359,6 +364,8 @@ def prepare_cache(folder: Path) -> None:
     """
     os.environ["HF_HOME"] = str(folder / "huggingface")
     os.environ["PETALS_CACHE"] = str(folder / "petals")
+    # What Petals is to read is brought before: it and its libraries have nothing to ask a hub.
+    os.environ["HF_HUB_OFFLINE"] = "1"
     try:
         for name in ("huggingface", "petals"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -369,6 +376,35 @@ def prepare_cache(folder: Path) -> None:
         raise SeederError("home-not-writable", f"The cache volume can't be written: {error.strerror}.") from error
 
 
+def find_model(options: Options, token: str | None, status: StatusFile) -> tuple[Path, Callable[[range], None]]:
+    """The model's folder with its config, and what brings the weights of blocks there.
+
+    :raises DownloadError: what a hub refuses or doesn't answer
+    """
+    if Path(options.model_path).is_dir():
+        return Path(options.model_path), lambda _: None
+
+    def tell(download: Download | None) -> None:
+        if status.status.stage == "starting":
+            return  # the config and the index are small
+        status.update(stage="loading" if download is None else "downloading", download=download)
+
+    def say(message: str | None) -> None:
+        if message and not status.status.message:
+            logger.warning("%s", message)
+        status.update(message=message)
+
+    files = ModelFiles(
+        options.cache_dir / "petals",
+        Hub(options.model_path, token=token, say=say),
+        options.revision,
+        tell=tell,
+        say=say,
+        max_disk_space=options.max_disk_space,
+    )
+    return files.open(), files.bring_blocks
+
+
 def public_peers() -> list[str]:
     """Petals' own bootstrap peers."""
     from petals.constants import PUBLIC_INITIAL_PEERS
@@ -376,30 +412,19 @@ def public_peers() -> list[str]:
     return list(PUBLIC_INITIAL_PEERS)
 
 
-def load_config(options: Options, token: str | None) -> Any:
+def load_config(options: Options, folder: Path) -> Any:
     """The model's config (Petals' class for its architecture).
 
     :raises SeederError: model-unsupported for an architecture that Petals can't serve, model-broken for damaged files
     """
     from petals.utils.auto_config import AutoDistributedConfig
 
-    is_folder = Path(options.model_path).is_dir()
-    if is_folder:
-        os.environ["HF_HUB_OFFLINE"] = "1"
-        if options.dht_prefix is None:
-            raise SeederError("model-broken", "A model in a folder needs --dht-prefix.")
     try:
-        return AutoDistributedConfig.from_pretrained(
-            options.model_path, revision=options.revision, use_auth_token=token
-        )
+        return AutoDistributedConfig.from_pretrained(str(folder))
     except ValueError as error:
         raise SeederError("model-unsupported", f"Petals can't serve {options.model}: {first_line(error)}.") from error
     except OSError as error:
-        if is_folder:
-            raise SeederError("model-broken", f"The files of {options.model} can't be read.") from error
-        raise SeederError(
-            "share-failed", f"{options.model} can't be loaded from the model hub: {first_line(error)}"
-        ) from error
+        raise SeederError("model-broken", f"The files of {options.model} can't be read.") from error
 
 
 def plan_blocks(options: Options, config: Any) -> int | range:
@@ -447,7 +472,12 @@ def reachability(private: bool, server: Any) -> Reachability:
 
 
 def watch_petals(
-    petals_server: Any, status: StatusFile, counters: Counters, announcements: Announcements, signals: StopSignals
+    petals_server: Any,
+    status: StatusFile,
+    counters: Counters,
+    announcements: Announcements,
+    signals: StopSignals,
+    bring_blocks: Callable[[range], None],
 ) -> None:
     """Lets Petals itself tell the stages, by the functions that ``petals.server.server`` (2.2.0.post1) calls in turn.
 
@@ -488,8 +518,10 @@ def watch_petals(
     load_block = petals_server.load_pretrained_block
 
     def load_and_count(*args: Any, **kwargs: Any) -> Any:
-        block = load_block(*args, **kwargs)
         blocks = status.status.blocks
+        if blocks is not None and blocks.loaded == 0:
+            bring_blocks(range(blocks.start, blocks.end))  # peers know by now that these blocks are coming
+        block = load_block(*args, **kwargs)
         if blocks is not None:
             status.update(stage="loading", blocks=Blocks(blocks.loaded + 1, blocks.total, blocks.start, blocks.end))
         return block
@@ -600,6 +632,8 @@ class CounterReport:
 
 def explain(error: Exception) -> tuple[str, str]:
     """(code, sentence) of a failure that comes out of Petals or hivemind as a bare exception."""
+    if isinstance(error, DownloadError):
+        return error.code, str(error)
     text = f"{type(error).__name__}: {error}"
     if "bootstrap failed" in text or "none of the initial_peers" in text or "failed to connect to bootstrap" in text:
         return "swarm-unreachable", "None of the swarm's first peers answered."
@@ -609,8 +643,6 @@ def explain(error: Exception) -> tuple[str, str]:
         return "port-in-use", "The port is in use inside the container."
     if isinstance(error, MemoryError) or "allocate memory" in text:
         return "not-enough-memory", "The container ran out of memory while it loaded the model."
-    if "Insufficient disk space to load a block" in text:
-        return "disk-full", "The disk that sharing may use is too small for the model's blocks."
     if isinstance(error, OSError) and error.errno == 28:
         return "disk-full", "No space is left on the cache volume."
     return "unexpected", first_line(error)

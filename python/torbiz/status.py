@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 Stage = Literal[
-    "starting", "connecting", "measuring", "joining", "loading", "checking", "online", "stopping", "stopped"
+    "starting",
+    "connecting",
+    "measuring",
+    "joining",
+    "downloading",
+    "loading",
+    "checking",
+    "online",
+    "stopping",
+    "stopped",
 ]
 Reachability = Literal["local", "direct", "relayed", "unknown"]
 
@@ -48,6 +57,24 @@ class Glance:
 
 
 @dataclass(frozen=True)
+class Download:
+    """A file that comes from a model hub: ``done`` of ``total`` bytes, after ``filesDone`` others of ``files``."""
+
+    file: str
+    done: int
+    total: int
+    files: int
+    filesDone: int
+    bytesPerSecond: int | None
+    """None until it is known."""
+
+    def describe(self) -> str:
+        """One phrase: ``1/2 model-00001-of-00002.safetensors 1200000/3500000 at 250000`` (bytes, bytes a second)."""
+        speed = "" if self.bytesPerSecond is None else f" at {self.bytesPerSecond}"
+        return f"{self.filesDone}/{self.files} {self.file} {self.done}/{self.total}{speed}"
+
+
+@dataclass(frozen=True)
 class Status:
     """What the seeder says of itself. Times are ISO-8601 in UTC, ``throughput`` is in tokens a second."""
 
@@ -56,6 +83,7 @@ class Status:
     time: str = ""
     message: str | None = None
     blocks: Blocks | None = None
+    download: Download | None = None
     peerId: str | None = None
     addresses: list[str] = field(default_factory=list)
     reachability: Reachability = "unknown"
@@ -70,6 +98,8 @@ class Status:
         """The stage as one phrase, with how far it is: ``loading 3/30``."""
         if self.stage == "loading" and self.blocks is not None:
             return f"loading {self.blocks.loaded}/{self.blocks.total}"
+        if self.stage == "downloading" and self.download is not None:
+            return f"downloading {self.download.describe()}"
         return self.stage
 
 
@@ -99,7 +129,7 @@ class StatusFile:
         """
         with self._lock:
             before, self._status = self._status, replace(self._status, **changes, time=now())
-            if self._status.stage != before.stage or self._status.blocks != before.blocks or not before.time:
+            if self._status.describe_stage() != before.describe_stage() or not before.time:
                 logger.info("Stage: %s", self._status.describe_stage())
             text = self._render()
             aside = self._path.with_suffix(".new")

@@ -1,6 +1,7 @@
 import { openEngine } from "../lib/context";
 import { orPreparing } from "../lib/sharing/or-preparing";
 import { readStatus, type SharingStatus } from "../lib/sharing/status";
+import { downloadText } from "../lib/sharing/download-text";
 import { describeBlocks } from "./share";
 import type { Session } from "./session";
 
@@ -24,7 +25,7 @@ function describe(status: SharingStatus): string {
       if (!status.model) return `${WORDS[status.state]}. ${status.message ?? ""}`;
       return [
         `${WORDS[status.state]}: ${status.model}`,
-        `  Stage     ${status.stage ?? "unknown"}`,
+        `  Stage     ${status.download ? downloadText(status.download) : (status.stage ?? "unknown")}`,
         `  Blocks    ${describeBlocks(status)}`,
         `  Swarm     ${status.swarm}`,
         ...(status.peerId ? [`  Peer      ${status.peerId}`] : []),

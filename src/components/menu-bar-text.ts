@@ -1,5 +1,6 @@
 import { Icon, type Image } from "@raycast/api";
 import type { Look, Seen } from "../hooks/use-sharing-status";
+import { percentText } from "../lib/sharing/download-text";
 import type { SharingStatus } from "../lib/sharing/status";
 import { stageTitle } from "./share/stages";
 import { count, dateWords, shortened, swarmTextWords, timeLeft } from "./share/words";
@@ -54,7 +55,7 @@ export function linesOf(status: SharingStatus): Line[] {
   const { state, build, blocks, model, swarm, since, tokens, message } = status;
   const news = newsOf(status);
   const lines: (Line | false | null | undefined)[] = [
-    state === "starting" && { icon: Icon.List, title: stageTitle(status) },
+    state === "starting" && { icon: Icon.List, ...lineOf(stageTitle(status)) },
     build && {
       icon: Icon.List,
       ...lineOf(message ?? "Building"),
@@ -94,13 +95,14 @@ export function lineOf(sentence: string): { title: string; tooltip?: string } {
 }
 
 function titleOf(status: SharingStatus): string | undefined {
-  const { state, build, blocks, sessions } = status;
+  const { state, build, blocks, download, sessions } = status;
   switch (state) {
     case "absent":
       return newsOf(status)?.word;
     case "building":
       return build ? `Building ${build.step}/${build.steps}` : "Building";
     case "starting":
+      if (download) return `Downloading ${percentText(download)}`;
       return blocks && blocks.loaded < blocks.total ? `Starting ${blocks.loaded}/${blocks.total}` : "Starting";
     case "online":
       return sessions > 0 ? `Sharing · ${sessions}` : "Sharing";

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from torbiz import petals_compat  # noqa: F401  (its import is its effect; it must come before petals)
@@ -80,7 +81,7 @@ _loading = threading.Lock()
 class SwarmEngine:
     """A client of one swarm for one model. It has a peer of its own, in processes of its own: ``close`` ends them.
 
-    :raises AskError: model-broken, swarm-invalid, swarm-unreachable
+    :raises AskError: model-broken, model-unsupported, swarm-invalid, swarm-unreachable
     """
 
     def __init__(self, swarm: Swarm) -> None:
@@ -118,6 +119,15 @@ class SwarmEngine:
 
     def _load(self) -> None:
         self._tokenizer: Any = AutoTokenizer.from_pretrained(self.swarm.model_path, local_files_only=True)
+        if self._tokenizer.chat_template is None:
+            # Where newer models have it. What this transformers would take instead is another model's.
+            try:
+                template = (Path(self.swarm.model_path) / "chat_template.jinja").read_text(encoding="utf-8")
+            except FileNotFoundError:
+                raise AskError(
+                    "model-unsupported", "This model was not made for chats: it has no chat template."
+                ) from None
+            self._tokenizer.chat_template = template
         self._model: Any = AutoDistributedModelForCausalLM.from_pretrained(
             self.swarm.model_path,
             local_files_only=True,

@@ -12,6 +12,7 @@ import { acquireLock } from "../process-lock";
 import type { OnProgress } from "../progress";
 import { formatBlocks, isBlockChoice, parseBlocks, rangeText, type BlockChoice } from "./blocks";
 import { containerOptions, STOP_SECONDS, type SharePlan, type StartedBy } from "./container";
+import { downloadProgress, downloadText, parseDownload } from "./download-text";
 import { fitOf } from "./fit";
 import { keepLogs } from "./kept-logs";
 import { rememberChoice } from "./last-choice";
@@ -375,6 +376,11 @@ async function followStages(
 ): Promise<void> {
   try {
     for await (const { text } of engine.logs(containerId, { follow: true, tail: 100, signal })) {
+      const download = parseDownload(text);
+      if (download) {
+        onStage({ stage: "downloading", message: downloadText(download), progress: downloadProgress(download) });
+        continue;
+      }
       const [, stage, loaded, total] = /Stage: (\w+)(?: (\d+)\/(\d+))?/.exec(text) ?? [];
       if (!stage) continue;
       onStage({

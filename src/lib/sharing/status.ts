@@ -30,15 +30,28 @@ export interface SwarmGlance {
   online: number[];
 }
 
+/** A file that comes from the model hub: `done` of `total` bytes, after `filesDone` others of `files`. */
+export interface DownloadStatus {
+  file: string;
+  done: number;
+  total: number;
+  files: number;
+  filesDone: number;
+  /** null until it is known. */
+  bytesPerSecond: number | null;
+}
+
 /** Everything that is known of a share. Times are ISO-8601 UTC. Fields that nobody told are null or empty. */
 export interface SharingStatus {
   state: SharingState;
-  /** Petals' own stage: starting, connecting, measuring, joining, loading, checking, online, stopping, stopped. */
+  /** Petals' own stage: starting, connecting, measuring, joining, downloading, loading, checking, online, stopping, stopped. */
   stage: string | null;
   model: string | null;
   swarm: string | null;
   port: number | null;
   blocks: BlockStatus | null;
+  /** While its files come from a model hub. */
+  download: DownloadStatus | null;
   peerId: string | null;
   /** Multiaddrs by which peers reach this server. */
   addresses: string[];
@@ -66,7 +79,7 @@ export interface SharingStatus {
 
 /**
  * Petals' stages on the way to online, in order. Only in Petals' public swarm is there one to check whether peers can
- * connect.
+ * connect. `downloading` is a part of `loading`: only a model of a hub has it, and only once.
  */
 export const STAGES: readonly { stage: string; title: string }[] = [
   { stage: "starting", title: "Starting Petals" },
@@ -96,6 +109,7 @@ const NOTHING: SharingStatus = {
   swarm: null,
   port: null,
   blocks: null,
+  download: null,
   peerId: null,
   addresses: [],
   reachability: null,
@@ -193,7 +207,16 @@ interface Report {
   message: string | null;
   facts: Pick<
     SharingStatus,
-    "blocks" | "peerId" | "addresses" | "reachability" | "sessions" | "tokens" | "throughput" | "since" | "glance"
+    | "blocks"
+    | "download"
+    | "peerId"
+    | "addresses"
+    | "reachability"
+    | "sessions"
+    | "tokens"
+    | "throughput"
+    | "since"
+    | "glance"
   >;
 }
 
@@ -214,6 +237,7 @@ function parseReport(output: string | undefined): Report | undefined {
     message: text(fields.message),
     facts: {
       blocks: isBlocks(fields.blocks) ? fields.blocks : null,
+      download: readDownload(fields.download),
       peerId: text(fields.peerId),
       addresses: Array.isArray(fields.addresses) ? fields.addresses.filter((item) => typeof item === "string") : [],
       reachability: text(fields.reachability),
@@ -255,6 +279,14 @@ function readGlance(value: unknown): SwarmGlance | null {
 
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) >= 0;
+}
+
+function readDownload(value: unknown): DownloadStatus | null {
+  if (typeof value !== "object" || value === null) return null;
+  const { file, bytesPerSecond, ...numbers } = value as Record<string, unknown>;
+  const [done, total, files, filesDone] = ["done", "total", "files", "filesDone"].map((name) => number(numbers[name]));
+  if (typeof file !== "string" || done == null || total == null || files == null || filesDone == null) return null;
+  return { file, done, total, files, filesDone, bytesPerSecond: number(bytesPerSecond) };
 }
 
 /** Why the engine could not start the container, without the engine's own words: those are for people who know Docker. */

@@ -2,6 +2,7 @@ import type { LogLine } from "../docker/demux";
 import type { EngineContext } from "../context";
 import { errorCodes, TorbizError, type ErrorCode } from "../errors";
 import { isPortTaken } from "../docker/port-taken";
+import { defaultModel } from "../models";
 import { keepLogs } from "./kept-logs";
 import { distrustStarterModel } from "../starter-folder";
 import { shareFailure } from "./share-failure";
@@ -30,12 +31,14 @@ export async function whyEnded(context: EngineContext, containerId: string): Pro
     return shareFailure("not-enough-memory", "The server ran out of memory.", { details });
   }
   const named = namedFailure(lines);
-  if (named?.code === "model-broken") distrustStarterModel(context.paths);
+  if (named?.code === "model-broken" && status.model === defaultModel.id) distrustStarterModel(context.paths);
   const { code, message } = named ?? {
     code: isPortTaken(refusal) ? ("port-in-use" as const) : ("share-failed" as const),
     message: status.message ?? "The server ended by itself.",
   };
-  return shareFailure(code, message, { details });
+  // The page on which the model's owner grants access.
+  const [url] = (code === "model-gated" && /https?:\/\/\S+/.exec(message)) || [];
+  return shareFailure(code, message, { details, ...(url && { action: { title: "Ask for Access", url } }) });
 }
 
 /** The seeder's own last word: `ERROR torbiz.seeder: [code] sentence`. */

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ensureImage, type EnsureImageOptions } from "../../../src/lib/docker/build/image";
+import { CONTRACT } from "../../../src/lib/docker/build/state";
 import { Engine } from "../../../src/lib/docker/engine";
 import { resolveNames } from "../../../src/lib/names";
 import { prepareHome, resolvePaths } from "../../../src/lib/paths";
@@ -110,6 +111,10 @@ export class BuildBench {
   private imageInfo(): unknown {
     const argument = (name: string) => new RegExp(`${name}=(\\S+)`).exec(this.read("tagged"))?.[1];
     const labels = { "com.torbiz.inputs": argument("TORBIZ_INPUTS"), "com.torbiz.base": argument("BASE_IMAGE") };
-    return { Id: "sha256:1", Size: 1, Config: { Labels: { ...labels, "com.torbiz.contract": "1", ...this.labels } } };
+    return {
+      Id: "sha256:1",
+      Size: 1,
+      Config: { Labels: { ...labels, "com.torbiz.contract": String(CONTRACT), ...this.labels } },
+    };
   }
 }

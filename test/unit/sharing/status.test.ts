@@ -73,6 +73,7 @@ test("an online server's whole report is told", () => {
     swarm: "private",
     port: 31330,
     blocks: { loaded: 30, total: 30, start: 0, end: 30 },
+    download: null,
     peerId: "QmPeer",
     addresses: ["/ip4/127.0.0.1/tcp/31330/p2p/QmPeer"],
     reachability: "local",
@@ -193,4 +194,14 @@ test.each([
 test("a paused container is not called online", () => {
   const status = readStatus(container({ Status: "paused" }, { output: JSON.stringify(REPORT) }));
   expect(status.state).toBe("paused");
+});
+
+test("a download is told as far as it is, and one that isn't whole not at all", () => {
+  const download = { file: "a.safetensors", done: 5, total: 10, files: 2, filesDone: 1, bytesPerSecond: null };
+  const read = (told: unknown) =>
+    readStatus(container(running, { output: JSON.stringify({ ...REPORT, stage: "downloading", download: told }) }));
+  expect(read(download)).toMatchObject({ state: "starting", stage: "downloading", download });
+  for (const other of [null, "half", { ...download, done: "5" }, { ...download, file: undefined }]) {
+    expect(read(other).download).toBeNull();
+  }
 });
