@@ -7,6 +7,10 @@ import type { EngineChoice } from "../lib/ask/engine-choice";
 import { keyFor } from "../lib/ask/found-servers";
 import { findLocalModel } from "../lib/ask/local-models";
 import { cancelPull } from "../lib/ask/model-download";
+import { cancelSwarmModel } from "../lib/ask/swarm-model";
+import { findModel } from "../lib/models";
+import { knownModels } from "../lib/hub/known-models";
+import { findSwarmTarget } from "../lib/sharing/swarm-target";
 import { toTorbizError, TorbizError } from "../lib/errors";
 import { confirm } from "./confirm";
 import { chooseEngine, type EngineFlags } from "./engine-flags";
@@ -126,6 +130,13 @@ async function remedy(session: Session, error: unknown, choice: EngineChoice): P
 /** A download goes on by itself when a window closes; Ctrl-C means that it should not. What has come is kept. */
 async function stopDownload({ surroundings }: Session, choice: EngineChoice): Promise<void> {
   if (choice.kind === "this") await cancelPull(surroundings.paths, findLocalModel(choice.model));
+  if (choice.kind !== "swarm") return;
+  const known = knownModels(surroundings.paths);
+  const model =
+    choice.model === undefined
+      ? (await findSwarmTarget(surroundings, choice.swarm).catch(() => undefined))?.model
+      : findModel(choice.model, known);
+  if (model) await cancelSwarmModel(surroundings.paths, model);
 }
 
 function tell({ output }: Session, answer: Answer): void {

@@ -86,9 +86,11 @@ function usualChoice(paths: Paths): EngineChoice | undefined {
 
 /** What goes with a question to that engine, by the preferences. */
 export function askingWith(choice: EngineChoice): Asking {
-  const { serverUrl, serverKey, instructions, keepLoaded } = getPreferenceValues<Preferences.AskModel>();
+  const { serverUrl, serverKey, huggingFaceToken, instructions, keepLoaded } =
+    getPreferenceValues<Preferences.AskModel>();
   return {
     choice,
+    token: huggingFaceToken?.trim() || undefined,
     apiKey: keyFor(choice, { key: serverKey, address: serverUrl }),
     idleMinutes: Number(keepLoaded),
     ...(instructions?.trim() && { system: instructions.trim() }),

@@ -15,7 +15,7 @@ export type Request =
   | { continues: string; prompt?: undefined };
 
 /** What a question goes out with. */
-export type Asking = Pick<AskOptions, "choice" | "apiKey" | "system" | "idleMinutes">;
+export type Asking = Pick<AskOptions, "choice" | "apiKey" | "token" | "system" | "idleMinutes">;
 
 /** The answer that is on its way. */
 export interface Live {

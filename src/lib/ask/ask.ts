@@ -62,6 +62,8 @@ export interface AskOptions extends WatchOptions {
   choice: EngineChoice;
   /** For another server. Goes nowhere but there. */
   apiKey?: string;
+  /** A Hugging Face token, for the files of a swarm's model that come from a hub; HF_TOKEN unless given. */
+  token?: string;
   /** Instructions that go before a new conversation's first question. */
   system?: string;
   sampling?: Sampling;
@@ -97,7 +99,8 @@ export interface Answer {
  * tried again with `regenerate`. Makes environment, model and server ready where they are not.
  *
  * @throws TorbizError prompt-empty, conversation-unknown, generation-unknown, consent-needed, python-missing,
- * environment-failed, model-unknown, model-missing, ask-server-failed, answer-cut, prompt-too-long, interrupted, ...
+ * environment-failed, model-unknown, model-missing, model-gated, hub-unreachable, ask-server-failed, answer-cut,
+ * prompt-too-long, interrupted, ...
  *
  * @example
  * const conversation = await new ConversationStore(surroundings.paths.conversations).create();
@@ -377,7 +380,7 @@ class Asking {
     choice: Extract<EngineChoice, { kind: "swarm" }>,
     findServer: () => ReturnType<typeof findAskServer>,
   ): Promise<Ready> {
-    const { surroundings, allowStrangers, onProgress, stop: signal } = this.options;
+    const { surroundings, allowStrangers, token, onProgress, stop: signal } = this.options;
     const found = await findSwarmTarget(surroundings, choice.swarm);
     const model = choice.model === undefined ? found.model : findModel(choice.model, knownModels(surroundings.paths));
     if (found.swarm.kind !== "private" && !allowStrangers && !readAskSettings(surroundings.paths).allowedStrangersAt) {
@@ -388,7 +391,7 @@ class Asking {
       );
     }
     const environment = () => ensureAskEnvironment(surroundings, "swarm", { onProgress, signal });
-    const modelPath = await ensureSwarmModel({ surroundings, model, environment, onProgress, signal });
+    const modelPath = await ensureSwarmModel({ surroundings, model, environment, token, onProgress, signal });
     const { dhtPrefix } = model;
     return {
       socketPath: await this.anyServer(findServer),

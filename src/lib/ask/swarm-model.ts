@@ -3,19 +3,23 @@ import { join } from "node:path";
 import type { Surroundings } from "../context";
 import { TorbizError } from "../errors";
 import type { Model } from "../models";
+import type { Paths } from "../paths";
 import type { OnProgress } from "../progress";
 import { inspectStarter } from "../starter-folder";
+import { cancelDownload, describePull, runDownload, type DownloadJob } from "./download-job";
 import type { Environment } from "./environment";
 import { ensureStarterHere } from "./local-starter";
 
 export interface EnsureSwarmModelOptions {
   surroundings: Pick<Surroundings, "paths" | "env" | "home" | "runtimeFiles">;
   model: Model;
-  /** Makes the environment ready whose Python prepares; called only where something is missing. */
+  /** Makes the environment ready whose Python prepares or downloads; called only where something is missing. */
   environment: () => Promise<Environment>;
+  /** A Hugging Face token; HF_TOKEN unless given. */
+  token?: string;
   /** Stage preparing-model. */
   onProgress?: OnProgress;
-  /** Ends it. */
+  /** Ends the preparation of the starter; of a download only the watching, `cancelSwarmModel` ends it. */
   signal?: AbortSignal;
 }
 
@@ -24,17 +28,45 @@ export interface EnsureSwarmModelOptions {
  * here where it is missing, without Docker.
  *
  * @returns the absolute path of its folder
- * @throws TorbizError model-missing, starter-failed, disk-full, home-not-writable, interrupted
+ * @throws TorbizError starter-failed, model-unknown, model-unsupported, model-gated, model-broken, hub-unreachable,
+ *   download-failed, disk-full, home-not-writable, interrupted
  */
 export async function ensureSwarmModel(options: EnsureSwarmModelOptions): Promise<string> {
   const { surroundings, model, environment } = options;
   const { paths } = surroundings;
-  if (model.source.kind === "starter" && (await inspectStarter(paths)) !== "ready") {
+  const folder = join(paths.models, model.id, "petals");
+  if (model.source.kind === "hub") {
+    if (!isWhole(folder)) await download(options, model.source, folder);
+  } else if ((await inspectStarter(paths)) !== "ready") {
     await ensureStarterHere({ ...options, environment: await environment() });
   }
-  const folder = join(paths.models, model.id, "petals");
-  if (!existsSync(join(folder, "config.json"))) {
-    throw new TorbizError("model-missing", `${model.title} is not on this computer yet.`);
-  }
+  if (!isWhole(folder)) throw new TorbizError("model-broken", `${model.title} was prepared, but isn't complete.`);
   return folder;
+}
+
+/** The config is put there last. */
+function isWhole(folder: string): boolean {
+  return existsSync(join(folder, "config.json"));
+}
+
+async function download(
+  { surroundings, model, environment, token, onProgress, signal }: EnsureSwarmModelOptions,
+  { repository, revision }: Extract<Model["source"], { kind: "hub" }>,
+  folder: string,
+): Promise<void> {
+  const program = ["torbiz.hub_download", "--repo", repository, "--revision", revision, "--out", folder];
+  const job = { surroundings, job: jobOf(model), program, environment: await environment(), token };
+  for await (const progress of runDownload(job, signal)) {
+    onProgress?.({ stage: "preparing-model", ...describePull(model.title, progress) });
+  }
+}
+
+/** Ends its download, whoever started it: what has come is kept. @returns false when none runs */
+export function cancelSwarmModel(paths: Paths, model: Model): Promise<boolean> {
+  return cancelDownload(paths, jobOf(model));
+}
+
+/** A model for this computer may have the same id. */
+function jobOf({ id, title }: Model): DownloadJob {
+  return { name: `${id}-petals`, title };
 }

@@ -1,0 +1,112 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { jest } from "@jest/globals";
+import type { Environment } from "../../../src/lib/ask/environment";
+import { cancelSwarmModel, ensureSwarmModel } from "../../../src/lib/ask/swarm-model";
+import { openSurroundings, type Surroundings } from "../../../src/lib/context";
+import { defaultModel, onHub, type Model } from "../../../src/lib/models";
+import type { Progress } from "../../../src/lib/progress";
+import { HubProcess } from "../../hub-process";
+import { localEnvironment } from "./local-environment";
+
+const REPOSITORY = "maker/tiny-llama";
+const TOKEN = "hf_secret";
+const SHARD = Buffer.alloc(2_000_000, "some weights ");
+const FILES = {
+  "config.json": JSON.stringify({ model_type: "llama" }),
+  "tokenizer.json": "{}",
+  "model.safetensors.index.json": JSON.stringify({
+    weight_map: {
+      "model.embed_tokens.weight": "model-00001-of-00003.safetensors",
+      "model.layers.0.w": "model-00002-of-00003.safetensors",
+      "lm_head.weight": "model-00003-of-00003.safetensors",
+    },
+  }),
+  ...Object.fromEntries([1, 2, 3].map((number) => [`model-0000${number}-of-00003.safetensors`, SHARD])),
+};
+const WANTED = Object.keys(FILES).filter((name) => name !== "model-00002-of-00003.safetensors");
+
+let hub: HubProcess;
+let root: string;
+let home: string;
+let environment: Environment;
+let surroundings: Surroundings;
+
+// A download is a real process, on a machine that others may use too.
+jest.setTimeout(180_000);
+
+beforeAll(async () => {
+  environment = await localEnvironment();
+  root = mkdtempSync(join(tmpdir(), "torbiz-hub-"));
+  mkdirSync(join(root, REPOSITORY), { recursive: true });
+  for (const [name, content] of Object.entries(FILES)) writeFileSync(join(root, REPOSITORY, name), content);
+  hub = await HubProcess.start(environment.python, root);
+}, 600_000);
+
+afterAll(async () => {
+  await hub.close();
+  rmSync(root, { recursive: true, force: true });
+});
+
+beforeEach(async () => {
+  await hub.fail();
+  home = mkdtempSync(join(tmpdir(), "torbiz-swarm-model-"));
+  const env = { ...process.env, TORBIZ_HOME: join(home, "torbiz"), HOME: home, HF_ENDPOINT: hub.url, HF_TOKEN: TOKEN };
+  surroundings = openSurroundings({ runtimeFiles: process.cwd(), env, home });
+});
+
+afterEach(async () => {
+  await cancelSwarmModel(surroundings.paths, model);
+  rmSync(home, { recursive: true, force: true });
+});
+
+const model: Model = onHub({
+  ...{ id: "maker--tiny-llama", title: "Tiny Llama", license: "MIT", gated: false, note: "" },
+  ...{ repository: REPOSITORY, revision: "main", config: defaultModel.config },
+});
+
+function ensure(onProgress?: (progress: Progress) => void, signal?: AbortSignal): Promise<string> {
+  return ensureSwarmModel({ surroundings, model, environment: () => Promise.resolve(environment), onProgress, signal });
+}
+
+it("brings what is in no block, told as it comes, and asks nobody the next time", async () => {
+  const told: Progress[] = [];
+  await hub.fail({ file: "*.safetensors", bytes_per_second: 2_000_000 });
+  const folder = await ensure((progress) => told.push(progress));
+  expect(folder).toBe(join(surroundings.paths.models, model.id, "petals"));
+  expect(readdirSync(folder).sort()).toEqual(WANTED.toSorted());
+  expect(told.filter(({ progress }) => progress !== null && progress > 0 && progress < 1).length).toBeGreaterThan(2);
+  expect(told.map(({ message }) => message)).toContainEqual(expect.stringMatching(/^Downloading Tiny Llama: /));
+  expect(new Set((await hub.requests()).map(({ place, token }) => `${place} ${token}`))).toContain(`hub ${TOKEN}`);
+
+  await hub.fail();
+  expect(await ensure()).toBe(folder);
+  expect(await hub.requests()).toEqual([]);
+});
+
+it("goes on in the background when nobody watches, is cancelled by anybody, and goes on from there", async () => {
+  await hub.fail({ file: "model-00003-of-00003.safetensors", bytes_per_second: 400_000 });
+  const leave = new AbortController();
+  const left = ensure(({ progress }) => {
+    if (progress !== null && progress > 0.6) leave.abort();
+  }, leave.signal);
+  await expect(left).rejects.toMatchObject({ code: "interrupted" });
+  const folder = join(surroundings.paths.models, model.id, "petals");
+  expect(await cancelSwarmModel(surroundings.paths, model)).toBe(true);
+  expect(existsSync(join(folder, "config.json"))).toBe(false);
+
+  await hub.fail();
+  await ensure();
+  const stored = (await hub.requests()).filter(({ place }) => place === "store");
+  expect(stored.map(({ file, range }) => [file, range !== null])).toEqual([["model-00003-of-00003.safetensors", true]]);
+});
+
+it.each([
+  ["is gated", { file: "config.json", status: 403, code: "GatedRepo" }, "model-gated"],
+  ["isn't there", { file: "api", status: 404, code: "RepoNotFound" }, "model-unknown"],
+  ["comes with a wrong hash", { file: "model-00001*", wrong: true }, "model-broken"],
+])("says so when it %s", async (_, fault, code) => {
+  await hub.fail(fault);
+  await expect(ensure()).rejects.toMatchObject({ code });
+});
