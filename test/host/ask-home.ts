@@ -59,8 +59,8 @@ export class AskHome {
     return this.current.launch("ask-model", { arguments: { prompt }, fallbackText });
   }
 
-  /** Who is asked from now on. */
-  choose(choice: EngineChoice): void {
+  /** Who is asked from now on; without it, nobody has ever been chosen. */
+  choose(choice?: EngineChoice): void {
     rememberAskSettings(this.surroundings.paths, { lastChoice: choice });
   }
 

@@ -5,6 +5,7 @@ import { findLocalModel, LOCAL_MODELS } from "../../src/lib/ask/local-models";
 import { cancelPull, isDownloading, modelFile } from "../../src/lib/ask/model-download";
 import { HubStandIn } from "../unit/ask/hub-stand-in";
 import { AskHome, rows, titles } from "./ask-home";
+import { ScriptedOpenAi } from "./scripted-openai";
 
 /** The built Ask Model and what can answer it: this computer, other servers, models that come and go, the swarm. */
 
@@ -46,6 +47,31 @@ it("is chosen at the first run, answers, stops, continues, and takes a follow-up
   await view.press({ modifiers: ["cmd"], key: "." });
   await view.waitFor("· stopped");
 }, 300_000);
+
+it("offers a server that runs at its usual port first, and Enter has it answer", async () => {
+  home.choose();
+  const ollama = new ScriptedOpenAi();
+  await ollama.listen(11434);
+  ollama.script = () => ["At once."];
+  try {
+    const view = await home.open();
+    await view.waitFor("> Ollama");
+    await view.waitFor("- SmolLM2 135M Instruct");
+    const offers = rows(view).map((row) => row.replace(/^.*?: (?=\S+( |$))/, ""));
+    expect(offers[0]).toBe("Ollama <");
+    expect(offers.slice(-2)).toEqual(["SmolLM2 135M Instruct", "Choose Another…"]);
+    expect(view.text()).toContain("Runs on this computer already, with scripted.");
+    await view.search("Who are you?");
+    await view.press("enter");
+    await view.waitFor("At once.");
+    await view.waitFor("scripted · http://127.0.0.1:11434/v1");
+    expect(ollama.requests.map(({ messages }) => messages)).toEqual([[{ role: "user", content: "Who are you?" }]]);
+    const lastChoice = { kind: "server", baseUrl: ollama.baseUrl, model: "scripted" };
+    expect(readAskSettings(home.surroundings.paths)).toMatchObject({ lastChoice });
+  } finally {
+    await ollama.close();
+  }
+});
 
 it("asks once before a question goes to strangers, and keeps it where the answer is no", async () => {
   const { paths } = home.surroundings;

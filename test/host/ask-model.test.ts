@@ -235,6 +235,22 @@ it("is found, renamed, exported, and deleted when that is confirmed", async () =
   await view.waitFor("Empty: Ask a Question");
 });
 
+it("copies an answer and a question as they were written, and closes the window", async () => {
+  const answer = "# Yes\n\n*42*, and <b>not</b> 43\n";
+  other.script = () => [answer.slice(0, 9), answer.slice(9)];
+  const view = await home.open({ prompt: "What is *6* × 7?" });
+  await view.waitFor("42");
+  await view.waitFor(() => !view.isLoading());
+  await view.press("enter");
+  await home.host.waitFor(() => home.host.huds.length > 0);
+  expect([home.host.clipboard.text, home.host.huds]).toEqual([answer, ["Copied Answer"]]);
+  const again = await home.open({ preferences: { openWith: "recent" } });
+  await again.waitFor("42");
+  await again.run("Copy Question");
+  await home.host.waitFor(() => home.host.huds.length > 0);
+  expect([home.host.clipboard.text, home.host.huds]).toEqual(["What is *6* × 7?", ["Copied Question"]]);
+});
+
 it("shows 20,000 tokens at most 20 times a second, to the last one", async () => {
   const view = await home.open();
   other.script = async function* () {

@@ -18,8 +18,8 @@ export class ScriptedOpenAi {
   script: Script = () => ["Yes."];
   private readonly server = createServer((request, response) => void this.serve(request, response));
 
-  async listen(): Promise<void> {
-    this.server.listen(0, "127.0.0.1");
+  async listen(port = 0): Promise<void> {
+    this.server.listen(port, "127.0.0.1");
     await once(this.server, "listening");
   }
 

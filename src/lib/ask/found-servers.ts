@@ -29,8 +29,11 @@ const USUAL_PLACES: readonly ServerPlace[] = [
   { title: "vLLM", baseUrl: "http://127.0.0.1:8000/v1" },
   { title: "GPT4All", baseUrl: "http://127.0.0.1:4891/v1" },
 ];
-/** They are on this computer: one that works answers in milliseconds. */
-const LOOK_MS = 500;
+/**
+ * They are on this computer, where nobody listening is known at once and one that works answers in milliseconds. But a busy
+ * computer takes longer to get to either: at 500 ms a server that ran was missed.
+ */
+const LOOK_MS = 2_000;
 const ANSWER_MS = 10_000;
 /** Any program may be at these ports, and send for ever. */
 const BODY_LIMIT = 1 << 20;
