@@ -1,9 +1,9 @@
 import { performance } from "node:perf_hooks";
 import { createParser } from "eventsource-parser";
 import { errorCodes, TorbizError, type ErrorCode } from "../errors";
+import { isRecord, parseJson } from "../json";
 import type { OnProgress, Progress } from "../progress";
 import type { Hop } from "./engine-choice";
-import { isRecord, parseJson } from "./server-call";
 
 /** How a generation ended, in its server's words. */
 export interface GenerationEnd {

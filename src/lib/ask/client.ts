@@ -2,10 +2,11 @@ import { request, type IncomingMessage } from "node:http";
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TorbizError } from "../errors";
+import { isRecord, parseJson } from "../json";
 import type { OnProgress } from "../progress";
 import { AnswerReader, BrokenStream, serverError, type GenerationEnd } from "./answer-reader";
 import type { EngineNote } from "./engine-choice";
-import { callServer, isRecord, parseJson } from "./server-call";
+import { callServer } from "./server-call";
 
 /** One turn of a chat, in OpenAI's form. */
 export interface ChatMessage {

@@ -1,8 +1,8 @@
 import { homedir } from "node:os";
 import { TorbizError } from "../errors";
+import { isRecord, parseJson } from "../json";
 import { webGet, type WebGetOptions, type WebSurroundings } from "../web";
 import type { EngineChoice } from "./engine-choice";
-import { isRecord, parseJson } from "./server-call";
 
 /** A server on this computer that speaks OpenAI's interface. */
 export interface FoundServer {

@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
 import { request } from "node:http";
+import { parseJson } from "../json";
 
 /** What an ask server said. */
 export interface ServerReply {
@@ -50,18 +51,4 @@ export async function callServer(
 function isLoading(socketPath: string): boolean {
   const note = statSync(`${socketPath}.loading`, { throwIfNoEntry: false });
   return note !== undefined && Date.now() - note.mtimeMs < LOADING_MS;
-}
-
-/** undefined when it is no JSON. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Whether it has fields that can be looked at. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
 }

@@ -6,11 +6,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import type { Surroundings } from "../context";
 import { TorbizError } from "../errors";
+import { isRecord } from "../json";
 import { socketPath as socketPathIn } from "../socket-path";
 import { tellsOfNoSpace } from "./disk-space";
 import type { Environment } from "./environment";
 import { DOWNLOAD_SETTINGS, pythonEnv } from "./python-env";
-import { callServer, isRecord } from "./server-call";
+import { callServer } from "./server-call";
 
 /** Which of the resident servers: the one that answers on this computer and passes on to others, or the swarm's client. */
 export type AskServerKind = "local" | "swarm";

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
-import { isRecord, parseJson } from "../ask/server-call";
 import { interrupted } from "../docker/docker-error";
 import { TorbizError } from "../errors";
+import { isRecord, parseJson } from "../json";
 import { readConfig, weightBytes } from "../model-config";
 import { webGet, type WebSurroundings } from "../web";
 import { hubEndpoint, pageOf } from "./endpoint";
