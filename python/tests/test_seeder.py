@@ -48,10 +48,11 @@ class Seeder:
         self.log_file = folder / "seeder.log"
         port = port or free_port()
         path = model if isinstance(model, str) else str(model / "petals")
+        self.cache = folder / "cache"
         command = [
             *(sys.executable, "-m", "torbiz.seeder", "--model", "starter", "--model-path", path),
             *("--dht-prefix", PREFIX, "--port", str(port), "--announce", f"/ip4/127.0.0.1/tcp/{port}"),
-            *("--cache-dir", str(folder / "cache"), "--status-file", str(self.status_file), *options),
+            *("--cache-dir", str(self.cache), "--status-file", str(self.status_file), *options),
         ]
         with self.log_file.open("w") as log:
             self.process = subprocess.Popen(
@@ -93,6 +94,33 @@ class Seeder:
 
     def clean_up(self) -> None:
         # In a container whatever is left ends with it; here nothing may stay of a seeder that was stopped half-way.
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+class SessionClient:
+    """A process with Petals' own client, which does what it is told."""
+
+    def __init__(self, model: Path, address: str, blocks: int) -> None:
+        script = Path(__file__).parent / "session_client.py"
+        self.process = subprocess.Popen(
+            [sys.executable, str(script), str(model / "petals"), PREFIX, address, str(blocks)],
+            env={**os.environ, "PYTHONPATH": str(PYTHON)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            start_new_session=True,
+        )
+
+    def do(self, order: str) -> str:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(order + "\n")
+        return self.process.stdout.readline().strip()
+
+    def end(self) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -192,22 +220,26 @@ def test_it_can_be_stopped_while_it_starts(start_seeder: Callable[..., Seeder], 
     assert "Announced OFFLINE" in log or "Announced JOINING" not in log
 
 
-def test_sessions_and_tokens_are_counted_across_processes(start_seeder: Callable[..., Seeder], model: Path) -> None:
-    seeder = start_seeder("--new-swarm")
-    address = seeder.wait_for(online)["addresses"][0]
-    client = subprocess.Popen(
-        [sys.executable, str(Path(__file__).parent / "session_client.py"), str(model / "petals"), PREFIX, address],
-        env={**os.environ, "PYTHONPATH": str(PYTHON)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert client.stdout is not None
-    assert client.stdin is not None
-    assert client.stdout.readline() == "stepped 7 tokens\n"
-    seeder.wait_for(lambda status: status["sessions"] == 1 and status["tokens"] == 7)
-    client.communicate("close\n", timeout=LIMIT_SECONDS)
-    seeder.wait_for(lambda status: status["sessions"] == 0 and status["tokens"] == 7)
+def test_what_it_serves_is_counted_told_and_kept(start_seeder: Callable[..., Seeder], model: Path) -> None:
+    seeder = start_seeder("--new-swarm", "--blocks", "2")
+    status = seeder.wait_for(online)
+    assert (status["active"], status["served"], status["lastActivity"]) == (0, None, None)
+    client = SessionClient(model, status["addresses"][0], 2)
+    assert client.do("open") == "opened"
+    assert client.do("step 7") == "stepped 7 tokens"
+    seeder.wait_for(lambda status: (status["sessions"], status["active"], status["tokens"]) == (1, 1, 7))
+    for _ in range(3):
+        assert client.do("step 1") == "stepped 1 tokens"
+    assert client.do("close") == "closed"
+    status = seeder.wait_for(lambda status: (status["sessions"], status["active"], status["tokens"]) == (0, 0, 10))
+    assert status["served"] > 0
+    assert status["lastActivity"] >= status["since"]
+    client.end()
+    assert seeder.end() == 0
+    [day] = json.loads((seeder.cache / "contribution.json").read_text())["days"].values()
+    assert (day["sessions"], day["tokens"]) == (1, 10)
+    assert day["onlineSeconds"] > 0
+    assert day["blockSeconds"] == pytest.approx(2 * day["onlineSeconds"], abs=2)
 
 
 def test_no_room_for_a_block_is_one_plain_line(start_seeder: Callable[..., Seeder], model: Path) -> None:

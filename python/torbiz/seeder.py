@@ -13,27 +13,28 @@ Torbiz's error codes.
 from __future__ import annotations
 
 import argparse
-import functools
 import logging
 import os
 import select
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import Value
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from torbiz import memory
+from torbiz import contribution, memory
+from torbiz.counters import Counters
 from torbiz.download_job import DownloadError
+from torbiz.finishing import FINISH_SECONDS, Finish
 from torbiz.hub import Hub
 from torbiz.hub_download import ModelFiles
 from torbiz.logs import configure_logging
-from torbiz.status import HEARTBEAT_SECONDS, Blocks, Download, Reachability, Status, StatusFile, now
+from torbiz.serving import ServingReport, is_slow, watch_sessions
+from torbiz.status import Blocks, Download, Reachability, Status, StatusFile, now
 
 logger = logging.getLogger("torbiz.seeder")
 
@@ -48,7 +49,6 @@ NETWORK_BITS_PER_SECOND = 100e6
 """Assumed speed of the network: Petals' own default where its speed test fails. The test itself asks strangers'
 servers."""
 
-COUNTER_POLL_SECONDS = 1.0
 STOP_RETRY_SECONDS = 1.0
 TOKEN_SECONDS = 30.0
 
@@ -83,6 +83,8 @@ class Options:
     cache_dir: Path
     status_file: Path
     token_from_stdin: bool
+    finish_seconds: int
+    """How long a finish lets answers on their way go on."""
 
 
 def parse_options(arguments: list[str]) -> Options:
@@ -104,6 +106,13 @@ def parse_options(arguments: list[str]) -> Options:
     parser.add_argument("--cache-dir", type=Path, default=Path("/cache"))
     parser.add_argument("--status-file", type=Path, default=Path("/tmp/torbiz/status.json"))
     parser.add_argument("--token-stdin", action="store_true", help="read a Hugging Face token from stdin's first line")
+    parser.add_argument(
+        "--finish-seconds",
+        type=int,
+        default=FINISH_SECONDS,
+        metavar="N",
+        help="on SIGUSR1, how long answers may take to their end",
+    )
     args = parser.parse_args(arguments)
     return Options(
         model=args.model,
@@ -118,6 +127,7 @@ def parse_options(arguments: list[str]) -> Options:
         cache_dir=args.cache_dir,
         status_file=args.status_file,
         token_from_stdin=args.token_stdin,
+        finish_seconds=args.finish_seconds,
     )
 
 
@@ -191,30 +201,6 @@ class StopSignals:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-class Counters:
-    """Live sessions and tokens served, across Petals' handler processes: they are forked, so memory is shared."""
-
-    def __init__(self) -> None:
-        self._sessions = Value("q", 0)
-        self._tokens = Value("q", 0)
-
-    def open_session(self) -> None:
-        with self._sessions.get_lock():
-            self._sessions.value += 1
-
-    def close_session(self) -> None:
-        with self._sessions.get_lock():
-            self._sessions.value -= 1
-
-    def add_tokens(self, count: int) -> None:
-        with self._tokens.get_lock():
-            self._tokens.value += count
-
-    def read(self) -> tuple[int, int]:
-        """Live sessions, and tokens served since the start."""
-        return self._sessions.value, self._tokens.value
-
-
 @dataclass
 class Announcements:
     """What the DHT was really told: set by the results of Petals' own announcements."""
@@ -244,11 +230,14 @@ def main(arguments: list[str] | None = None) -> int:
     signals = StopSignals()
     signals.install()
     status = StatusFile(options.status_file, Status(stage="starting", model=options.model))
+    counters = Counters(NUM_HANDLERS)
+    finish = Finish(options.finish_seconds, options.cache_dir, status, counters)
+    finish.install()
     try:
         logger.info("Starting: model %s", options.model)
         token = read_token() if options.token_from_stdin else None
         configure_logging(secrets=(token,) if token else ())
-        serve(options, token, status, signals)
+        serve(options, token, status, signals, counters, finish)
     except KeyboardInterrupt:
         signals.end_begins()
     except SeederError as error:
@@ -260,7 +249,7 @@ def main(arguments: list[str] | None = None) -> int:
             logger.exception("This was not expected")
         fail(status, code, message)
         return 1
-    status.update(stage="stopped", sessions=0)
+    status.update(stage="stopped", sessions=0, active=0)
     logger.info("Stopped")
     return 0
 
@@ -282,8 +271,18 @@ def fail(status: StatusFile, code: str, message: str) -> None:
     status.update(stage="stopped", message=message)
 
 
-def serve(options: Options, token: str | None, status: StatusFile, signals: StopSignals) -> None:
-    """Builds Petals' server and runs it until KeyboardInterrupt; in the end peers are told and the status says so."""
+def serve(
+    options: Options,
+    token: str | None,
+    status: StatusFile,
+    signals: StopSignals,
+    counters: Counters,
+    finish: Finish,
+) -> None:
+    """Builds Petals' server and runs it until KeyboardInterrupt or the end of a finish.
+
+    In the end peers are told and the status says so.
+    """
     prepare_cache(options.cache_dir)
     # Importing torch and Petals takes seconds: only now, so that the status file is there and a stop is heard before.
     from torbiz import petals_compat  # noqa: F401  (its import is its effect; it must come before petals)
@@ -301,18 +300,17 @@ def serve(options: Options, token: str | None, status: StatusFile, signals: Stop
         # Starts torch's manager of shared memory, which hivemind needs next: a signal at that moment leaves torch 2.13
         # in an endless loop (libshm's start_manager takes an interrupted read for an answer).
         torch.zeros(1).share_memory_()  # type: ignore[no-untyped-call]
-    counters = Counters()
     announcements = Announcements()
-    with CounterReport(counters, status):
-        folder, bring_blocks = find_model(options, token, status)
-    watch_petals(petals_server, status, counters, announcements, signals, bring_blocks)
-
-    config = load_config(options, folder)
-    blocks = plan_blocks(options, config)
-    status.update(stage="connecting")
+    report = ServingReport(counters, status, contribution.Contribution(options.cache_dir / contribution.FILE))
     private = options.initial_peers == []
     server: Any = None
-    with CounterReport(counters, status):
+    with report:
+        folder, bring_blocks = find_model(options, token, status)
+        watch_petals(petals_server, status, announcements, signals, finish, report, bring_blocks)
+        watch_sessions(petals_server.TransformerConnectionHandler, counters, finish)
+        config = load_config(options, folder)
+        blocks = plan_blocks(options, config)
+        status.update(stage="connecting")
         try:
             server = petals_server.Server(
                 initial_peers=public_peers() if options.initial_peers is None else options.initial_peers,
@@ -345,6 +343,8 @@ def serve(options: Options, token: str | None, status: StatusFile, signals: Stop
                 reachability=reachability(private, server),
                 throughput=round(float(server.server_info.throughput), 1),
             )
+            report.is_slow = is_slow(server.server_info.inference_rps, config.num_hidden_layers)
+            finish.stop_serving = server.stop.set
             with SwarmWatch(server.dht, server.dht_prefix, config.num_hidden_layers, status):
                 server.run()
         finally:
@@ -474,9 +474,10 @@ def reachability(private: bool, server: Any) -> Reachability:
 def watch_petals(
     petals_server: Any,
     status: StatusFile,
-    counters: Counters,
     announcements: Announcements,
     signals: StopSignals,
+    finish: Finish,
+    report: ServingReport,
     bring_blocks: Callable[[range], None],
 ) -> None:
     """Lets Petals itself tell the stages, by the functions that ``petals.server.server`` (2.2.0.post1) calls in turn.
@@ -567,9 +568,12 @@ def watch_petals(
     class KnownContainer(container_class):  # type: ignore[misc,valid-type]
         @classmethod
         def create(cls, *, block_indices: Sequence[int], **kwargs: Any) -> Any:
-            status.update(
-                stage="joining", blocks=Blocks(0, len(block_indices), min(block_indices), max(block_indices) + 1)
-            )
+            if finish.wanted:
+                raise KeyboardInterrupt  # Petals was about to serve other blocks when the finish came
+            blocks = Blocks(0, len(block_indices), min(block_indices), max(block_indices) + 1)
+            before = status.status.blocks
+            report.has_moved |= before is not None and (before.start, before.end) != (blocks.start, blocks.end)
+            status.update(stage="joining", blocks=blocks)
             return super().create(block_indices=block_indices, **kwargs)
 
         def run_in_background(self, await_ready: bool = True, timeout: float | None = None) -> None:
@@ -580,54 +584,15 @@ def watch_petals(
             status.update(stage="online", since=status.status.since or now())
 
         def shutdown(self) -> None:
-            if signals.requested:
-                signals.end_begins()
-            super().shutdown()
+            try:
+                if finish.wanted and not signals.requested:
+                    finish.wait(lambda: self.dht_announcer.announce(ServerState.OFFLINE))
+            finally:
+                if signals.requested or finish.wanted:
+                    signals.end_begins()
+                super().shutdown()
 
     petals_server.ModuleContainer = KnownContainer
-
-    serve_session = petals_server.TransformerConnectionHandler.rpc_inference
-
-    @functools.wraps(serve_session)  # hivemind learns the messages' types from the annotations
-    async def count_session(handler: Any, requests: Any, context: Any) -> AsyncIterator[Any]:
-        counters.open_session()
-        try:
-            async for response in serve_session(handler, requests, context):
-                if response.tensors:
-                    batch, length = response.tensors[0].size[:2]
-                    counters.add_tokens(batch * length)
-                yield response
-        finally:
-            counters.close_session()
-
-    petals_server.TransformerConnectionHandler.rpc_inference = count_session
-
-
-class CounterReport:
-    """While it lasts, brings the counters into the status as they change, and renews the status' time."""
-
-    def __init__(self, counters: Counters, status: StatusFile) -> None:
-        self._counters = counters
-        self._status = status
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="status", daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-
-    def _run(self) -> None:
-        idle = 0.0
-        while not self._end.wait(COUNTER_POLL_SECONDS):
-            idle += COUNTER_POLL_SECONDS
-            sessions, tokens = self._counters.read()
-            status = self._status.status
-            if (sessions, tokens) != (status.sessions, status.tokens) or idle >= HEARTBEAT_SECONDS:
-                with suppress(OSError):
-                    self._status.update(sessions=sessions, tokens=tokens)
-                idle = 0.0
 
 
 def explain(error: Exception) -> tuple[str, str]:

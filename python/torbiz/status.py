@@ -23,10 +23,14 @@ Stage = Literal[
     "loading",
     "checking",
     "online",
+    "finishing",
     "stopping",
     "stopped",
 ]
 Reachability = Literal["local", "direct", "relayed", "unknown"]
+Notice = Literal["relayed", "slow", "out-of-memory", "moved"]
+"""What a person should know about a server that serves: peers reach it through relays only; it would slow the swarm; a
+session found no room in its attention cache lately; it serves other blocks than at first."""
 
 logger = logging.getLogger("torbiz.status")
 
@@ -76,7 +80,7 @@ class Download:
 
 @dataclass(frozen=True)
 class Status:
-    """What the seeder says of itself. Times are ISO-8601 in UTC, ``throughput`` is in tokens a second."""
+    """What the seeder says of itself. Times are ISO-8601 in UTC, speeds are tokens a second."""
 
     stage: Stage
     model: str
@@ -88,9 +92,19 @@ class Status:
     addresses: list[str] = field(default_factory=list)
     reachability: Reachability = "unknown"
     sessions: int = 0
+    """Open ones."""
+    active: int = 0
+    """Of these, those with an answer on its way."""
     tokens: int = 0
     throughput: float | None = None
+    """As announced to peers, which choose by it."""
+    served: float | None = None
+    """As measured while serving: what one session got."""
     since: str | None = None
+    lastActivity: str | None = None
+    finishBy: str | None = None
+    """When a finish breaks off what is still on its way."""
+    notices: list[Notice] = field(default_factory=list)
     swarm: Glance | None = None
     """None while nobody knows."""
 
@@ -104,8 +118,13 @@ class Status:
 
 
 def now() -> str:
-    """The time in ISO-8601, UTC, to the millisecond: ``2026-01-31T12:00:00.000Z``."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """The time as ``time_text`` writes it."""
+    return time_text(datetime.now(UTC))
+
+
+def time_text(time: datetime) -> str:
+    """A time in UTC as ISO-8601 to the millisecond: ``2026-01-31T12:00:00.000Z``."""
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class StatusFile:

@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { openEngine } from "../../../src/lib/context";
 import { buildFiles } from "../../../src/lib/docker/build/lock";
 import { inputsHash } from "../../../src/lib/docker/build/script";
+import { CONTRACT } from "../../../src/lib/docker/build/state";
 import { acquireLock } from "../../../src/lib/process-lock";
 import { rememberChoice } from "../../../src/lib/sharing/last-choice";
 import { OverviewReader } from "../../../src/lib/sharing/overview";
@@ -52,7 +53,7 @@ test("an image of these very files is chosen with; an older one still serves; on
   const wanted = await inputsHash(await openEngine(share.surroundings));
   share.image = { "com.torbiz.inputs": wanted };
   expect(await reader.look()).toMatchObject({ screen: "choose", image: "current" });
-  share.image = { "com.torbiz.inputs": "old", "com.torbiz.contract": "1" };
+  share.image = { "com.torbiz.inputs": "old", "com.torbiz.contract": String(CONTRACT) };
   expect(await new OverviewReader(share.surroundings).look()).toMatchObject({ screen: "choose", image: "outdated" });
   share.image = { "com.torbiz.inputs": "old", "com.torbiz.contract": "0" };
   expect(await new OverviewReader(share.surroundings).look()).toMatchObject({ screen: "first-time" });
@@ -84,6 +85,12 @@ test("one that ended stays to be seen, until something is built", async () => {
   expect(await reader.look()).toMatchObject({ screen: "live", status: { state: "exited", exitCode: 1 } });
   build();
   expect(await reader.look()).toMatchObject({ screen: "building", build: { pid: process.pid } });
+});
+
+test("one that ended as it was asked to needs no telling", async () => {
+  share.image = {};
+  contain({ Status: "exited", ExitCode: 0 });
+  expect(await reader.look()).toMatchObject({ screen: "choose" });
 });
 
 test("a build outranks both screens without a share, and after it the image is looked at anew", async () => {

@@ -1,0 +1,148 @@
+"""Finish, with a real seeder and Petals' own client."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.test_seeder import LIMIT_SECONDS, Seeder, SessionClient, online
+from torbiz.counters import IDLE_SECONDS
+from torbiz.finishing import FINISH_SECONDS
+
+BLOCKS = 2
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all: a seeder measures its speed once a cache."""
+    return tmp_path_factory.mktemp("finish")
+
+
+@pytest.fixture
+def start(folder: Path, model: Path) -> Iterator[Callable[..., tuple[Seeder, SessionClient]]]:
+    """Starts a seeder that is online, and a client of it that has a session with one step."""
+    started: list[Any] = []
+
+    def begin(*options: str) -> tuple[Seeder, SessionClient]:
+        seeder = Seeder(folder, model, "--new-swarm", "--blocks", str(BLOCKS), *options)
+        started.append(seeder.clean_up)
+        client = SessionClient(model, seeder.wait_for(online)["addresses"][0], BLOCKS)
+        started.append(client.end)
+        assert client.do("open") == "opened"
+        assert client.do("step 3") == "stepped 3 tokens"
+        return seeder, client
+
+    yield begin
+    for clean_up in reversed(started):
+        clean_up()
+
+
+def finish(seeder: Seeder) -> dict[str, Any]:
+    """Asks for it, and returns the status once it has begun."""
+    seeder.process.send_signal(signal.SIGUSR1)
+    return seeder.wait_for(lambda status: status["stage"] == "finishing")
+
+
+def seconds_to_end(seeder: Seeder) -> float:
+    began = time.monotonic()
+    assert seeder.process.wait(timeout=LIMIT_SECONDS) == 0
+    return time.monotonic() - began
+
+
+def test_an_answer_on_its_way_comes_to_its_end_and_nothing_new_begins(
+    start: Callable[..., tuple[Seeder, SessionClient]],
+) -> None:
+    seeder, client = start()
+    assert client.do("state") == "ONLINE"
+    asked = time.time()
+    status = finish(seeder)
+    assert status["active"] == 1
+    by = datetime.fromisoformat(status["finishBy"]).timestamp()
+    assert by == pytest.approx(asked + FINISH_SECONDS, abs=5)
+    seeder.process.send_signal(signal.SIGUSR1)  # twice is once
+
+    # The swarm knows at once, so that nobody new comes; and who comes all the same is told why.
+    deadline = time.monotonic() + 30
+    while client.do("state") != "OFFLINE":
+        assert time.monotonic() < deadline
+    assert client.do("open") == "opened"
+    refusal = client.do("step 1")
+    assert refusal.startswith("failed: ")
+    assert "finishes its sessions and takes no new ones" in refusal
+    client.do("close")
+
+    # The answer goes on for longer than a pause may be: it is finished by its end, not by the clock.
+    until = time.monotonic() + IDLE_SECONDS + 3
+    while time.monotonic() < until:
+        assert client.do("step 1") == "stepped 1 tokens"
+        time.sleep(0.5)
+    assert seeder.status["stage"] == "finishing"
+    assert seeder.status["finishBy"] == status["finishBy"]
+    assert client.do("close") == "closed"
+    assert seconds_to_end(seeder) < IDLE_SECONDS
+    assert seeder.status["stage"] == "stopped"
+    log = seeder.log
+    assert log.index("Announced OFFLINE: blocks 0:2") < log.index("No answer is on its way any more")
+    assert "Peers were told that this server is offline" in log
+    assert "A session was refused" in log
+    assert "Traceback" not in log
+
+
+def test_a_session_that_is_only_kept_does_not_hold_it(start: Callable[..., tuple[Seeder, SessionClient]]) -> None:
+    seeder, _client = start()
+    finish(seeder)
+    assert seconds_to_end(seeder) < IDLE_SECONDS + 20
+    assert "No answer is on its way any more" in seeder.log
+
+
+def test_an_endless_answer_is_ended_at_the_limit_that_was_left_for_it(
+    start: Callable[..., tuple[Seeder, SessionClient]],
+) -> None:
+    seeder, client = start("--finish-seconds", "100")
+    (seeder.cache / "finish-seconds").write_text("4")
+    steps = 0
+
+    def answer_without_end() -> None:
+        nonlocal steps
+        while client.do("step 1") == "stepped 1 tokens":
+            steps += 1
+
+    answering = threading.Thread(target=answer_without_end, daemon=True)
+    answering.start()
+    finish(seeder)
+    seconds = seconds_to_end(seeder)
+    assert 3 < seconds < 60
+    assert steps > 1
+    assert "The time is over: answers that break off: 1" in seeder.log
+    assert "Traceback" not in seeder.log
+    assert not (seeder.cache / "finish-seconds").exists()
+
+
+def test_a_stop_ends_it_at_once(start: Callable[..., tuple[Seeder, SessionClient]]) -> None:
+    seeder, client = start()
+    finish(seeder)
+    assert client.do("step 1") == "stepped 1 tokens"
+    seeder.process.send_signal(signal.SIGINT)
+    assert seconds_to_end(seeder) < IDLE_SECONDS
+    assert seeder.status["stage"] == "stopped"
+    assert "Announced OFFLINE" in seeder.log
+    assert "Traceback" not in seeder.log
+
+
+def test_before_it_is_online_it_is_a_stop(folder: Path, model: Path) -> None:
+    seeder = Seeder(folder, model, "--new-swarm")
+    try:
+        seeder.wait_for(lambda status: status["stage"] == "loading")
+        assert seeder.end(signal.SIGUSR1) == 0
+        assert "Announced OFFLINE" in seeder.log
+        assert "Finishing" not in seeder.log
+        assert "Traceback" not in seeder.log
+    finally:
+        seeder.clean_up()

@@ -1,0 +1,149 @@
+"""Counts what Petals' handlers serve, and brings it into status and contribution while a seeder runs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from torbiz.contribution import Contribution
+from torbiz.counters import Counters, Counts, Session, SessionRefused
+from torbiz.finishing import Finish
+from torbiz.status import HEARTBEAT_SECONDS, Notice, StatusFile, time_text
+
+POLL_SECONDS = 1.0
+FROZEN_SECONDS = 30.0
+"""Whoever didn't run for so long was paused or asleep, and served nobody."""
+NEWS_SECONDS = 600.0
+"""For how long it is told that a session found no memory."""
+SLOW_TOKENS_PER_SECOND = 1.0
+"""The speed that Petals' authors call enough for interactive use (Borzunov et al., "Petals", ACL 2023: BLOOM-176B on
+consumers' GPUs at about one step a second). A computer is slow when a model whose every block it served were slower."""
+
+_session: ContextVar[Session] = ContextVar("session")
+"""The session that a handler's task serves: Petals passes nothing from its memory to its steps."""
+
+
+def watch_sessions(handler_class: Any, counters: Counters, finish: Finish) -> None:
+    """Counts the sessions and steps of Petals' ``TransformerConnectionHandler`` (2.2.0.post1).
+
+    A session lives as long as its memory in the attention cache. While ``finish`` is wanted no new one gets any.
+    """
+    from petals.server.memory_cache import AllocationFailed
+
+    allocate = handler_class._allocate_cache
+    iterate_steps = handler_class._iterate_inference_steps
+
+    @asynccontextmanager
+    async def allocate_and_count(handler: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        finish.check()
+        try:
+            async with allocate(handler, *args, **kwargs) as handles:
+                finish.check()  # it may have waited long for its memory
+                with counters.session(handler._handler_index) as session:
+                    _session.set(session)
+                    yield handles
+        except AllocationFailed:
+            counters.note_out_of_memory(handler._handler_index)
+            raise
+
+    async def iterate_and_count(handler: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        session = _session.get()
+        async for request, metadata in iterate_steps(handler, *args, **kwargs):
+            batch, length = request.tensors[0].size[:2]
+            with session.step(batch * length):
+                yield request, metadata
+
+    handler_class._allocate_cache = allocate_and_count
+    handler_class._iterate_inference_steps = iterate_and_count
+    logging.getLogger("hivemind.p2p.p2p_daemon").addFilter(_without_traceback_of_refusals)
+
+
+def _without_traceback_of_refusals(record: logging.LogRecord) -> bool:
+    if record.exc_info and isinstance(record.exc_info[1], SessionRefused):
+        record.msg, record.args, record.exc_info = "A session was refused: %s", (record.exc_info[1],), None
+    return True
+
+
+def is_slow(inference_rps: float | None, model_blocks: int) -> bool:
+    """Whether this computer would slow a swarm down.
+
+    :param inference_rps: Petals' own figure: single tokens a second through one block
+    :param model_blocks: through how many a token goes
+    """
+    return inference_rps is not None and inference_rps / model_blocks < SLOW_TOKENS_PER_SECOND
+
+
+class ServingReport:
+    """While it lasts, brings the counters into the status and the contribution, and renews the status' time."""
+
+    def __init__(self, counters: Counters, status: StatusFile, contribution: Contribution) -> None:
+        self._counters = counters
+        self._status = status
+        self._contribution = contribution
+        self._contributed = counters.read()
+        self.is_slow = False
+        self.has_moved = False
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="status", daemon=True)
+
+    def __enter__(self) -> ServingReport:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+        self._look(0.0)
+        self._contribution.save()
+
+    def _run(self) -> None:
+        looked = time.monotonic()
+        while not self._end.wait(POLL_SECONDS):
+            before, looked = looked, time.monotonic()
+            self._look(looked - before)
+
+    def _look(self, seconds: float) -> None:
+        counts, status = self._counters.read(), self._status.status
+        told: dict[str, Any] = {
+            "sessions": counts.sessions,
+            "active": counts.active,
+            "tokens": counts.tokens,
+            "served": counts.speed and round(counts.speed, 1),
+            "lastActivity": _time_of(counts.last_step) if counts.tokens != status.tokens else status.lastActivity,
+            "notices": self._notices(counts),
+        }
+        is_news = any(getattr(status, name) != value for name, value in told.items())
+        age = datetime.now(UTC) - datetime.fromisoformat(status.time)
+        if is_news or age >= timedelta(seconds=HEARTBEAT_SECONDS):
+            with suppress(OSError):
+                self._status.update(**told)
+
+        is_online = status.stage in ("online", "finishing") and seconds < FROZEN_SECONDS
+        self._contribution.add(
+            sessions=counts.opened - self._contributed.opened,
+            tokens=counts.tokens - self._contributed.tokens,
+            online_seconds=seconds if is_online else 0.0,
+            blocks=status.blocks.loaded if status.blocks else 0,
+        )
+        self._contributed = counts
+
+    def _notices(self, counts: Counts) -> list[Notice]:
+        full = counts.out_of_memory
+        notices: dict[Notice, bool] = {
+            "relayed": self._status.status.reachability == "relayed",
+            "slow": self.is_slow,
+            "out-of-memory": full is not None and time.monotonic() - full < NEWS_SECONDS,
+            "moved": self.has_moved,
+        }
+        return [notice for notice, holds in notices.items() if holds]
+
+
+def _time_of(monotonic: float | None) -> str | None:
+    """A time of ``time.monotonic()`` as the status tells times."""
+    return None if monotonic is None else time_text(datetime.now(UTC) - timedelta(seconds=time.monotonic() - monotonic))
