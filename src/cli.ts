@@ -16,6 +16,7 @@ import { jsonOutput, textOutput } from "./cli/output";
 import { runQuickstart } from "./cli/quickstart";
 import type { Session } from "./cli/session";
 import { runShare } from "./cli/share";
+import { runStats } from "./cli/stats";
 import { runStatus } from "./cli/status";
 import { runStop } from "./cli/stop";
 import { runSwarm } from "./cli/swarm";
@@ -139,6 +140,11 @@ function program(asJson: boolean): Command {
     .description("what is shared now")
     .action((flags) => run(flags, runStatus));
 
+  common(torbiz.command("stats"))
+    .description("what this computer has given: sessions, tokens and hours by day")
+    .addOption(new Option("--csv", "a line a day, for spreadsheets").default(false).conflicts("json"))
+    .action((flags) => run(flags, (session) => runStats(session, flags)));
+
   common(torbiz.command("swarm"))
     .description("who serves which blocks, what is missing, and what to serve")
     .addOption(swarmOption("the swarm to look at (default: the running share's, else the last used)"))
@@ -153,7 +159,14 @@ function program(asJson: boolean): Command {
 
   common(torbiz.command("stop"))
     .description("stop sharing; peers are told, the cache stays")
-    .option("--now", "kill it at once, without telling peers", false)
+    .addOption(new Option("--now", "kill it at once, without telling peers").default(false).conflicts("finish"))
+    .option("--finish", "first let answers on their way come to their end; nothing new begins", false)
+    .addOption(
+      new Option("--within <minutes>", "how long they may take, with --finish (default: 5)")
+        .argParser(atLeastOne)
+        .implies({ finish: true }),
+    )
+    .option("--no-wait", "with --finish, return as soon as it has begun")
     .action((flags) => run(flags, (session) => runStop(session, flags)));
 
   common(torbiz.command("ask"))

@@ -1,4 +1,6 @@
 import { openEngine } from "../lib/context";
+import { finishText } from "../lib/sharing/finish-text";
+import { noticesOf } from "../lib/sharing/notices";
 import { orPreparing } from "../lib/sharing/or-preparing";
 import { readStatus, type SharingStatus } from "../lib/sharing/status";
 import { downloadText } from "../lib/sharing/download-text";
@@ -31,10 +33,19 @@ function describe(status: SharingStatus): string {
         ...(status.peerId ? [`  Peer      ${status.peerId}`] : []),
         ...status.addresses.map((address) => `  Address   ${address}`),
         `  Sessions  ${status.sessions} now, ${status.tokens} tokens served`,
+        ...(status.throughput === null ? [] : [`  Speed     ${speedText(status)}`]),
         ...(status.since ? [`  Since     ${new Date(status.since).toLocaleString()}`] : []),
+        ...(status.state === "finishing" ? [`  Finish    ${finishText(status)}`] : []),
         ...(status.message ? [`  ${status.message}`] : []),
+        ...noticesOf(status).map(({ title, text }) => `  ${title}: ${text}`),
       ].join("\n");
   }
+}
+
+/** "301.2 tokens/s announced, 12.4 measured while serving" */
+function speedText({ throughput, served }: SharingStatus): string {
+  const announced = `${throughput?.toFixed(1)} tokens/s announced`;
+  return served === null ? announced : `${announced}, ${served.toFixed(1)} measured while serving one session`;
 }
 
 function describeLastBuild({ lastBuild }: SharingStatus): string {

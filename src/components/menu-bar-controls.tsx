@@ -24,6 +24,15 @@ export function MenuBarControls({ seen, failure }: Look) {
           />
         )}
         {STOP_TITLE[state] && <Launch title={STOP_TITLE[state]} icon={Icon.Stop} command="stop-sharing" />}
+        {state === "online" && (
+          <Launch
+            title="Finish and Stop"
+            subtitle="After Answers on Their Way"
+            icon={Icon.Flag}
+            command="stop-sharing"
+            context={{ finish: true }}
+          />
+        )}
         {STOPS_AT_ONCE.includes(state) && (
           <Launch
             title="Stop Now"

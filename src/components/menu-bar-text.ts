@@ -1,10 +1,12 @@
 import { Icon, type Image } from "@raycast/api";
 import type { Look, Seen } from "../hooks/use-sharing-status";
 import { percentText } from "../lib/sharing/download-text";
+import { finishText } from "../lib/sharing/finish-text";
+import { noticesOf } from "../lib/sharing/notices";
 import type { SharingStatus } from "../lib/sharing/status";
 import { stageTitle } from "./share/stages";
 import { count, dateWords, shortened, swarmTextWords, timeLeft } from "./share/words";
-import { STATUS_LOOK, tinted } from "./status-look";
+import { lookOf, STATUS_LOOK, tinted } from "./status-look";
 import { blocksText, modelTitle, sessionsText } from "./status-text";
 import { agoText, durationText } from "./time-text";
 
@@ -41,7 +43,7 @@ export function headOf({ seen, failure }: Look): Head {
     };
   }
   if (!seen) return { icon: STATUS_LOOK.absent.icon, tooltip: "Torbiz" };
-  const { icon, word } = newsOf(seen.status) ?? STATUS_LOOK[seen.status.state];
+  const { icon, word } = newsOf(seen.status) ?? lookOf(seen.status);
   return { icon, title, tooltip: `Torbiz: ${word}` };
 }
 
@@ -77,6 +79,8 @@ export function linesOf(status: SharingStatus): Line[] {
       title: sessionsText(status),
       subtitle: `${count(tokens, "token")} served`,
     },
+    state === "finishing" && { icon: Icon.Clock, ...lineOf(sentence(finishText(status))) },
+    ...noticesOf(status).map(({ title, text }) => ({ icon: Icon.Warning, title, tooltip: text })),
     !build && message !== null && { icon: state === "exited" ? Icon.Warning : Icon.Info, ...lineOf(message) },
     news && { icon: news.icon, ...lineOf(news.message), subtitle: agoText(news.at) },
   ];
@@ -92,6 +96,10 @@ function buildText({ percent, secondsLeft }: NonNullable<SharingStatus["build"]>
 export function lineOf(sentence: string): { title: string; tooltip?: string } {
   const title = shortened(sentence, LINE_LENGTH);
   return title === sentence ? { title } : { title, tooltip: sentence };
+}
+
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }
 
 function titleOf(status: SharingStatus): string | undefined {

@@ -38,3 +38,9 @@ export const STATUS_LOOK: Record<SharingStatus["state"], Look> = {
   foreign: look("Name Taken", Icon.Warning, "warning"),
   unknown: look("Unknown", Icon.QuestionMarkCircle, "quiet"),
 };
+
+/** The same for one status: an end that was asked for is nothing to worry about. */
+export function lookOf({ state, exitCode }: Pick<SharingStatus, "state" | "exitCode">): Look {
+  const known = STATUS_LOOK[state];
+  return state === "exited" && exitCode === 0 ? { ...known, icon: STATUS_LOOK.absent.icon } : known;
+}

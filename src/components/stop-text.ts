@@ -1,8 +1,11 @@
 import type { TorbizError } from "../lib/errors";
+import type { FinishResult } from "../lib/sharing/finish";
 import type { StopResult } from "../lib/sharing/stop";
 
 /** How a share ended, as the one line that a launcher shows: a sign and a sentence. */
-export function stopText({ stopped, cancelledBuild, announcedOffline, forced, exitCode, message }: StopResult): string {
+export function stopText(result: StopResult | FinishResult): string {
+  const { stopped, cancelledBuild, announcedOffline, forced, exitCode, message } = result;
+  if ("finishing" in result && result.finishing) return `✅ ${message}`;
   if (!stopped) return `ℹ️ ${message}`;
   const isClean = !forced && (announcedOffline || cancelledBuild || !exitCode);
   return `${isClean ? "✅" : "⚠️"} ${message}`;

@@ -4,6 +4,7 @@ import type { EngineContext } from "../lib/context";
 import { toTorbizError, type TorbizError } from "../lib/errors";
 import type { Model } from "../lib/models";
 import type { Progress } from "../lib/progress";
+import { finishSharing } from "../lib/sharing/finish";
 import { share, type ShareOptions } from "../lib/sharing/share";
 import { stopSharing } from "../lib/sharing/stop";
 import { refreshMenuBar, showMenuBar } from "./refresh-menu-bar";
@@ -29,20 +30,22 @@ export interface ShareJobs {
   isStopping: boolean;
   share: (context: EngineContext, choice: ShareChoice) => Promise<void>;
   stop: (context: EngineContext, options?: { now?: boolean }) => Promise<void>;
+  /** Lets answers on their way come to their end, then stops. It goes on when the window closes. */
+  finish: (context: EngineContext) => Promise<void>;
   /** Forgets a start that failed. */
   clearStart: () => void;
 }
 
 /** The job that may change what the window shows, and its toasts; one whose place was taken ends in silence. */
 interface Job {
-  kind: "start" | "stop";
+  kind: "start" | "finish" | "stop";
   /** When it is over, however it ended. */
   ended: Promise<void>;
 }
 
 /**
- * Starting and stopping, each with a toast that says how far it is and how it ended. One start at a time: a stop takes the
- * place of a start that runs, and a start waits for a stop. The menu bar is shown from the first stage on, as all of it
+ * Starting, finishing and stopping, each with a toast that says how far it is and how it ended. One start at a time: a
+ * stop takes the place of a start or finish that runs, and a start waits for a stop. The menu bar is shown from the first stage on, as all of it
  * goes on when the window closes.
  *
  * @param refresh looks at what is shared now
@@ -133,5 +136,28 @@ export function useShareJobs(refresh: () => Promise<void>): ShareJobs {
     [refresh, run],
   );
 
-  return { start, isStopping, share: startSharing, stop, clearStart: () => setStart(undefined) };
+  const finish = useCallback(
+    async (context: EngineContext) => {
+      if (owner.current && owner.current.kind !== "start") return owner.current.ended;
+      await run("finish", async (isOwner) => {
+        const toast = await showToast({ style: Toast.Style.Animated, title: "Finishing" });
+        const onProgress = ({ message }: Progress) => {
+          if (isOwner()) toast.message = message;
+        };
+        try {
+          const { message } = await finishSharing(context, { onProgress });
+          if (!isOwner()) return;
+          await showToast({ style: Toast.Style.Success, title: message });
+        } catch (error) {
+          if (!isOwner()) return;
+          await showFailure(error);
+        }
+        await refresh();
+        await refreshMenuBar();
+      });
+    },
+    [refresh, run],
+  );
+
+  return { start, isStopping, share: startSharing, stop, finish, clearStart: () => setStart(undefined) };
 }

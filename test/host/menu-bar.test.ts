@@ -61,6 +61,7 @@ const told = ({ items }: MenuBar) =>
 const ALWAYS = ["Open Share GPU", "Ask Model", "Open Preferences"];
 const WITH_LOG = ["Open Share GPU", "View Log", "Ask Model", "Open Preferences"];
 const running = { Status: "running", Running: true };
+const AT_FIVE = new Date(2026, 0, 31, 14, 5).toISOString();
 const MODEL = "SmolLM2 135M Instruct | Private Swarm";
 
 interface Case {
@@ -106,13 +107,29 @@ const STATES: Record<string, Case> = {
       "Sharing: Blocks 0 to 29",
       "Sharing: 0 sessions | 0 tokens served",
     ],
-    controls: ["Stop Sharing", "Stop Now", ...WITH_LOG],
+    controls: ["Stop Sharing", "Finish and Stop", "Stop Now", ...WITH_LOG],
   },
   "online with two people": {
     container: container(running, { seeder: report({ sessions: 2, tokens: 12_345 }) }),
     title: "Sharing · 2",
     tooltip: "Torbiz: Sharing",
     tells: ["Sharing: 2 sessions | 12,345 tokens served"],
+    controls: ["Stop Sharing", "Finish and Stop", "Stop Now", ...WITH_LOG],
+  },
+  "one that peers reach through relays only": {
+    container: container(running, { seeder: report({ notices: ["relayed"] }) }),
+    title: "Sharing",
+    tooltip: "Torbiz: Sharing",
+    tells: ["Sharing: Reached Through Relays"],
+    controls: ["Stop Sharing", "Finish and Stop", "Stop Now", ...WITH_LOG],
+  },
+  "finishing what is on its way": {
+    container: container(running, {
+      seeder: report({ stage: "finishing", sessions: 2, active: 1, finishBy: AT_FIVE }),
+    }),
+    title: "Finishing",
+    tooltip: "Torbiz: Finishing",
+    tells: ["Finishing: 1 answer on its way, at most until 14:05", "Finishing: 2 sessions | 0 tokens served"],
     controls: ["Stop Sharing", "Stop Now", ...WITH_LOG],
   },
   "a seeder that has frozen": {
@@ -120,7 +137,7 @@ const STATES: Record<string, Case> = {
     title: "Sharing",
     tooltip: "Torbiz: Sharing",
     tells: ["Sharing: The seeder hasn't reported for a while: it may be frozen."],
-    controls: ["Stop Sharing", "Stop Now", ...WITH_LOG],
+    controls: ["Stop Sharing", "Finish and Stop", "Stop Now", ...WITH_LOG],
   },
   "telling peers that it leaves": {
     container: container(running, { seeder: report({ stage: "stopping" }) }),

@@ -1,9 +1,19 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { CONTRACT } from "../../src/lib/docker/build/state";
 import { acquireLock } from "../../src/lib/process-lock";
 import { rememberChoice } from "../../src/lib/sharing/last-choice";
 import { shareLock } from "../../src/lib/sharing/stop-request";
@@ -16,6 +26,7 @@ import {
   buildThatRuns,
   container,
   ground,
+  LABELS,
   report,
   type EngineContent,
   type Ground,
@@ -69,11 +80,22 @@ async function listening(engine: Promise<ScriptedEngine>): Promise<ScriptedEngin
   return started;
 }
 
-const OUTDATED = { "com.torbiz.inputs": "of an older Torbiz", "com.torbiz.contract": "1" };
+const OUTDATED = { "com.torbiz.inputs": "of an older Torbiz", "com.torbiz.contract": String(CONTRACT) };
+
+/** Of a container that knows what a finish is. */
+const FINISHES = { ...LABELS, "com.torbiz.contract": String(CONTRACT) };
 
 const serve = (content: EngineContent, at = socket) => listening(scriptedEngine(answering(here, content), at));
 
 const titles = (view: CommandView) => view.actions().map(({ title }) => title);
+
+/** Resolves when the toast says so. */
+async function eventuallyToast(view: CommandView, message: string | RegExp): Promise<void> {
+  const says = () =>
+    typeof message === "string" ? view.toast()?.message === message : message.test(view.toast()?.message ?? "");
+  for (let left = 500; left > 0 && !says(); left--) await delay(20);
+  expect(view.toast()?.message).toMatch(message);
+}
 
 /** Resolves when that question was asked. */
 async function alerted(title: string): Promise<void> {
@@ -400,6 +422,61 @@ describe("a share that runs", () => {
     await view.run("Copy Peer ID", { item: "Peer" });
     expect(view.text()).toContain("Reachable: On This Computer Only");
     expect(JSON.stringify(host.clipboard)).toContain("12D3KooWPeer");
+  });
+
+  it("tells what was measured, and what there is to know and to do", async () => {
+    const seeder = report({ served: 12.5, notices: ["relayed", "slow", "of-a-newer-seeder"] });
+    await serve({ image: {}, share: () => container({ Status: "running", Running: true }, { seeder }) });
+    const view = await open();
+    await view.waitFor("Measured: 12.5 tokens/s (while serving one session)");
+    await view.select("Reached Through Relays");
+    await view.waitFor("Forward its port in your router");
+    expect(view.items().map(({ title }) => title)).toContain("Slow for This Model");
+  });
+
+  it("finishes: what is on its way is told until it ends, and a stop is there all the time", async () => {
+    const finishBy = new Date(2026, 0, 31, 14, 5).toISOString();
+    let ended = false;
+    const isAsked = () => engine.requests.some((request) => request.endsWith("/kill?signal=SIGUSR1"));
+    const engine = await serve({
+      image: {},
+      share: () => {
+        if (ended) return undefined;
+        const seeder = report(isAsked() ? { stage: "finishing", active: 1, finishBy } : { active: 1 });
+        return container({ Status: "running", Running: true }, { seeder, labels: FINISHES });
+      },
+    });
+    const view = await open();
+    await view.waitFor("Status · Sharing");
+    await view.run("Finish and Stop");
+    await view.waitFor("Status · Finishing");
+    expect(view.text()).toContain("**Finishing**: 1 answer on its way, at most until 14:05.");
+    await eventuallyToast(view, "Finishing: 1 answer on its way, at most until 14:05");
+    expect(titles(view)).not.toContain("Finish and Stop");
+    expect(titles(view)).toEqual(expect.arrayContaining(["Stop Sharing", "Stop Now"]));
+    ended = true;
+    await view.waitFor("- SmolLM2 135M Instruct");
+    expect(engine.requests.filter((request) => request.includes("/kill"))).toHaveLength(1);
+  });
+
+  it("tells what this computer gave, and writes it for other programs", async () => {
+    const today = new Date().toISOString().slice(0, 10);
+    const figures = { sessions: 3, tokens: 1_234, onlineSeconds: 5_400, blockSeconds: 10_800 };
+    const files = { a: { "2026-01-31": { ...figures, tokens: 1_000_000 }, [today]: figures } };
+    writeFileSync(join(here.paths.home, "contribution.json"), JSON.stringify({ files }));
+    await serve({ image: {} });
+    const view = await open();
+    await view.waitFor("- Today");
+    expect(view.items().map(({ title, subtitle }) => `${title}: ${subtitle}`)).toEqual(
+      expect.arrayContaining(["Today: 1,234 tokens", "Last 7 Days: 1,234 tokens", "All Time: 1,001,234 tokens"]),
+    );
+    await view.select("Today");
+    await view.waitFor("Time Online: 1 h 30 min");
+    expect(view.text()).toContain("Block Hours: 3.0");
+    await view.run("Export as CSV");
+    await eventuallyToast(view, /torbiz-contribution-.*\.csv$/);
+    const [file = ""] = readdirSync(here.paths.logs).filter((name) => name.endsWith(".csv"));
+    expect(readFileSync(join(here.paths.logs, file), "utf8")).toContain(`${today},3,1234,1.50,3.00`);
   });
 
   it("says that a container of its name isn't its own", async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { execa } from "execa";
 import { buildFiles } from "../../src/lib/docker/build/lock";
+import { CONTRACT } from "../../src/lib/docker/build/state";
 import { scriptedSocket } from "../unit/docker/scripted-engine";
 import { builtExtension } from "./built-extension";
 import { RaycastHost } from "./raycast";
@@ -59,6 +60,9 @@ async function runContainer(
 
 const LISTENS = `trap 'echo "INFO torbiz.seeder: Announced OFFLINE: blocks 0 to 29"; exit 0' INT
 while :; do sleep 0.1; done`;
+const FINISHES = `trap 'echo "x INFO torbiz.seeder: Announced OFFLINE: blocks 0 to 29"
+echo "x INFO torbiz.finishing: No answer is on its way any more"; exit 0' USR1
+while :; do sleep 0.1; done`;
 const IGNORES = "trap '' INT TERM; while :; do sleep 0.1; done";
 
 /** Whether the container is there. */
@@ -112,6 +116,19 @@ describe("Stop Sharing", () => {
     await menu.click("Stop Now");
     await host.waitFor(() => host.huds.length > 0);
     expect(host.huds).toEqual(["⚠️ Killed at once. Peers were not told: they will notice within minutes."]);
+    expect(await isThere()).toBe(false);
+  });
+
+  it("finishes when that is asked for in the menu bar, by itself; what has finished is cleared and told of", async () => {
+    await runContainer(FINISHES, { labels: { ...LABELS, "com.torbiz.contract": String(CONTRACT) } });
+    await seenByMenuBar("Sharing");
+    const menu = await host.openMenu("menu-bar");
+    await menu.click("Finish and Stop");
+    await host.waitFor(() => host.huds.length > 0);
+    expect(host.huds).toEqual(["✅ It finishes by itself: no new session begins, and it ends after the last answer."]);
+    await execa("docker", ["wait", here.names.container]);
+    await stop();
+    expect(host.huds.at(-1)).toBe("ℹ️ Finished: every answer came to its end. Peers were told.");
     expect(await isThere()).toBe(false);
   });
 

@@ -11,6 +11,7 @@ import { resourceLimits, type Limits } from "../../lib/sharing/limits";
 import type { SharePreferences } from "../../lib/sharing/preferences";
 import { tinted } from "../status-look";
 import { titleCase } from "../title-case";
+import { ContributionSection } from "./contribution-section";
 import type { Controls } from "./controls";
 import { FactRow } from "./fact-row";
 import { OpenGuideAction, OpenPreferencesAction } from "./help-actions";
@@ -72,6 +73,7 @@ export function ChooseScreen({ context, image, controls }: ChooseScreenProps) {
           <UpdateImageRow context={context} controls={controls} />
         </List.Section>
       )}
+      <ContributionSection context={context} onRefresh={controls.refresh} />
     </>
   );
 }

@@ -38,6 +38,9 @@ export function LiveActions({ live, controls, row }: LiveActionsProps) {
       {row === "peer" && copy}
       <ActionPanel.Section>
         <ViewLogAction title="Log" source={shareLog(context, containerId)} />
+        {status.state === "online" && (
+          <Action title="Finish and Stop" icon={Icon.Flag} onAction={() => sharing.finish(context)} />
+        )}
         <StopActions context={context} sharing={sharing} />
         <Action title="Change Model…" icon={Icon.Switch} onAction={changeModel} />
       </ActionPanel.Section>

@@ -3,12 +3,14 @@ import type { Stats } from "../../hooks/use-stats";
 import { gigabytes } from "../../lib/sharing/fit";
 import type { EngineContext } from "../../lib/context";
 import type { Progress } from "../../lib/progress";
+import { finishText } from "../../lib/sharing/finish-text";
+import { noticesOf } from "../../lib/sharing/notices";
 import type { Overview } from "../../lib/sharing/overview";
 import type { SharingStatus } from "../../lib/sharing/status";
 import { knownModels } from "../../lib/hub/known-models";
 import { STATUS_LOOK, tinted } from "../status-look";
 import { blocksText, modelTitle, sessionsText } from "../status-text";
-import { durationText } from "../time-text";
+import { agoText, durationText } from "../time-text";
 import type { Fact } from "./fact-row";
 import { stageFacts, stageTitle } from "./stages";
 import { computesWith, count, dateWords, swarmTextWords } from "./words";
@@ -16,7 +18,7 @@ import { computesWith, count, dateWords, swarmTextWords } from "./words";
 export type Live = Extract<Overview, { screen: "live" }>;
 
 interface LiveRow {
-  id: "status" | "blocks" | "peer" | "sessions" | "since" | "usage" | "log";
+  id: "status" | "blocks" | "peer" | "sessions" | "since" | "usage" | "log" | `notice-${string}`;
   title: string;
   subtitle?: string;
   icon: Image.ImageLike;
@@ -37,6 +39,12 @@ export function liveRows({ context, status }: Live, { stats, heard }: Heard): Li
   const usage = stats && usageFacts(stats, context);
   return [
     statusRow(status, { heard, usage, all: blocksOf(status, context) }),
+    ...noticesOf(status).map(({ title, text }): LiveRow => ({
+      id: `notice-${title}`,
+      title,
+      icon: tinted(Icon.Warning, "warning"),
+      markdown: text,
+    })),
     {
       id: "blocks",
       title: "Blocks",
@@ -62,7 +70,7 @@ export function liveRows({ context, status }: Live, { stats, heard }: Heard): Li
     {
       id: "sessions",
       title: "Serving",
-      subtitle: status.state === "online" ? sessionsText(status) : undefined,
+      subtitle: status.state === "online" || status.state === "finishing" ? sessionsText(status) : undefined,
       icon: Icon.TwoPeople,
       markdown: computesWith(context),
       facts: servedFacts(status),
@@ -101,7 +109,12 @@ function statusRow(
   const { word, icon } = STATUS_LOOK[state];
   const isStarting = state === "starting";
   // One line: the facts fill the rest of the pane.
-  const sentence = state === "online" ? "Peers can use it, also when this window is closed." : `**${word}**`;
+  const sentence =
+    state === "online"
+      ? "Peers can use it, also when this window is closed."
+      : state === "finishing"
+        ? `**${word}**: ${finishText(status)}.`
+        : `**${word}**`;
   const blocks = blocksRange(status, all);
   return {
     id: "status",
@@ -147,11 +160,15 @@ function shortPeer(peerId: string): string {
   return `…${peerId.slice(-8)}`;
 }
 
-function servedFacts({ sessions, tokens, throughput }: SharingStatus): Fact[] {
+function servedFacts({ sessions, tokens, throughput, served, lastActivity }: SharingStatus): Fact[] {
   return [
     { title: "Sessions", text: String(sessions) },
     { title: "Tokens Served", text: tokens.toLocaleString("en-US") },
     ...(throughput === null ? [] : [{ title: "Throughput", text: `${throughput.toFixed(1)} tokens/s (announced)` }]),
+    ...(served === null
+      ? []
+      : [{ title: "Measured", text: `${served.toFixed(1)} tokens/s (while serving one session)` }]),
+    ...(lastActivity === null ? [] : [{ title: "Last Served", text: agoText(lastActivity) }]),
   ];
 }
 

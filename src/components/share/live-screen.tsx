@@ -1,6 +1,7 @@
 import { List } from "@raycast/api";
 import { useStats } from "../../hooks/use-stats";
 import { modelTitle } from "../status-text";
+import { ContributionSection } from "./contribution-section";
 import type { Controls } from "./controls";
 import { FactRow } from "./fact-row";
 import { LiveActions } from "./live-actions";
@@ -11,10 +12,13 @@ export function LiveScreen({ live, controls }: { live: Live; controls: Controls 
   const { context, status, containerId } = live;
   const stats = useStats(context, containerId);
   return (
-    <List.Section title={modelTitle(status)}>
-      {liveRows(live, { stats, heard: controls.sharing.start?.progress }).map((row) => (
-        <FactRow key={row.id} {...row} actions={<LiveActions live={live} controls={controls} row={row.id} />} />
-      ))}
-    </List.Section>
+    <>
+      <List.Section title={modelTitle(status)}>
+        {liveRows(live, { stats, heard: controls.sharing.start?.progress }).map((row) => (
+          <FactRow key={row.id} {...row} actions={<LiveActions live={live} controls={controls} row={row.id} />} />
+        ))}
+      </List.Section>
+      <ContributionSection context={context} containerId={containerId} onRefresh={controls.refresh} />
+    </>
   );
 }

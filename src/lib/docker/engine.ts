@@ -12,6 +12,7 @@ import { getJson, inspectContainer } from "./http";
 import { EVENTS, readEvents, type ContainerEvent } from "./events";
 import { withLimits } from "./limits";
 import { toStats, type ContainerStats } from "./stats";
+import { packFile, unpackFile } from "./tar";
 
 export interface ImageFacts {
   /** "sha256:..." */
@@ -223,6 +224,28 @@ export class Engine {
     }
     // The name stays taken a while after a removal that somebody else began.
     await this.until(id, "is still being removed", (info) => info === undefined);
+  }
+
+  /**
+   * A small file in a container, which may have ended, or in a volume of its; undefined when either is not there.
+   * What is in a tmpfs can't be read.
+   */
+  async readFile(id: string, path: string): Promise<Buffer | undefined> {
+    return this.unlessStatus([404], () =>
+      this.call(this.limits.quick, async (abortSignal) => {
+        const archive = await this.docker.getContainer(id).getArchive({ path, abortSignal });
+        const chunks: Buffer[] = [];
+        for await (const chunk of archive) chunks.push(chunk as Buffer);
+        return unpackFile(Buffer.concat(chunks));
+      }),
+    );
+  }
+
+  /** Writes a small file into a folder of a container: of a volume where its own files are read-only. It will be root's. */
+  async writeFile(id: string, folder: string, name: string, content: string): Promise<void> {
+    await this.call(this.limits.quick, (abortSignal) =>
+      this.docker.getContainer(id).putArchive(packFile(name, content), { path: folder, abortSignal }),
+    );
   }
 
   /** Makes a volume unless there is one of that name. */

@@ -112,7 +112,11 @@ export class OverviewReader {
   }
 }
 
-/** Made, but not started by a command that was killed in between: the next start cleans it up. */
-function isLeftOver(context: EngineContext, { Status, Error }: ContainerInspectInfo["State"]): boolean {
+/**
+ * Nothing to tell of, and for the next start or stop to clean up: made, but not started by a command that was killed in
+ * between; or ended as it was asked to, by a finish or by somebody's own `docker stop`.
+ */
+function isLeftOver(context: EngineContext, { Status, Error, ExitCode }: ContainerInspectInfo["State"]): boolean {
+  if (Status === "exited") return ExitCode === 0;
   return Status === "created" && !Error && lockHolder(shareLock(context)) === undefined;
 }

@@ -12,6 +12,7 @@ import { acquireLock } from "../process-lock";
 import type { OnProgress } from "../progress";
 import { formatBlocks, isBlockChoice, parseBlocks, rangeText, type BlockChoice } from "./blocks";
 import { containerOptions, STOP_SECONDS, type SharePlan, type StartedBy } from "./container";
+import { keepContribution } from "./contribution";
 import { downloadProgress, downloadText, parseDownload } from "./download-text";
 import { fitOf } from "./fit";
 import { keepLogs } from "./kept-logs";
@@ -231,6 +232,8 @@ async function adoptOrCleanUp(context: EngineContext, start: Start): Promise<Run
   if (status.state === "foreign") throw foreignContainer(names.container, container.Config.Image);
   if (!container.State.Running) {
     const { path } = await keepLogs(context, container);
+    // What can't be copied now is still in the volume for the next time.
+    await keepContribution(context, container.Id).catch(() => undefined);
     await engine.remove(container.Id, { force: true });
     options.onNote?.(
       container.State.Status === "created"

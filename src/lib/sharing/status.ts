@@ -44,7 +44,10 @@ export interface DownloadStatus {
 /** Everything that is known of a share. Times are ISO-8601 UTC. Fields that nobody told are null or empty. */
 export interface SharingStatus {
   state: SharingState;
-  /** Petals' own stage: starting, connecting, measuring, joining, downloading, loading, checking, online, stopping, stopped. */
+  /**
+   * Petals' own stage: starting, connecting, measuring, joining, downloading, loading, checking, online, finishing, stopping,
+   * stopped.
+   */
   stage: string | null;
   model: string | null;
   swarm: string | null;
@@ -56,14 +59,24 @@ export interface SharingStatus {
   /** Multiaddrs by which peers reach this server. */
   addresses: string[];
   reachability: string | null;
-  /** People being served now. */
+  /** Open sessions: of people who are being served, or who may ask on. */
   sessions: number;
+  /** Of these, those with an answer on its way. */
+  active: number;
   /** Tokens served since the start, prompts included. */
   tokens: number;
   /** Tokens a second, as announced to peers. */
   throughput: number | null;
+  /** Tokens a second that one session got, as measured while serving. */
+  served: number | null;
   /** Since when it is online. */
   since: string | null;
+  /** When it last computed for somebody. */
+  lastActivity: string | null;
+  /** While it finishes: when answers that are still on their way break off. */
+  finishBy: string | null;
+  /** What there is to know while it serves; `noticesOf` has the words. A newer seeder may know more of them. */
+  notices: string[];
   /** Who serves the model's blocks; null while its server doesn't know. */
   glance: SwarmGlance | null;
   /** Of the seeder's report: "ok", "stale" when it is old though the container runs, null when there is none yet. */
@@ -114,9 +127,14 @@ const NOTHING: SharingStatus = {
   addresses: [],
   reachability: null,
   sessions: 0,
+  active: 0,
   tokens: 0,
   throughput: null,
+  served: null,
   since: null,
+  lastActivity: null,
+  finishBy: null,
+  notices: [],
   glance: null,
   health: null,
   exitCode: null,
@@ -195,11 +213,19 @@ function readReport(status: SharingStatus, state: InspectedState): SharingStatus
     ...status,
     ...report.facts,
     stage,
-    state: stage === "online" ? "online" : stage === "stopping" || stage === "stopped" ? "stopping" : "starting",
+    state: STATE_OF[stage] ?? "starting",
     health: age > STALE_AFTER_MS ? "stale" : "ok",
     message: age > STALE_AFTER_MS ? "The seeder hasn't reported for a while: it may be frozen." : report.message,
   };
 }
+
+/** By the seeder's stage; the others are on the way to online. */
+const STATE_OF: Readonly<Record<string, SharingState>> = {
+  online: "online",
+  finishing: "finishing",
+  stopping: "stopping",
+  stopped: "stopping",
+};
 
 interface Report {
   time: string;
@@ -213,9 +239,14 @@ interface Report {
     | "addresses"
     | "reachability"
     | "sessions"
+    | "active"
     | "tokens"
     | "throughput"
+    | "served"
     | "since"
+    | "lastActivity"
+    | "finishBy"
+    | "notices"
     | "glance"
   >;
 }
@@ -239,12 +270,17 @@ function parseReport(output: string | undefined): Report | undefined {
       blocks: isBlocks(fields.blocks) ? fields.blocks : null,
       download: readDownload(fields.download),
       peerId: text(fields.peerId),
-      addresses: Array.isArray(fields.addresses) ? fields.addresses.filter((item) => typeof item === "string") : [],
+      addresses: texts(fields.addresses),
       reachability: text(fields.reachability),
       sessions: number(fields.sessions) ?? 0,
+      active: number(fields.active) ?? 0,
       tokens: number(fields.tokens) ?? 0,
       throughput: number(fields.throughput),
+      served: number(fields.served),
       since: text(fields.since),
+      lastActivity: text(fields.lastActivity),
+      finishBy: text(fields.finishBy),
+      notices: texts(fields.notices),
       glance: readGlance(fields.swarm),
     },
   };
@@ -252,6 +288,10 @@ function parseReport(output: string | undefined): Report | undefined {
 
 function text(value: unknown): string | null {
   return typeof value === "string" ? value : null;
+}
+
+function texts(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
 }
 
 function number(value: unknown): number | null {
@@ -296,7 +336,10 @@ function startMessage(error: string): string {
 
 function endMessage(state: InspectedState): string {
   if (state.OOMKilled) return "It ran out of memory.";
-  if (state.ExitCode === 0) return "It ended by itself or was stopped.";
+  if (state.ExitCode === 0) {
+    const { stage } = parseReport(state.Health?.Log?.at(-1)?.Output) ?? {};
+    return stage === "finishing" ? "It has finished." : "It ended by itself or was stopped.";
+  }
   if (state.ExitCode === 137) return "It was killed: peers were not told.";
   return `It ended with exit code ${state.ExitCode ?? "unknown"}.`;
 }

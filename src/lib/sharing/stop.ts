@@ -6,6 +6,7 @@ import { TorbizError } from "../errors";
 import { lockHolder } from "../process-lock";
 import type { OnProgress } from "../progress";
 import { STOP_SECONDS } from "./container";
+import { keepContribution } from "./contribution";
 import { keepLogs } from "./kept-logs";
 import { readStatus } from "./status";
 import { requestStop, shareLock } from "./stop-request";
@@ -42,6 +43,8 @@ const POLL_MS = 100;
 
 /** The seeder's log lines for what the swarm was told; the last one counts, as it may move to other blocks meanwhile. */
 const TOLD = /Announced (JOINING|ONLINE|OFFLINE): blocks/;
+/** The same for the end of a finish; the number is that of answers which took too long. */
+const FINISHED = / torbiz\.finishing: (?:No answer is on its way any more|The time is over: .+: (\d+)$)/;
 
 /**
  * Stops sharing, whatever it is at: a build of the image is cancelled, a command that prepares or starts a share gives up,
@@ -132,11 +135,14 @@ export async function stopContainer(
   if (!kept) return { ...NOT_STOPPED, message: "Another command stopped it at the same time." };
   const { path, lines } = kept;
   const exitCode = ended.State.ExitCode;
+  // What can't be copied now is still in the volume for the next time.
+  await keepContribution(context, container.Id).catch(() => undefined);
   await engine.remove(container.Id, { force: true });
 
   const [, told] = lines.map(({ text }) => TOLD.exec(text)).findLast((match) => match !== null) ?? [];
   const hadJoined = lines.some(({ text }) => TOLD.test(text));
   const announcedOffline = told === "OFFLINE";
+  const finish = lines.findLast(({ text }) => FINISHED.test(text))?.text;
   const forced = wasRunning && exitCode === 137;
   return {
     stopped: wasRunning,
@@ -151,6 +157,7 @@ export async function stopContainer(
       wasRunning,
       announcedOffline,
       hadJoined,
+      brokenOff: finish === undefined ? null : Number(FINISHED.exec(finish)?.[1] ?? 0),
       forced,
       now,
       seconds,
@@ -182,15 +189,22 @@ function describeEnd(end: {
   wasRunning: boolean;
   announcedOffline: boolean;
   hadJoined: boolean;
+  /** Answers that a finish broke off; null when it was no finish. */
+  brokenOff: number | null;
   forced: boolean;
   now: boolean;
   seconds: number;
   exitCode: number | null;
 }): string {
   if (!end.wasRunning && end.neverRan) return "Removed a container that had never been started.";
+  const peers = end.announcedOffline ? "Peers were told." : "Peers were not told: they will notice within minutes.";
+  if (!end.wasRunning && end.brokenOff !== null && end.exitCode === 0) {
+    if (end.brokenOff === 0) return `Finished: every answer came to its end. ${peers}`;
+    const answers = end.brokenOff === 1 ? "1 answer was" : `${end.brokenOff} answers were`;
+    return `Finished: the time was over, and ${answers} broken off. ${peers}`;
+  }
   if (!end.wasRunning) return `It had ended already, with exit code ${end.exitCode}. Its log is kept.`;
   const duration = `in ${end.seconds.toFixed(1)} s`;
-  const peers = end.announcedOffline ? "Peers were told." : "Peers were not told: they will notice within minutes.";
   if (end.forced && end.now) return `Killed at once. ${peers}`;
   if (end.forced) return `It didn't end within ${STOP_SECONDS} s and was killed. ${peers}`;
   if (end.announcedOffline) return `Stopped ${duration}. ${peers}`;

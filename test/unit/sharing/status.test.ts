@@ -1,4 +1,7 @@
-import { readStatus, type InspectedContainer } from "../../../src/lib/sharing/status";
+import { readFileSync } from "node:fs";
+import { finishText } from "../../../src/lib/sharing/finish-text";
+import { noticesOf } from "../../../src/lib/sharing/notices";
+import { readStatus, STAGES, type InspectedContainer } from "../../../src/lib/sharing/status";
 
 const LABELS = {
   "com.torbiz.managed": "1",
@@ -22,6 +25,11 @@ const REPORT = {
   tokens: 120,
   throughput: 301.2,
   since: "2026-01-31T11:00:00.000Z",
+  active: 1,
+  served: 12.5,
+  lastActivity: "2026-01-31T11:59:00.000Z",
+  finishBy: null,
+  notices: ["slow"],
   swarm: {
     peers: 2,
     coverage: [
@@ -81,6 +89,11 @@ test("an online server's whole report is told", () => {
     tokens: 120,
     throughput: 301.2,
     since: "2026-01-31T11:00:00.000Z",
+    active: 1,
+    served: 12.5,
+    lastActivity: "2026-01-31T11:59:00.000Z",
+    finishBy: null,
+    notices: ["slow"],
     glance: { peers: 2, online: [...Array<number>(12).fill(1), ...Array<number>(4).fill(0), 3] },
     health: "ok",
     exitCode: null,
@@ -204,4 +217,34 @@ test("a download is told as far as it is, and one that isn't whole not at all", 
   for (const other of [null, "half", { ...download, done: "5" }, { ...download, file: undefined }]) {
     expect(read(other).download).toBeNull();
   }
+});
+
+/** The values of a `Literal` in the seeder's own status module. */
+function literals(name: string): string[] {
+  const source = readFileSync("python/torbiz/status.py", "utf8");
+  const [, values = ""] = new RegExp(`^${name} = Literal\\[([^\\]]+)\\]`, "m").exec(source) ?? [];
+  return [...values.matchAll(/"([a-z-]+)"/g)].map(([, value]) => String(value));
+}
+
+test("the seeder's stages are these", () => {
+  expect(literals("Stage")).toEqual([...STAGES.map(({ stage }) => stage), "finishing", "stopping", "stopped"]);
+});
+
+test("every notice of the seeder has words; an unknown one is left out", () => {
+  const notices = literals("Notice");
+  expect(notices).toContain("slow");
+  expect(noticesOf({ notices })).toHaveLength(notices.length);
+  expect(noticesOf({ notices: ["of-a-newer-seeder"] })).toEqual([]);
+});
+
+test("a finish is a state of its own, with what is on its way and until when", () => {
+  const finishBy = new Date(2026, 0, 31, 14, 5).toISOString();
+  const report = { ...REPORT, stage: "finishing", active: 1, finishBy, notices: ["slow", 7], served: 12.5 };
+  const status = readStatus(container(running, { output: JSON.stringify(report) }));
+  expect(status).toMatchObject({ state: "finishing", active: 1, finishBy, notices: ["slow"], served: 12.5 });
+  expect(finishText(status)).toBe("1 answer on its way, at most until 14:05");
+  expect(finishText({ active: 2, finishBy: null })).toBe("2 answers on their way");
+
+  const ended = container({ Status: "exited", ExitCode: 0 }, { output: JSON.stringify(report) });
+  expect(readStatus(ended)).toMatchObject({ state: "exited", exitCode: 0, message: "It has finished." });
 });

@@ -1,0 +1,33 @@
+import type { SharingStatus } from "./status";
+
+/** Something a person should know of a share that serves. */
+export interface Notice {
+  title: string;
+  /** What is so and what to do, in a sentence or two. */
+  text: string;
+}
+
+/** By the seeder's own codes; the same as `Notice` in `python/torbiz/status.py`. */
+const NOTICES: Readonly<Record<string, Notice>> = {
+  relayed: {
+    title: "Reached Through Relays",
+    text: "Peers reach this computer through relays only, which is slow. Forward its port in your router to be reached directly.",
+  },
+  slow: {
+    title: "Slow for This Model",
+    text: "A swarm of computers like this one would answer with less than one token a second. Share a smaller model, or give Docker more processors.",
+  },
+  "out-of-memory": {
+    title: "No Memory for a Session",
+    text: "Somebody was turned away in the last ten minutes, as the memory for sessions was full. Share fewer blocks, or give Docker more memory.",
+  },
+  moved: {
+    title: "Serves Other Blocks",
+    text: "It moved to other blocks, which the swarm needed more. There is nothing to do.",
+  },
+};
+
+/** A share's notices in words. Codes of a newer seeder are left out: nobody here knows what they mean. */
+export function noticesOf({ notices }: Pick<SharingStatus, "notices">): Notice[] {
+  return notices.map((code) => NOTICES[code]).filter((notice) => notice !== undefined);
+}
