@@ -23,6 +23,8 @@ export interface HostOptions {
   preferences?: Record<string, unknown>;
   /** On top of what Raycast gives to commands: its PATH, and HOME. Nothing of this process's environment. */
   env?: NodeJS.ProcessEnv;
+  /** Files that the commands, and what they start, can neither read nor run. On Linux only. */
+  hidden?: readonly string[];
   /** Answers alerts; yes unless told. */
   confirm?: (alert: AlertState) => boolean;
   /** Commands that the user switched off; those of the manifest that are off at first, unless told. */
@@ -65,6 +67,7 @@ export class RaycastHost {
   private readonly manifest: Manifest;
   private readonly storage: StorageFile;
   private readonly env: NodeJS.ProcessEnv;
+  private readonly hidden: readonly string[];
   private readonly disabled: ReadonlySet<string>;
   private readonly notActivated: Set<string>;
   private readonly temporary?: string;
@@ -83,6 +86,7 @@ export class RaycastHost {
     this.storage = new StorageFile(this.supportPath);
     this.preferences = { ...options.preferences };
     this.confirm = options.confirm ?? (() => true);
+    this.hidden = options.hidden ?? [];
     this.env = { PATH, HOME: homedir(), NODE_ENV: "production", RAYCAST_SCHEME: "raycast", ...options.env };
     const off = this.manifest.commands.filter(({ disabledByDefault }) => disabledByDefault).map(({ name }) => name);
     this.disabled = new Set(options.disabled ?? off);
@@ -215,7 +219,7 @@ export class RaycastHost {
   }
 
   private async startProcess(options?: { exposeGc: boolean }): Promise<RunnerProcess> {
-    const process = await RunnerProcess.start(this.env, options);
+    const process = await RunnerProcess.start(this.env, this.hidden, options);
     if (!this.isClosed) return process;
     await process.kill();
     throw new Error("The host is closed.");

@@ -47,10 +47,18 @@ export class RunnerProcess {
     });
   }
 
-  /** @param env the whole environment of the process */
-  static async start(env: NodeJS.ProcessEnv, { exposeGc = false } = {}): Promise<RunnerProcess> {
+  /**
+   * @param env the whole environment of the process
+   * @param hidden files that neither it nor what it starts can read or run
+   */
+  static async start(
+    env: NodeJS.ProcessEnv,
+    hidden: readonly string[],
+    { exposeGc = false } = {},
+  ): Promise<RunnerProcess> {
     const args = [`--max-old-space-size=${HEAP_MB}`, ...(exposeGc ? ["--expose-gc"] : []), ...RUN_TYPESCRIPT];
-    const child = spawn(process.execPath, [...args, MAIN, await shapeFile()], {
+    const [program, ...before] = [...without(hidden), process.execPath];
+    const child = spawn(program ?? process.execPath, [...before, ...args, MAIN, await shapeFile()], {
       cwd: "/",
       env,
       detached: true,
@@ -117,4 +125,12 @@ export class RunnerProcess {
       this.send({ kind: "answer", id, error: error instanceof Error ? error.message : String(error) });
     }
   }
+}
+
+/** The beginning of a command for which some files are as good as gone, for nobody else: in a file system view of its own. */
+function without(files: readonly string[]): string[] {
+  if (files.length === 0) return [];
+  const script = 'while [ "$1" != -- ]; do mount --bind /dev/null "$1" || exit 1; shift; done; shift; exec "$@"';
+  const asRoot = process.getuid?.() === 0 ? [] : ["--map-root-user"];
+  return ["/usr/bin/unshare", ...asRoot, "--mount", "/bin/sh", "-c", script, "sh", ...files, "--"];
 }
