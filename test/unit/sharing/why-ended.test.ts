@@ -74,6 +74,24 @@ test("a damaged model is prepared anew by the next start", async () => {
   expect(existsSync(ready)).toBe(false);
 });
 
+test("a hub's model that is damaged is no reason to prepare the starter anew", async () => {
+  share.container = {
+    State: { Status: "exited", Running: false, FinishedAt: "2026-01-31T12:00:02Z", ExitCode: 1 },
+    Config: { Labels: { ...LABELS, "com.torbiz.model": "owner--name" } },
+  };
+  const ready = join(share.surroundings.paths.models, defaultModel.id, "ready.json");
+  mkdirSync(dirname(ready), { recursive: true });
+  writeFileSync(ready, "{}");
+  share.log = [`${T} ERROR torbiz.seeder: [model-broken] A file came with a wrong hash.`];
+  expect(await why()).toMatchObject({ code: "model-broken" });
+  expect(existsSync(ready)).toBe(true);
+});
+
+test("a gated model leads to the page on which to ask for access", async () => {
+  share.log = [`${T} ERROR torbiz.seeder: [model-gated] Ask for access at https://hub.example/owner/name`];
+  expect(await why()).toMatchObject({ action: { title: "Ask for Access", url: "https://hub.example/owner/name" } });
+});
+
 test("a container that is gone is said to be", async () => {
   share.container = undefined;
   expect(await why()).toMatchObject({ code: "share-failed", message: "The container was removed outside Torbiz." });
