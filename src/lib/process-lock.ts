@@ -61,6 +61,7 @@ export async function acquireLock(path: string, { onWait, signal }: LockOptions 
     },
     release() {
       clearInterval(heartbeat);
+      rmSync(draftOf(path, own), { force: true }); // a full disk may have left one
       if (read(path)?.token === own.token) rmSync(path, { force: true });
     },
   };
@@ -74,9 +75,9 @@ export function lockHolder(path: string): string | undefined {
 
 /** Makes the file with its content in one step, so that nobody ever reads half of it. */
 function tryCreate(path: string, holder: Holder): boolean {
-  const draft = `${path}.${holder.token}`;
-  writeFileSync(draft, JSON.stringify(holder), { mode: 0o600 });
+  const draft = draftOf(path, holder);
   try {
+    writeFileSync(draft, JSON.stringify(holder), { mode: 0o600 });
     linkSync(draft, path);
     return true;
   } catch (error) {
@@ -85,6 +86,10 @@ function tryCreate(path: string, holder: Holder): boolean {
   } finally {
     rmSync(draft, { force: true });
   }
+}
+
+function draftOf(path: string, { token }: Holder): string {
+  return `${path}.${token}`;
 }
 
 function read(path: string): Holder | undefined {
@@ -98,7 +103,7 @@ function read(path: string): Holder | undefined {
 /** Shows that the holder lives. A lock that was taken over meanwhile is left alone. */
 function write(path: string, own: Holder): void {
   if (read(path)?.token !== own.token) return;
-  const draft = `${path}.${own.token}`;
+  const draft = draftOf(path, own);
   try {
     writeFileSync(draft, JSON.stringify(own), { mode: 0o600 });
     renameSync(draft, path);

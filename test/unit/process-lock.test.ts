@@ -1,5 +1,14 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -55,6 +64,16 @@ it("tells who holds it, as long as somebody does", async () => {
   expect(lockHolder(path)).toBeUndefined();
   heldBy(spawnSync("true").pid);
   expect(lockHolder(path)).toBeUndefined();
+});
+
+it("leaves nothing behind where a note couldn't be written, as on a full disk", async () => {
+  const lock = await acquireLock(path);
+  const draft = `${path}.${lockHolder(path)}`;
+  symlinkSync(join(folder, "nowhere", "draft"), draft);
+  lock.note("no room");
+  expect(readdirSync(folder)).toHaveLength(2);
+  lock.release();
+  expect(readdirSync(folder)).toEqual([]);
 });
 
 it("tells those who wait what is being done", async () => {
