@@ -97,6 +97,26 @@ const STATES: Record<string, Case> = {
     tells: [/^Starting: Stage 5 of \d: Loading blocks 12\/30$/, "Starting: 12 of 30 blocks loaded"],
     controls: ["Stop Sharing", "Stop Now", ...WITH_LOG],
   },
+  "downloading blocks": {
+    container: container(running, {
+      seeder: report({
+        ...{ stage: "downloading", since: null, blocks: { loaded: 0, total: 4, start: 0, end: 4 } },
+        message: "The model hub sends 120 kB/s: this file takes 5 hours more.",
+        download: {
+          ...{ file: "model-00001-of-00002.safetensors", done: 1.2e9, total: 3.5e9, files: 2, filesDone: 0 },
+          bytesPerSecond: 120_000,
+        },
+      }),
+    }),
+    title: "Downloading 34%",
+    tooltip: "Torbiz: Starting",
+    tells: [
+      /^Starting: Stage 5 of \d: Downloading model-00001-of-00002\.safetensors/,
+      "Starting: 0 of 4 blocks loaded",
+      "Starting: The model hub sends 120 kB/s: this file takes 5 hours more.",
+    ],
+    controls: ["Stop Sharing", "Stop Now", ...WITH_LOG],
+  },
   "online with nobody": {
     container: container(running, { seeder: report() }),
     title: "Sharing",
