@@ -273,6 +273,14 @@ describe("choosing", () => {
     expect(view.text()).toContain("Swarm: Public Petals Network");
   });
 
+  it("offers the map of another's swarm, of one's own there is none yet", async () => {
+    await serve({ image: {} });
+    expect(titles(await open())).not.toContain("Show Swarm Map");
+    const view = await open({ preferences: { swarm: "public" } });
+    await view.waitFor("Swarm: Public Petals Network");
+    expect(titles(view)).toContain("Show Swarm Map");
+  });
+
   it("takes no account of a last choice that is damaged", async () => {
     rememberChoice(here, { model: "smollm2-135m-instruct", swarm: "nonsense" });
     await serve({ image: {} });
@@ -404,6 +412,7 @@ describe("a share that runs", () => {
     expect(view.items().map(({ title, subtitle }) => `${title}: ${subtitle}`)).toEqual([
       "Status: Sharing",
       "Blocks: 30 of 30",
+      "Swarm: Not Known Yet",
       "Peer: …KooWPeer",
       "Serving: 2 sessions",
       "Running For: 2 h 5 min",
@@ -477,6 +486,40 @@ describe("a share that runs", () => {
     await eventuallyToast(view, /torbiz-contribution-.*\.csv$/);
     const [file = ""] = readdirSync(here.paths.logs).filter((name) => name.endsWith(".csv"));
     expect(readFileSync(join(here.paths.logs, file), "utf8")).toContain(`${today},3,1234,1.50,3.00`);
+  });
+
+  it("shows who serves the model's blocks as a bar, with its own part and the gaps", async () => {
+    const coverage = [[1, 12], [2, 4], [0, 6], [1, 8]]; // prettier-ignore
+    const seeder = report({
+      blocks: { loaded: 12, total: 12, start: 4, end: 16 },
+      swarm: { peers: 3, coverage },
+    });
+    await serve({ image: {}, share: () => container({ Status: "running", Running: true }, { seeder }) });
+    const view = await open();
+    await view.waitFor("Status · Sharing");
+    await view.select("Swarm");
+    await view.waitFor("Blocks 16 to 21 are missing.");
+    for (const text of [
+      "0 ▒▒▒▒████████████······▒▒▒▒▒▒▒▒ 29",
+      "█ this computer  ▒ others  · missing",
+      "Other Peers: 3",
+      "This Computer: 4 to 15",
+      "Missing: 16 to 21",
+    ]) {
+      expect(view.text()).toContain(text);
+    }
+    expect(titles(view)).toContain("Show Swarm Map");
+  });
+
+  it("says plainly that nobody else is there", async () => {
+    const seeder = report({ swarm: { peers: 0, coverage: [[1, 30]] } });
+    await serve({ image: {}, share: () => container({ Status: "running", Running: true }, { seeder }) });
+    const view = await open();
+    await view.waitFor("Status · Sharing");
+    expect(view.items().map(({ title, subtitle }) => `${title}: ${subtitle}`)).toContain("Swarm: 0 peers");
+    await view.select("Swarm");
+    await view.waitFor("Every block is served.");
+    expect(view.text()).toContain("Other Peers: 0: Nobody Else Yet");
   });
 
   it("says that a container of its name isn't its own", async () => {

@@ -4,8 +4,10 @@ import type { Controls } from "./controls";
 import { HelpActions } from "./help-actions";
 import { ImageActions } from "./image-actions";
 import type { Live } from "./live-rows";
+import { modelTitle } from "../status-text";
 import { SHORTCUTS } from "./shortcuts";
 import { StopActions } from "./stop-actions";
+import { SwarmMapView } from "./swarm-map-view";
 import { ViewLogAction } from "./view-log-action";
 
 interface LiveActionsProps {
@@ -42,6 +44,13 @@ export function LiveActions({ live, controls, row }: LiveActionsProps) {
           <Action title="Finish and Stop" icon={Icon.Flag} onAction={() => sharing.finish(context)} />
         )}
         <StopActions context={context} sharing={sharing} />
+        {status.state === "online" && (
+          <Action.Push
+            title="Show Swarm Map"
+            icon={Icon.Map}
+            target={<SwarmMapView context={context} model={{ title: modelTitle(status) }} />}
+          />
+        )}
         <Action title="Change Model…" icon={Icon.Switch} onAction={changeModel} />
       </ActionPanel.Section>
       {row !== "peer" && copy}

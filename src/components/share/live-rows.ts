@@ -1,5 +1,7 @@
 import { Icon, type Image } from "@raycast/api";
 import type { Stats } from "../../hooks/use-stats";
+import { gapsOf } from "../../lib/sharing/block-bar";
+import { rangeText } from "../../lib/sharing/blocks";
 import { gigabytes } from "../../lib/sharing/fit";
 import type { EngineContext } from "../../lib/context";
 import type { Progress } from "../../lib/progress";
@@ -13,12 +15,13 @@ import { blocksText, modelTitle, sessionsText } from "../status-text";
 import { agoText, durationText } from "../time-text";
 import type { Fact } from "./fact-row";
 import { stageFacts, stageTitle } from "./stages";
-import { computesWith, count, dateWords, swarmTextWords } from "./words";
+import { mapText } from "./map-text";
+import { computesWith, count, dateWords, shortPeer, swarmTextWords } from "./words";
 
 export type Live = Extract<Overview, { screen: "live" }>;
 
 interface LiveRow {
-  id: "status" | "blocks" | "peer" | "sessions" | "since" | "usage" | "log" | `notice-${string}`;
+  id: "status" | "blocks" | "swarm" | "peer" | "sessions" | "since" | "usage" | "log" | `notice-${string}`;
   title: string;
   subtitle?: string;
   icon: Image.ImageLike;
@@ -59,6 +62,7 @@ export function liveRows({ context, status }: Live, { stats, heard }: Heard): Li
           ]
         : [],
     },
+    swarmRow(status),
     {
       id: "peer",
       title: "Peer",
@@ -98,6 +102,26 @@ export function liveRows({ context, status }: Live, { stats, heard }: Heard): Li
       markdown: "What the container says as it comes, with what Docker did to it in between.",
     },
   ];
+}
+
+/** Who serves the model's blocks, as its server read it within the last half minute. */
+function swarmRow({ glance, blocks, swarm }: SharingStatus): LiveRow {
+  const facts = swarm ? [{ title: "Swarm", text: swarmTextWords(swarm) }] : [];
+  const row = { id: "swarm", title: "Swarm", icon: Icon.Network, facts } as const;
+  if (!glance)
+    return { ...row, subtitle: "Not Known Yet", markdown: "Who else serves it is known soon after it is online." };
+  const { online, peers } = glance;
+  return {
+    ...row,
+    subtitle: count(peers, "peer"),
+    markdown: mapText(online, blocks),
+    facts: [
+      ...facts,
+      { title: "Other Peers", text: peers === 0 ? "0: Nobody Else Yet" : String(peers) },
+      ...(blocks ? [{ title: "This Computer", text: rangeText(blocks) }] : []),
+      { title: "Missing", text: gapsOf(online).map(rangeText).join(", ") || "None" },
+    ],
+  };
 }
 
 /** All that matters, at a glance; on the way there the stages. */
@@ -153,11 +177,6 @@ function blocksRange({ blocks }: SharingStatus, all: number | undefined): string
   const { start, end } = blocks;
   const part = end - start === all ? `all ${all}` : all ? `${end - start} of ${all}` : count(end - start, "block");
   return `${start} to ${end - 1}, ${part}`;
-}
-
-/** The ends tell peers apart: all begin alike. */
-function shortPeer(peerId: string): string {
-  return `…${peerId.slice(-8)}`;
 }
 
 function servedFacts({ sessions, tokens, throughput, served, lastActivity }: SharingStatus): Fact[] {

@@ -11,6 +11,7 @@ import type { Controls } from "./controls";
 import { FactRow } from "./fact-row";
 import { HelpActions } from "./help-actions";
 import { ImageActions } from "./image-actions";
+import { SwarmMapView } from "./swarm-map-view";
 import { ShareForm } from "./share-form";
 import { chosenBlocks, computesWith, count, swarmWords } from "./words";
 
@@ -68,6 +69,20 @@ export function ModelRow({ id, context, image, controls, choice, preferences, li
                 />
               }
             />
+            {swarm.kind !== "private" && (
+              <Action.Push
+                title="Show Swarm Map"
+                icon={Icon.Map}
+                target={
+                  <SwarmMapView
+                    context={context}
+                    model={model}
+                    swarm={swarm}
+                    onShare={(found) => void sharing.share(context, { ...choice, swarm, blocks: found })}
+                  />
+                }
+              />
+            )}
           </ActionPanel.Section>
           <ImageActions context={context} image={image} controls={controls} />
           <HelpActions onRefresh={refresh} />

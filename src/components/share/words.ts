@@ -63,3 +63,8 @@ export function shortened(text: string, length: number): string {
 export function count(number: number, word: string): string {
   return `${number.toLocaleString("en-US")} ${word}${number === 1 ? "" : "s"}`;
 }
+
+/** The ends tell peers apart: all begin alike. */
+export function shortPeer(peerId: string): string {
+  return `…${peerId.slice(-8)}`;
+}

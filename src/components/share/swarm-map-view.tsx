@@ -1,0 +1,138 @@
+import { Action, ActionPanel, Icon, List, useNavigation } from "@raycast/api";
+import { usePromise } from "@raycast/utils";
+import { useRef, type ReactNode } from "react";
+import type { EngineContext } from "../../lib/context";
+import { toTorbizError } from "../../lib/errors";
+import type { Model } from "../../lib/models";
+import { countBlocks, rangeText, type BlockRange } from "../../lib/sharing/blocks";
+import type { Swarm } from "../../lib/sharing/swarm";
+import { readSwarmMap, type SwarmMap } from "../../lib/sharing/swarm-map";
+import type { SwarmServer } from "../../lib/sharing/swarm-look";
+import { FailureEmptyView } from "../failure-empty-view";
+import { tinted } from "../status-look";
+import { FactRow } from "./fact-row";
+import { mapText } from "./map-text";
+import { SHORTCUTS } from "./shortcuts";
+import { count, shortened, shortPeer, swarmWords } from "./words";
+
+interface SwarmMapViewProps {
+  context: EngineContext;
+  /** What is looked for; the running share's where it has no id. */
+  model: Pick<Model, "title"> & Partial<Pick<Model, "id">>;
+  /** The running share's when absent. */
+  swarm?: Swarm;
+  /** Serves what the map suggests; where nothing is shared yet. */
+  onShare?: (blocks: BlockRange) => void;
+}
+
+const NAME_LENGTH = 40;
+
+/** Who serves which blocks of a model, read from the swarm itself: a row for the map, and one for each server. */
+export function SwarmMapView({ context, model, swarm, onShare }: SwarmMapViewProps) {
+  const abortable = useRef<AbortController>(null);
+  const {
+    data: map,
+    error,
+    isLoading,
+    revalidate,
+  } = usePromise(
+    (id?: string, where?: Swarm) =>
+      readSwarmMap(context, { model: id, swarm: where, signal: abortable.current?.signal }),
+    [model.id, swarm],
+    { abortable, onError: () => undefined }, // it is shown below
+  );
+  const actions = (
+    <>
+      {map && onShare && <ShareSuggestedAction map={map} onShare={onShare} />}
+      <Action title="Refresh" icon={Icon.ArrowClockwise} shortcut={SHORTCUTS.refresh} onAction={revalidate} />
+    </>
+  );
+  return (
+    <List
+      navigationTitle={`Swarm of ${model.title}`}
+      isLoading={isLoading}
+      isShowingDetail={map !== undefined && !error}
+      searchBarPlaceholder="Search servers"
+    >
+      {error ? (
+        <FailureEmptyView error={toTorbizError(error)} onRetry={revalidate} />
+      ) : map ? (
+        <>
+          <FactRow
+            id="map"
+            title="Map"
+            subtitle={count(map.peers, "peer")}
+            icon={Icon.Map}
+            markdown={[mapText(map.online, map.own), suggestionText(map)].join("\n\n")}
+            facts={[
+              { title: "Swarm", text: swarmWords(map.swarm) },
+              { title: "Blocks", text: String(map.blocks) },
+              { title: map.ownPeerId ? "Other Peers" : "Peers", text: String(map.peers) },
+            ]}
+            actions={actions}
+          />
+          <List.Section title="Servers">
+            {map.servers.map((server) => (
+              <ServerRow key={server.peerId} server={server} map={map} actions={actions} />
+            ))}
+          </List.Section>
+        </>
+      ) : (
+        <List.EmptyView
+          icon={tinted(Icon.MagnifyingGlass, "quiet")}
+          title="Looking Who Serves Which Blocks…"
+          description="It takes some seconds."
+          actions={<ActionPanel>{actions}</ActionPanel>}
+        />
+      )}
+    </List>
+  );
+}
+
+function ServerRow({ server, map, actions }: { server: SwarmServer; map: SwarmMap; actions: ReactNode }) {
+  const { peerId, name, state, start, end, throughput, version, relayed } = server;
+  const isOwn = peerId === map.ownPeerId;
+  return (
+    <FactRow
+      id={peerId}
+      title={`${end - start === 1 ? "Block" : "Blocks"} ${rangeText(server)}`}
+      subtitle={isOwn ? "This Computer" : shortened(name ?? shortPeer(peerId), NAME_LENGTH)}
+      icon={isOwn ? Icon.ComputerChip : Icon.Globe}
+      facts={[
+        { title: "State", text: state === "online" ? "Online" : "Joining" },
+        { title: "Throughput", text: `${throughput.toFixed(1)} tokens/s (announced)` },
+        { title: "Reachable", text: relayed === null ? "Not Known" : relayed ? "Through Relays" : "Directly" },
+        { title: "Petals", text: version ?? "Not Known" },
+        { title: "Peer ID", text: peerId },
+        ...(name ? [{ title: "Name", text: name }] : []),
+      ]}
+      actions={
+        <>
+          {actions}
+          <Action.CopyToClipboard title="Copy Peer ID" content={peerId} shortcut={SHORTCUTS.copy} />
+        </>
+      }
+    />
+  );
+}
+
+function ShareSuggestedAction({ map, onShare }: { map: SwarmMap; onShare: (blocks: BlockRange) => void }) {
+  const { pop } = useNavigation();
+  const { suggestion } = map;
+  return (
+    <Action
+      title={`Share ${countBlocks(suggestion) === 1 ? "Block" : "Blocks"} ${rangeText(suggestion)}`}
+      icon={Icon.Play}
+      onAction={() => {
+        pop();
+        onShare(suggestion);
+      }}
+    />
+  );
+}
+
+function suggestionText({ suggestion, missing, ownPeerId }: SwarmMap): string {
+  if (ownPeerId !== null && missing.length === 0) return "";
+  const helper = ownPeerId === null ? "This computer" : "Another computer";
+  return `${helper} helps most with ${count(countBlocks(suggestion), "block")}: ${rangeText(suggestion)}.`;
+}
