@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { fileURLToPath } from "node:url";
 import { runAsk } from "./cli/ask";
 import { runBuild } from "./cli/build";
+import { runCacheList, runCacheRemove } from "./cli/cache";
 import {
   runConversationsDelete,
   runConversationsExport,
@@ -123,7 +124,7 @@ function program(asJson: boolean): Command {
 
   common(torbiz.command("share"))
     .description("share a model; returns when peers can use it, and goes on in the background")
-    .option("--model <id>", "the model to share (default: the starter model)")
+    .option("--model <id>", "the model to share, or OWNER/NAME of the model hub (default: the starter model)")
     .addOption(swarmOption("the swarm to share in"))
     .option(
       "--blocks <blocks>",
@@ -134,6 +135,8 @@ function program(asJson: boolean): Command {
     .option("--memory <amount>", "memory it may use: 6g or 50% (default: 75%)")
     .option("--disk <amount>", "disk for blocks that are fetched and kept: 20g (default: no limit)")
     .option("--no-wait", "return as soon as the container runs")
+    .addOption(new Option("--list", "start nothing: tell the models and how much of each fits").conflicts("check"))
+    .option("--check", "start nothing: tell how much of the model fits, and how fast this computer is with it")
     .action((flags) => run(flags, (session) => runShare(session, flags)));
 
   common(torbiz.command("status"))
@@ -210,6 +213,16 @@ function program(asJson: boolean): Command {
     .description("delete its files")
     .argument("<model>", "its id")
     .action((model: string, flags) => run(flags, (session) => runModelsRemove(session, model)));
+
+  const cache = torbiz.command("cache").description("what is kept of models that were fetched from a hub");
+  common(cache.command("list"))
+    .description("each model and its size")
+    .action((flags) => run(flags, (session) => runCacheList(session)));
+  common(cache.command("remove"))
+    .description("delete what is kept of one; it is downloaded anew when it is shared again")
+    .argument("<model>", "its id or its repository")
+    .option("--yes", "don't ask")
+    .action((model: string, flags) => run(flags, (session) => runCacheRemove(session, model, flags)));
 
   const conversations = torbiz.command("conversations").description("what was asked and answered");
   common(conversations.command("list"))

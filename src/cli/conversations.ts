@@ -5,7 +5,7 @@ import type { Conversation, ConversationSummary } from "../lib/ask/conversations
 import { toJson, toMarkdown } from "../lib/ask/conversations/export-conversation";
 import { ConversationStore, type ConversationHit } from "../lib/ask/conversations/store";
 import { TorbizError } from "../lib/errors";
-import { confirm } from "./confirm";
+import { mustAgree } from "./must-agree";
 import type { Session } from "./session";
 import { table } from "./table";
 
@@ -127,18 +127,6 @@ export async function runConversationsDelete(
   await stopIn(session, id);
   await store.remove(id);
   output.result({ deleted: 1 }, `Deleted "${title}".`);
-}
-
-async function mustAgree({ interactive, signal }: Session, question: string): Promise<void> {
-  if (!interactive) {
-    throw new TorbizError("usage", "Deleting needs a yes.", {
-      hint: "Say that you mean it.",
-      cliHint: "Say it with --yes.",
-    });
-  }
-  if (!(await confirm(question, signal, "no"))) {
-    throw new TorbizError("interrupted", "Nothing was deleted.", { hint: "All is as it was." });
-  }
 }
 
 /** Ends what is being written in a conversation, or in all: it would go on into a file that is gone. */

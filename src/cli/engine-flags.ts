@@ -7,9 +7,8 @@ import { parseBaseUrl } from "../lib/ask/found-servers";
 import { installedModels } from "../lib/ask/local-model-files";
 import { findLocalModel, LOCAL_MODELS, recommendedModel, type LocalModel } from "../lib/ask/local-models";
 import { TorbizError } from "../lib/errors";
-import { isRepository, knownModels } from "../lib/hub/known-models";
-import { resolveModel } from "../lib/hub/resolve-model";
-import { findModel, type Model } from "../lib/models";
+import { nameModel } from "../lib/hub/resolve-model";
+import type { Model } from "../lib/models";
 import { parseSwarm } from "../lib/sharing/swarm";
 import { choose } from "./choose";
 import type { Session } from "./session";
@@ -56,7 +55,7 @@ export async function chooseEngine(
     return usual?.kind === "this" ? usual : { kind: "this", model: await bestHere(session) };
   }
   if (engine === "swarm") {
-    const named = model === undefined ? {} : { model: (await namedSwarmModel(session, model)).id };
+    const named = model === undefined ? {} : { model: (await swarmModel(session, model)).id };
     return { kind: "swarm", ...named, ...(swarm && { swarm: parseSwarm(swarm) }) };
   }
   if (!/^https?:\/\//i.test(engine)) throw new TorbizError("engine-invalid", `"${engine}" is no engine.`);
@@ -81,10 +80,8 @@ export function namedLocalModel(text: string): LocalModel {
   return findLocalModel(isPath(text) ? resolve(text) : text);
 }
 
-/** A model in a swarm; the hub is asked only for one that was never named on this computer. */
-async function namedSwarmModel({ surroundings, signal }: Session, name: string): Promise<Model> {
-  if (!isRepository(name.trim())) return findModel(name, knownModels(surroundings.paths));
-  return resolveModel(surroundings, name, { token: surroundings.env.HF_TOKEN || undefined, signal });
+function swarmModel({ surroundings, signal }: Session, name: string): Promise<Model> {
+  return nameModel(surroundings, name, { token: surroundings.env.HF_TOKEN || undefined, signal });
 }
 
 function isPath(text: string): boolean {

@@ -5,6 +5,7 @@ import { share } from "../lib/sharing/share";
 import type { SharingStatus } from "../lib/sharing/status";
 import { parseSwarm } from "../lib/sharing/swarm";
 import type { Session } from "./session";
+import { runShareCheck, runShareList } from "./share-check";
 
 export interface ShareFlags {
   model?: string;
@@ -15,17 +16,23 @@ export interface ShareFlags {
   memory?: string;
   disk?: string;
   wait: boolean;
+  list?: boolean;
+  check?: boolean;
 }
 
 /** `torbiz share`: returns when the server is ONLINE; the container goes on. */
-export async function runShare({ output, surroundings, signal }: Session, flags: ShareFlags): Promise<void> {
+export async function runShare(session: Session, flags: ShareFlags): Promise<void> {
+  const limits = limitsOf(flags);
+  if (flags.list) return runShareList(session, limits);
+  if (flags.check) return runShareCheck(session, { model: flags.model, limits });
+  const { output, surroundings, signal } = session;
   const context = await openEngine(surroundings);
   const { status, adopted, outdatedImage } = await share(context, {
     model: flags.model,
     swarm: flags.swarm && parseSwarm(flags.swarm),
     blocks: flags.blocks === undefined ? undefined : parseBlocks(flags.blocks),
     port: flags.port,
-    limits: limitsOf(flags),
+    limits,
     wait: flags.wait,
     token: surroundings.env.HF_TOKEN || undefined,
     onProgress: output.progress,

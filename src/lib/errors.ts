@@ -134,6 +134,10 @@ const CATALOGUE = {
     hint: "Close other programs, or choose a smaller model.",
     cliHint: "Choose one with --model.",
   },
+  "speed-test-failed": {
+    title: "The speed couldn't be measured",
+    hint: "Try again. A share measures it, too, and tells it in its status.",
+  },
   "limit-invalid": {
     title: "This limit can't be used",
     hint: "Choose a share of Docker's resources, such as 50%.",

@@ -111,7 +111,7 @@ export const MODELS: readonly Model[] = [
     },
     license: "Llama 2 Community License",
     gated: true,
-    note: "A good small chat model: two or three computers can serve all of it.",
+    note: "A good small chat model: it takes several computers.",
   }),
   onHub({
     id: "llama-3-8b-instruct",

@@ -14,6 +14,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CONTRACT } from "../../src/lib/docker/build/state";
+import { MODELS } from "../../src/lib/models";
 import { acquireLock } from "../../src/lib/process-lock";
 import { rememberChoice } from "../../src/lib/sharing/last-choice";
 import { shareLock } from "../../src/lib/sharing/stop-request";
@@ -260,7 +261,10 @@ describe("choosing", () => {
     expect(titles(view)).toEqual(
       expect.arrayContaining(["Share", "Share with Options…", "Update Image", "Rebuild Image"]),
     );
-    expect(view.items().map(({ title }) => title)).toEqual(["SmolLM2 135M Instruct", "Update Image"]);
+    expect(view.items().map(({ title }) => title)).toEqual([
+      ...MODELS.map(({ title }) => title),
+      ...["Another Model…", "Update Image"],
+    ]);
   });
 
   it("offers the last choice first, as it was", async () => {

@@ -19,7 +19,7 @@ const BUILD_TIMEOUT_MS = 300_000;
 const limits = [
   ["menu-bar", 60],
   ["stop-sharing", 400],
-  ["share-gpu", 400],
+  ["share-gpu", 450],
   ["ask-model", 300],
 ] as const;
 

@@ -1,5 +1,6 @@
 import { Action, Icon, List } from "@raycast/api";
 import { choiceOf } from "../../hooks/share-choice";
+import { useSpeeds } from "../../hooks/use-speeds";
 import { sharePreferences } from "../../hooks/share-preferences";
 import { toTorbizError, type TorbizError } from "../../lib/errors";
 import type { EngineContext } from "../../lib/context";
@@ -15,6 +16,7 @@ import { ContributionSection } from "./contribution-section";
 import type { Controls } from "./controls";
 import { FactRow } from "./fact-row";
 import { OpenGuideAction, OpenPreferencesAction } from "./help-actions";
+import { HubModelRow } from "./hub-model-row";
 import { ModelRow } from "./model-row";
 import { SHORTCUTS } from "./shortcuts";
 import { UpdateImageRow } from "./update-image-row";
@@ -28,6 +30,8 @@ interface ChooseScreenProps {
 /** What can be shared: the last choice first, so that sharing again is Enter. */
 export function ChooseScreen({ context, image, controls }: ChooseScreenProps) {
   const plan = readPlan(context);
+  const limits = "error" in plan ? undefined : plan.limits;
+  const { speeds, measure } = useSpeeds(context, limits);
   if ("error" in plan) {
     const { title, message, hint } = plan.error;
     return (
@@ -51,22 +55,23 @@ export function ChooseScreen({ context, image, controls }: ChooseScreenProps) {
       />
     );
   }
-  const { preferences, limits } = plan;
+  const { preferences } = plan;
   const last = lastChoice(context);
   const models = knownModels(context.paths);
   const again = last && choiceOf(last, models);
-  const row = { context, image, controls, preferences, limits };
+  const row = { context, image, controls, preferences, limits: plan.limits, onMeasure: measure };
   return (
     <>
       {again && (
         <List.Section title="Last Choice">
-          <ModelRow {...row} id="last-choice" choice={again} />
+          <ModelRow {...row} id="last-choice" choice={again} speed={speeds.get(again.model.id)} />
         </List.Section>
       )}
       <List.Section title="Models">
         {inOrder(models, preferences.model).map((model) => (
-          <ModelRow key={model.id} {...row} id={model.id} choice={{ model }} />
+          <ModelRow key={model.id} {...row} id={model.id} choice={{ model }} speed={speeds.get(model.id)} />
         ))}
+        <HubModelRow context={context} controls={controls} token={preferences.token} />
       </List.Section>
       {image === "outdated" && (
         <List.Section title="Image">

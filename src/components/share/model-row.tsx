@@ -3,12 +3,16 @@ import type { EngineContext } from "../../lib/context";
 import type { ImageState } from "../../lib/docker/build/state";
 import { countBlocks } from "../../lib/sharing/blocks";
 import { fitOf, gigabytes } from "../../lib/sharing/fit";
+import { pageOf } from "../../lib/hub/endpoint";
+import { repositoryOf, type Model } from "../../lib/models";
 import type { Limits } from "../../lib/sharing/limits";
 import type { SharePreferences } from "../../lib/sharing/preferences";
+import { outlookOf, type Speed, type SpeedOutlook } from "../../lib/sharing/speed";
 import type { ShareChoice } from "../../hooks/use-share-jobs";
 import { tinted } from "../status-look";
+import { CachedModels } from "./cached-models";
 import type { Controls } from "./controls";
-import { FactRow } from "./fact-row";
+import { FactRow, type Fact } from "./fact-row";
 import { HelpActions } from "./help-actions";
 import { ImageActions } from "./image-actions";
 import { SwarmMapView } from "./swarm-map-view";
@@ -23,19 +27,33 @@ interface ModelRowProps {
   choice: ShareChoice;
   preferences: SharePreferences;
   limits: Limits;
+  /** As it was measured with this model. */
+  speed?: Speed;
+  onMeasure: (model: Model) => void;
 }
 
 /** A model, what of it fits and why, and how it would be shared. */
-export function ModelRow({ id, context, image, controls, choice, preferences, limits }: ModelRowProps) {
+export function ModelRow({
+  id,
+  context,
+  image,
+  controls,
+  choice,
+  preferences,
+  limits,
+  speed,
+  onMeasure,
+}: ModelRowProps) {
   const { model, swarm = preferences.swarm, blocks } = choice;
   const { sharing, refresh } = controls;
-  const fit = fitOf(model, limits);
+  const fit = fitOf(model, limits, context.facts);
   const { word, icon } =
     fit.blocks < countBlocks(blocks ?? 1)
       ? { word: "Doesn't Fit", icon: tinted(Icon.XMarkCircle, "bad") }
       : fit.all || blocks !== undefined
         ? { word: "Fits", icon: tinted(Icon.CheckCircle, "good") }
         : { word: "Fits in Part", icon: tinted(Icon.CircleProgress50, "busy") };
+  const page = pageUrl(model, context);
   const port = choice.port ?? preferences.port ?? context.names.port;
   return (
     <FactRow
@@ -43,10 +61,18 @@ export function ModelRow({ id, context, image, controls, choice, preferences, li
       title={model.title}
       icon={Icon.Box}
       accessories={[{ icon, tooltip: word }]}
-      markdown={[model.note, fit.reason, computesWith(context)].join("\n\n")}
+      markdown={[model.note, fit.reason, speed ? outlookOf(model, fit, speed).words : computesWith(context)].join(
+        "\n\n",
+      )}
       facts={[
         { title: "Fit", text: word, icon },
         { title: "Blocks", text: blocks ? chosenBlocks(blocks, model) : `As Many as Fit (${fit.blocks})` },
+        ...(fit.blocks === 0
+          ? []
+          : [{ title: "Memory", text: `${gigabytes(fit.weightBytes)} + ${gigabytes(fit.cacheBytes)} Cache` }]),
+        ...(speed ? [speedFact(outlookOf(model, fit, speed))] : []),
+        ...(model.diskBytes > 0 ? [{ title: "Download", text: `${gigabytes(model.diskBytes)} for All Blocks` }] : []),
+        { title: "License", text: model.gated ? `${model.license} (Asks for Access)` : model.license },
         { title: "Swarm", text: swarmWords(swarm) },
         { title: "Port", text: String(port) },
         { title: "Memory Limit", text: `${gigabytes(limits.memoryBytes)} of ${gigabytes(context.facts.memoryBytes)}` },
@@ -84,10 +110,32 @@ export function ModelRow({ id, context, image, controls, choice, preferences, li
               />
             )}
           </ActionPanel.Section>
+          <ActionPanel.Section>
+            {image !== "missing" && fit.blocks > 0 && (
+              <Action title="Measure This Computer" icon={Icon.Gauge} onAction={() => onMeasure(model)} />
+            )}
+            {page !== undefined && <Action.OpenInBrowser title="Open Model's Page" url={page} />}
+            <Action.Push title="Show Cached Models" icon={Icon.HardDrive} target={<CachedModels context={context} />} />
+          </ActionPanel.Section>
           <ImageActions context={context} image={image} controls={controls} />
           <HelpActions onRefresh={refresh} />
         </>
       }
     />
   );
+}
+
+/** Undefined for the starter, and where the hub's address can't be used: who shares is told of that. */
+function pageUrl(model: Model, { env }: EngineContext): string | undefined {
+  const repository = repositoryOf(model);
+  try {
+    return repository === undefined ? undefined : pageOf(repository, env);
+  } catch {
+    return undefined;
+  }
+}
+
+function speedFact({ tokensPerSecond, slow }: SpeedOutlook): Fact {
+  const text = `${tokensPerSecond.toPrecision(2)} tokens/s`;
+  return slow ? { title: "Speed", text, icon: tinted(Icon.Warning, "warning") } : { title: "Speed", text };
 }

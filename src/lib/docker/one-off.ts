@@ -18,6 +18,8 @@ export interface OneOff {
   /** The engine's network to be in; none when absent. */
   network?: string;
   memoryBytes: number;
+  /** In the Engine API's units, and for libraries that would count the machine's; all that the engine has when absent. */
+  processors?: { nanoCpus: number; threads: number };
   /** Of /tmp, the one place that it can write besides its mounts. */
   tmpBytes: number;
   mounts?: NonNullable<ContainerOptions["HostConfig"]>["Mounts"];
@@ -75,11 +77,12 @@ function prefixOf(job: string): string {
 }
 
 function containerOptions(oneOff: OneOff): ContainerOptions {
-  const { names, command, user, network = "none", memoryBytes, tmpBytes, mounts = [] } = oneOff;
+  const { names, command, user, network = "none", memoryBytes, processors, tmpBytes, mounts = [] } = oneOff;
   return {
     Entrypoint: [...command],
     Cmd: [],
     ...(user !== undefined && { User: user }),
+    ...(processors && { Env: threadSettings(processors.threads) }),
     Labels: {
       [LABELS.managed]: "1",
       [LABELS.version]: VERSION,
@@ -94,6 +97,7 @@ function containerOptions(oneOff: OneOff): ContainerOptions {
       SecurityOpt: ["no-new-privileges:true"],
       Memory: memoryBytes,
       MemorySwap: memoryBytes,
+      ...(processors && { NanoCpus: processors.nanoCpus }),
       PidsLimit: 512,
       Tmpfs: { "/tmp": `mode=1777,size=${tmpBytes}` },
       LogConfig: { Type: "json-file", Config: { "max-size": "1m", "max-file": "1" } },
@@ -101,6 +105,11 @@ function containerOptions(oneOff: OneOff): ContainerOptions {
       Mounts: mounts,
     },
   };
+}
+
+/** Libraries take the number of processors of the machine for theirs, and would start that many threads. */
+export function threadSettings(threads: number): string[] {
+  return ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"].map((name) => `${name}=${threads}`);
 }
 
 /**

@@ -29,3 +29,19 @@ export async function resolveModel(
   rememberModel(paths, facts);
   return findModel(facts.repository, knownModels(paths));
 }
+
+/**
+ * The same where nothing is to be fetched: the hub is asked only for a repository that was never named on this computer.
+ *
+ * @throws TorbizError as `resolveModel`
+ */
+export async function nameModel(
+  surroundings: WebSurroundings & { paths: Pick<Paths, "home"> },
+  name: string,
+  options: Pick<LookUpOptions, "token" | "signal"> = {},
+): Promise<Model> {
+  const typed = name.trim();
+  const known = knownModels(surroundings.paths);
+  const isNew = isRepository(typed) && !known.some((model) => isOf(model, typed));
+  return isNew ? resolveModel(surroundings, typed, options) : findModel(typed, known);
+}

@@ -1,4 +1,5 @@
 import type { ContainerCreateOptions } from "dockerode";
+import { threadSettings } from "../docker/one-off";
 import type { Model } from "../models";
 import { LABELS, type Names } from "../names";
 import { VERSION } from "../version";
@@ -48,11 +49,7 @@ export function containerOptions(plan: SharePlan, names: Names): ContainerCreate
     Image: names.image,
     Cmd: seederArguments(plan),
     User: CONTAINER_USER,
-    // Libraries take the number of processors of the machine for theirs, and would start that many threads.
-    Env: [
-      ...["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"].map((name) => `${name}=${limits.threads}`),
-      ...("hub" in plan.files ? [`HF_ENDPOINT=${plan.files.hub}`] : []),
-    ],
+    Env: [...threadSettings(limits.threads), ...("hub" in plan.files ? [`HF_ENDPOINT=${plan.files.hub}`] : [])],
     Labels: {
       [LABELS.managed]: "1",
       [LABELS.version]: VERSION,

@@ -165,7 +165,7 @@ async function adoptOrStart(context: EngineContext, start: Start): Promise<Runni
   requests.check();
   const running = await adoptOrCleanUp(context, start);
   if (running) return running;
-  const fit = fitOf(model, limits);
+  const fit = fitOf(model, limits, context.facts);
   if (fit.blocks < 1) throw shareFailure("not-enough-memory", `${model.title} can't be shared. ${fit.reason}`);
   await requireFreePort(context, port);
 

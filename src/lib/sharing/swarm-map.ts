@@ -52,7 +52,7 @@ export async function readSwarmMap(context: EngineContext, options: SwarmMapOpti
   const look = await lookAtSwarm(context, {
     model,
     initialPeers: through ? [through] : target.initialPeers,
-    fitting: Math.max(1, fitOf(model, resourceLimits(facts)).blocks),
+    fitting: Math.max(1, fitOf(model, resourceLimits(facts), facts).blocks),
     signal: options.signal,
   });
   return mapOf(look, model, target.swarm, share?.peerId ?? null);
