@@ -3,6 +3,8 @@ import { join } from "node:path";
 import type { ContainerInspectInfo } from "dockerode";
 import type { EngineContext } from "../../src/lib/context";
 import { LABELS } from "../../src/lib/names";
+import type { ContributedDay } from "../../src/lib/sharing/contribution";
+import { finishSharing } from "../../src/lib/sharing/finish";
 import { lastChoice } from "../../src/lib/sharing/last-choice";
 import { readStatus } from "../../src/lib/sharing/status";
 import { type Event, exec, openTestBed, ROOT, start, torbiz } from "./torbiz";
@@ -14,6 +16,7 @@ import { type Event, exec, openTestBed, ROOT, start, torbiz } from "./torbiz";
 
 const QUESTION = "What is the capital of France?";
 const ANSWER = "The capital of France is Paris.";
+const STORY = "Tell me a very long story about a lighthouse keeper.";
 const ASK = ["ask", "--engine", "swarm", "--temperature", "0"];
 /** A token that no hub knows; where it is found, it leaked. */
 const CANARY = "hf_canary0123456789abcdefghijklmnopqr";
@@ -206,6 +209,48 @@ test("sharing what is shared already adopts it; something else is refused", asyn
   const other = await torbiz(["share", "--blocks", "3"]);
   expect(other.last).toMatchObject({ ok: false, code: "already-sharing" });
   expect(other.code).toBe(1);
+});
+
+test("a finish in the middle of an answer: the answer is whole, then the share has ended and peers were told", async () => {
+  const asking = start([...ASK, STORY, "--max-tokens", "200"]);
+  await asking.waitFor(({ event }) => event === "delta");
+  const finishing = start(["stop", "--finish", "--within", "2"]);
+  const { message } = await finishing.waitFor(({ message }) => String(message).includes("answer on its way"));
+  expect(message).toMatch(/^Finishing: [1-3] answers? on (its|their) way, at most until \d\d:\d\d$/);
+  expect((await torbiz(["status"])).last).toMatchObject({ state: "finishing", finishBy: expect.any(String) });
+
+  const whole = await asking.ended;
+  expect(whole.last).toMatchObject({ ok: true, tokens: 200, finishReason: "length" });
+  const { code, last } = await finishing.ended;
+  expect(last).toMatchObject({ ok: true, stopped: true, announcedOffline: true, forced: false, exitCode: 0 });
+  expect(last.message).toBe("Finished: every answer came to its end. Peers were told.");
+  expect(code).toBe(0);
+  expect(await context.engine.inspect(context.names.container)).toBeUndefined();
+
+  // What it gave was copied out of the volume by then.
+  const { today, days } = (await torbiz(["stats"])).last as unknown as { today: ContributedDay; days: object };
+  expect(today.tokens).toBeGreaterThan(200);
+  expect(today.sessions).toBeGreaterThan(2);
+  expect(today.onlineSeconds).toBeGreaterThan(10);
+  expect(Object.keys(days)).toHaveLength(1);
+});
+
+test("an endless answer is ended at the limit; what has finished by itself is cleaned up by the next start", async () => {
+  expect((await torbiz(["share"])).last).toMatchObject({ ok: true, state: "online", peerId });
+  const asking = start([...ASK, STORY, "--max-tokens", "2000"]);
+  await asking.waitFor(({ event }) => event === "delta");
+  expect(await finishSharing(context, { withinSeconds: 2, follow: false })).toMatchObject({ finishing: true });
+  await exec(docker, ["wait", context.names.container]);
+  expect((await inspect()).State).toMatchObject({ Status: "exited", ExitCode: 0 });
+  asking.child.kill("SIGINT"); // it looks for other peers, of which there are none
+  expect((await asking.ended).last).not.toMatchObject({ ok: true });
+
+  const { events, last } = await torbiz(["share"]);
+  const notes = events.filter(({ event }) => event === "note").map(({ message }) => String(message));
+  expect(notes).toContainEqual(expect.stringMatching(/^Removed the container of an earlier share .+ Its log: /));
+  const [, log = ""] = /Its log: (.+)$/.exec(notes.join("\n")) ?? [];
+  expect(readFileSync(log, "utf8")).toContain("The time is over: answers that break off: 1");
+  expect(last).toMatchObject({ ok: true, state: "online", peerId });
 });
 
 test("stops gracefully: peers are told, exit code 0, the log is kept, the container is gone", async () => {
