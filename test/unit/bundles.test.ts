@@ -17,7 +17,7 @@ import { join } from "node:path";
 const root = process.cwd();
 const BUILD_TIMEOUT_MS = 300_000;
 const limits = [
-  ["menu-bar", 60],
+  ["menu-bar", 64],
   ["stop-sharing", 400],
   ["share-gpu", 450],
   ["ask-model", 300],
