@@ -128,7 +128,10 @@ const CATALOGUE = {
     cliHint: "Share it with `torbiz share`.",
   },
   "starter-failed": { title: "The starter model couldn't be prepared", hint: "Try again." },
-  "blocks-invalid": { title: "Not a number of blocks", hint: "Give a whole number of at least 1." },
+  "blocks-invalid": {
+    title: "Not a choice of blocks",
+    hint: "Give a whole number of at least 1, or a range of the model's blocks, such as 0:4 for the first four.",
+  },
   "not-enough-memory": {
     title: "Not enough memory",
     hint: "Close other programs, or choose a smaller model.",
