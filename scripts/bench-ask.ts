@@ -6,7 +6,6 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { format, resolveConfig } from "prettier";
 import { ask, stopGeneration, type Answer, type AskOptions } from "../src/lib/ask/ask";
 import { ensureAskEnvironment } from "../src/lib/ask/ask-environments";
 import { ConversationStore } from "../src/lib/ask/conversations/store";
@@ -18,6 +17,7 @@ import { defaultModel } from "../src/lib/models";
 import { share } from "../src/lib/sharing/share";
 import { stopSharing } from "../src/lib/sharing/stop";
 import { BareProcess, type BareAnswer } from "./bench/bare-process";
+import { markdownTable, writeSection } from "./bench/section";
 
 /**
  * What asking costs, as JSON on stdout: `npm run bench:ask`. Each figure stands beside the engine's own library in a bare
@@ -366,7 +366,7 @@ async function throughSwarm(python: string, coldSeconds: number) {
 type Report = Awaited<ReturnType<typeof measure>>;
 
 /** Puts the figures in the place of those of the run before. */
-async function writeSection({ machine, model, thisComputer, swarm }: Report): Promise<void> {
+async function writeReport({ machine, model, thisComputer, swarm }: Report): Promise<void> {
   const { warm, cold: coldAsk, conversation: talk, stop, manyAsks: many, processPerPrompt: alone } = thisComputer;
   const ms = (value: number) => `${value} ms`;
   const tokens = (value: number) => value.toFixed(1);
@@ -431,19 +431,11 @@ async function writeSection({ machine, model, thisComputer, swarm }: Report): Pr
       `${swarm.coldAskAgainstShare.shareSeconds} s: a share to ONLINE, ${swarm.coldAskAgainstShare.timesFaster} times as long`,
     ],
   ];
-  const table = [["What", "Measured", "Limit", "Baseline in the same run"], ["-", "-", "-", "-"], ...rows];
-  const section = `${HEADING}
-
-\`npm run bench:ask\` wrote this section and [ask-benchmark.json](ask-benchmark.json): medians, of ${PAIRS} pairs taken in turn where there
+  const body = `\`npm run bench:ask\` wrote this section and [ask-benchmark.json](ask-benchmark.json): medians, of ${PAIRS} pairs taken in turn where there
 is a bare library. Machine: ${machine}. Model: ${model}.
 
-${table.map((row) => `| ${row.join(" | ")} |`).join("\n")}
-`;
-  const file = join(ROOT, "docs/benchmarks.md");
-  const [before = "", after = ""] = (await readFile(file, "utf8")).split(new RegExp(`^${HEADING}$`, "m"));
-  const rest = after.slice(after.search(/^(## |### )/m) >>> 0);
-  const text = `${before.trimEnd()}\n\n${section}\n${rest}`;
-  await writeFile(file, await format(text, { ...(await resolveConfig(file)), filepath: file }));
+${markdownTable([["What", "Measured", "Limit", "Baseline in the same run"], ...rows])}`;
+  await writeSection(join(ROOT, "docs/benchmarks.md"), HEADING, body);
 }
 
 async function measure() {
@@ -493,4 +485,4 @@ async function measure() {
 const report = await measure();
 process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
 await writeFile(join(ROOT, "docs/ask-benchmark.json"), `${JSON.stringify(report, null, 2)}\n`);
-await writeSection(report);
+await writeReport(report);
