@@ -25,6 +25,7 @@ it("is chosen at the first run, answers, stops, continues, and takes a follow-up
   const view = await home.open();
   await view.waitFor("Choose What Answers");
   await view.waitFor("- SmolLM2 135M Instruct");
+  expect(view.text()).toMatch(/- SmolLM2 135M Instruct .*For Trying Out/);
   expect(rows(view).at(-1)).toContain("Choose Another…");
   await view.search("What is the capital of France?");
   await view.run("Use SmolLM2 135M Instruct and Send", { item: "SmolLM2 135M Instruct" });
@@ -75,8 +76,18 @@ it("offers a server that runs at its usual port first, and Enter has it answer",
 
 it("asks once before a question goes to strangers, and keeps it where the answer is no", async () => {
   const { paths } = home.surroundings;
-  home.choose({ kind: "swarm", swarm: { kind: "public" } });
   const view = await home.open();
+  await view.run("Choose Another…", { item: "Choose Another…" });
+  await view.run("Use Another…");
+  await view.type("kind", "join");
+  await view.type("peers", "10.0.0.5");
+  await view.run("Use");
+  await view.waitFor('"10.0.0.5" is neither private, public nor a peer\'s address.');
+  await view.type("kind", "public");
+  await view.run("Use");
+  const lastChoice = { kind: "swarm", swarm: { kind: "public" } };
+  await home.host.waitFor(() => readAskSettings(paths).lastChoice?.kind === "swarm");
+  expect(readAskSettings(paths)).toMatchObject({ lastChoice });
   home.host.confirm = () => false;
   await view.search("May I?");
   await view.press("enter");

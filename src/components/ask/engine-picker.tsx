@@ -11,7 +11,7 @@ import { gigabytes } from "../../lib/sharing/fit";
 import { OpenPreferencesAction } from "../share/help-actions";
 import { tinted } from "../status-look";
 import type { Controls } from "./controls";
-import { engineKey, engineTitle, engineWhere, whoAnswers } from "./engine-words";
+import { engineKey, engineTitle, engineWhere, namedSwarm, TAGS, whoAnswers } from "./engine-words";
 import { OtherEngineForm } from "./other-engine-form";
 import { SHORTCUTS } from "./shortcuts";
 
@@ -97,7 +97,8 @@ function EngineRow({ engine, controls, onChange }: EngineRowProps) {
       title={title}
       icon={{ value: icon, tooltip: word }}
       accessories={[
-        ...(isRecommended ? [{ tag: "Recommended" }] : []),
+        ...(isRecommended ? [{ tag: TAGS.recommended }] : []),
+        ...(model?.source === "starter" ? [{ tag: TAGS.starter }] : []),
         ...(isChosen ? [{ icon: Icon.Checkmark, text: "Answers Now" }] : []),
       ]}
       detail={
@@ -140,9 +141,10 @@ function EngineRow({ engine, controls, onChange }: EngineRowProps) {
   );
 }
 
-/** Whether two choices mean one engine. There is one swarm in the list: the one that is meant where none is named. */
+/** Whether two choices mean one engine. The list has the swarm that is meant where none is named. */
 function isSame(one: EngineChoice, other: EngineChoice): boolean {
-  if (one.kind === "swarm" && other.kind === "swarm" && (!one.model || !other.model)) return true;
+  const areMeant = [one, other].every((each) => each.kind === "swarm" && namedSwarm(each) === "");
+  if (areMeant && (!one.model || !other.model)) return true;
   return engineKey(one) === engineKey(other);
 }
 

@@ -2,6 +2,16 @@ import { basename, extname } from "node:path";
 import type { EngineChoice } from "../../lib/ask/engine-choice";
 import { LOCAL_MODELS } from "../../lib/ask/local-models";
 import { MODELS } from "../../lib/models";
+import { swarmText, type Swarm } from "../../lib/sharing/swarm";
+
+/** What the rows of some models are marked with. */
+export const TAGS = { recommended: "Recommended", starter: "For Trying Out" } as const;
+
+const SWARMS: Record<Swarm["kind"], string> = {
+  private: "Your Private Swarm",
+  public: "Public Petals Network",
+  join: "Swarm of Peers",
+};
 
 /** The model of a choice for people. */
 export function engineTitle(choice: EngineChoice): string {
@@ -17,7 +27,14 @@ export function engineTitle(choice: EngineChoice): string {
 
 /** Where a choice computes, for people. */
 export function engineWhere(choice: EngineChoice): string {
-  return { this: "This Computer", swarm: "Swarm", server: choice.kind === "server" ? choice.baseUrl : "" }[choice.kind];
+  switch (choice.kind) {
+    case "this":
+      return "This Computer";
+    case "swarm":
+      return choice.swarm ? SWARMS[choice.swarm.kind] : "Swarm";
+    case "server":
+      return choice.baseUrl;
+  }
 }
 
 /** Who answers and where, as a sentence. */
@@ -36,7 +53,13 @@ export function whoAnswers(choice: EngineChoice): string {
 
 /** One text for each choice, the same for the same one. */
 export function engineKey(choice: EngineChoice): string {
-  return [choice.kind, choice.kind === "server" ? choice.baseUrl : "", choice.model ?? ""].join(" ");
+  const where = { this: "", swarm: namedSwarm(choice), server: choice.kind === "server" ? choice.baseUrl : "" };
+  return [choice.kind, where[choice.kind], choice.model ?? ""].join(" ");
+}
+
+/** The swarm that a choice names; empty where it means the one that is shared in, or was used last. */
+export function namedSwarm(choice: EngineChoice): string {
+  return choice.kind === "swarm" && choice.swarm && choice.swarm.kind !== "private" ? swarmText(choice.swarm) : "";
 }
 
 function hostOf(url: string): string {

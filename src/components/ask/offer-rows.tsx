@@ -6,17 +6,18 @@ import { FactRow } from "../share/fact-row";
 import { ChatActions } from "./chat-actions";
 import type { Controls } from "./controls";
 import { EnginePicker } from "./engine-picker";
-import { engineKey } from "./engine-words";
+import { engineKey, TAGS } from "./engine-words";
 import { SHORTCUTS } from "./shortcuts";
 
-const LOOKS: Record<Offer["kind"], { icon: Image.ImageLike; about: string }> = {
+const LOOKS: Record<Offer["kind"], { icon: Image.ImageLike; tag?: string; about: string }> = {
   server: { icon: Icon.Plug, about: "It answers at once: nothing has to be downloaded." },
   download: {
     icon: Icon.Download,
+    tag: TAGS.recommended,
     about:
       "Recommended for this computer: it answers here, and no question leaves it. The download goes on when you close this window.",
   },
-  starter: { icon: Icon.Box, about: "It answers on this computer: no question leaves it." },
+  starter: { icon: Icon.Box, tag: TAGS.starter, about: "It answers on this computer: no question leaves it." },
 };
 
 /** What somebody who has never asked can be answered by, best first. Enter takes it. */
@@ -24,7 +25,7 @@ export function OfferRows({ offers, controls }: { offers: readonly Offer[]; cont
   return (
     <List.Section title="Choose What Answers">
       {offers.map(({ kind, choice, title, detail }) => {
-        const { icon, about } = LOOKS[kind];
+        const { icon, about, tag } = LOOKS[kind];
         const use = `${kind === "download" ? "Download and Use" : "Use"} ${title}`;
         const model = choice.kind === "this" ? LOCAL_MODELS.find(({ id }) => id === choice.model) : undefined;
         return (
@@ -33,7 +34,7 @@ export function OfferRows({ offers, controls }: { offers: readonly Offer[]; cont
             id={engineKey(choice)}
             title={title}
             icon={icon}
-            accessories={model ? [{ text: gigabytes(model.bytes) }] : []}
+            accessories={[...(tag ? [{ tag }] : []), ...(model ? [{ text: gigabytes(model.bytes) }] : [])]}
             markdown={[model?.note ?? detail, about].join("\n\n")}
             facts={
               model && [

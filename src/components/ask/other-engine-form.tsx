@@ -4,31 +4,32 @@ import { useState } from "react";
 import type { EngineChoice } from "../../lib/ask/engine-choice";
 import { parseBaseUrl } from "../../lib/ask/found-servers";
 import { findLocalModel } from "../../lib/ask/local-models";
-import { toTorbizError } from "../../lib/errors";
+import { toTorbizError, TorbizError } from "../../lib/errors";
+import { defaultModel, MODELS } from "../../lib/models";
+import { parseSwarm } from "../../lib/sharing/swarm";
 
 interface Values {
   address: string;
   model: string;
   file: string[];
+  peers: string;
+  swarmModel: string;
 }
 
-/** A server by its address, or a model's file. */
+/** A server by its address, a model's file, or a swarm that is there without this computer. */
 export function OtherEngineForm({ onSubmit }: { onSubmit: (choice: EngineChoice) => void }) {
   const { pop } = useNavigation();
   const [kind, setKind] = useState<string>("server");
   const { handleSubmit, itemProps } = useForm<Values>({
-    initialValues: { address: "", model: "", file: [] },
+    initialValues: { address: "", model: "", file: [], peers: "", swarmModel: defaultModel.id },
     validation: {
       address: (text = "") => (kind === "server" ? whyNot(() => parseBaseUrl(text)) : undefined),
       file: (files = []) => (kind === "file" ? whyNot(() => findLocalModel(files[0] ?? "")) : undefined),
+      peers: (text = "") => (kind === "join" ? whyNot(() => swarmOf(text)) : undefined),
     },
-    onSubmit: ({ address, model, file }) => {
+    onSubmit: (entered) => {
       pop();
-      onSubmit(
-        kind === "file"
-          ? { kind: "this", model: file[0] ?? "" }
-          : { kind: "server", baseUrl: parseBaseUrl(address), ...(model.trim() && { model: model.trim() }) },
-      );
+      onSubmit(choiceOf(kind, entered));
     },
   });
   return (
@@ -42,19 +43,49 @@ export function OtherEngineForm({ onSubmit }: { onSubmit: (choice: EngineChoice)
     >
       <Form.Dropdown id="kind" title="Kind" value={kind} onChange={setKind}>
         <Form.Dropdown.Item title="Server" value="server" icon={Icon.Globe} />
+        <Form.Dropdown.Item title="Swarm of Peers" value="join" icon={Icon.Network} />
+        <Form.Dropdown.Item title="Public Petals Network" value="public" icon={Icon.TwoPeople} />
         <Form.Dropdown.Item title="Model File" value="file" icon={Icon.Document} />
       </Form.Dropdown>
-      {kind === "server" ? (
+      {kind === "server" && (
         <>
           <Form.TextField {...itemProps.address} title="Address" placeholder="http://127.0.0.1:11434/v1" />
           <Form.TextField {...itemProps.model} title="Model" placeholder="The server's first" />
           <Form.Description text="Any server that speaks the OpenAI API. One that needs a key is entered in the preferences, with its key." />
         </>
-      ) : (
-        <Form.FilePicker {...itemProps.file} title="GGUF File" allowMultipleSelection={false} />
       )}
+      {(kind === "join" || kind === "public") && (
+        <>
+          {kind === "join" && (
+            <Form.TextField {...itemProps.peers} title="Peers" placeholder="/ip4/192.168.1.20/tcp/31330/p2p/12D3..." />
+          )}
+          <Form.Dropdown {...itemProps.swarmModel} title="Model">
+            {MODELS.map(({ id, title }) => (
+              <Form.Dropdown.Item key={id} title={title} value={id} />
+            ))}
+          </Form.Dropdown>
+          <Form.Description text="Questions and answers pass through the computers of its peers. You are asked before the first one goes." />
+        </>
+      )}
+      {kind === "file" && <Form.FilePicker {...itemProps.file} title="GGUF File" allowMultipleSelection={false} />}
     </Form>
   );
+}
+
+/** @throws TorbizError swarm-invalid */
+function swarmOf(peers: string): ReturnType<typeof parseSwarm> {
+  const swarm = parseSwarm(peers.split(/[\s,]+/).filter(Boolean));
+  // One's own is in the list already, and public is a kind of its own.
+  if (swarm.kind === "join") return swarm;
+  throw new TorbizError("swarm-invalid", "Enter the address of a peer.");
+}
+
+function choiceOf(kind: string, values: Values): EngineChoice {
+  const { address, model, file, peers, swarmModel } = values;
+  if (kind === "file") return { kind: "this", model: file[0] ?? "" };
+  if (kind === "public") return { kind: "swarm", model: swarmModel, swarm: { kind: "public" } };
+  if (kind === "join") return { kind: "swarm", model: swarmModel, swarm: swarmOf(peers) };
+  return { kind: "server", baseUrl: parseBaseUrl(address), ...(model.trim() && { model: model.trim() }) };
 }
 
 function whyNot(read: () => unknown): string | undefined {
