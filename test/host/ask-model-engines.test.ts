@@ -77,7 +77,7 @@ it("offers a server that runs at its usual port first, and Enter has it answer",
 it("asks once before a question goes to strangers, and keeps it where the answer is no", async () => {
   const { paths } = home.surroundings;
   const view = await home.open();
-  await view.run("Choose Another…", { item: "Choose Another…" });
+  await view.run("Change Model…");
   await view.run("Use Another…");
   await view.type("kind", "join");
   await view.type("peers", "10.0.0.5");
