@@ -11,6 +11,7 @@ import {
   runConversationsShow,
 } from "./cli/conversations";
 import { runEngines } from "./cli/engines";
+import { runInvite } from "./cli/invite";
 import { runLogs } from "./cli/logs";
 import { runModelsList, runModelsPull, runModelsRemove } from "./cli/models";
 import { jsonOutput, textOutput } from "./cli/output";
@@ -34,6 +35,8 @@ const USAGE_CODES: readonly ErrorCode[] = [
   "blocks-invalid",
   "limit-invalid",
   "swarm-invalid",
+  "invite-invalid",
+  "address-invalid",
   "prompt-empty",
   "engine-invalid",
   "model-unknown",
@@ -99,7 +102,7 @@ function common(command: Command): Command {
 }
 
 const swarmOption = (text: string) =>
-  new Option("--swarm <swarm>", `${text}: private, public, or a peer's address (repeatable)`).argParser(
+  new Option("--swarm <swarm>", `${text}: private, public, an invite, or a peer's address (repeatable)`).argParser(
     (value: string, before?: string[]) => [...(before ?? []), value],
   );
 
@@ -131,6 +134,10 @@ function program(asJson: boolean): Command {
       "how many blocks to serve, or which: 4, or 12:16 for 12 to 15 (default: as many as fit)",
     )
     .option("--port <port>", "TCP port for peers (default: 31330)", wholeNumber)
+    .option(
+      "--lan [address]",
+      "open your own swarm to the local network; or the address or name by which peers reach this computer",
+    )
     .option("--cpus <amount>", "processors it may use: 2 or 50% (default: 75%)")
     .option("--memory <amount>", "memory it may use: 6g or 50% (default: 75%)")
     .option("--disk <amount>", "disk for blocks that are fetched and kept: 20g (default: no limit)")
@@ -138,6 +145,10 @@ function program(asJson: boolean): Command {
     .addOption(new Option("--list", "start nothing: tell the models and how much of each fits").conflicts("check"))
     .option("--check", "start nothing: tell how much of the model fits, and how fast this computer is with it")
     .action((flags) => run(flags, (session) => runShare(session, flags)));
+
+  common(torbiz.command("invite"))
+    .description("the invite to your swarm, as one line to give to others")
+    .action((flags) => run(flags, runInvite));
 
   common(torbiz.command("status"))
     .description("what is shared now")

@@ -13,6 +13,7 @@ Torbiz's error codes.
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import os
 import select
@@ -24,7 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torbiz import contribution, memory
 from torbiz.counters import Counters
@@ -34,7 +35,10 @@ from torbiz.hub import Hub
 from torbiz.hub_download import ModelFiles
 from torbiz.logs import configure_logging
 from torbiz.serving import ServingReport, is_slow, watch_sessions
-from torbiz.status import Blocks, Download, Reachability, Status, StatusFile, now
+from torbiz.status import Blocks, Download, Status, StatusFile, now
+
+if TYPE_CHECKING:
+    from torbiz.reach import Access
 
 logger = logging.getLogger("torbiz.seeder")
 
@@ -222,6 +226,11 @@ class Announcements:
 
         self.announcer.announce(ServerState.OFFLINE)
 
+    def again(self) -> None:
+        """Tells the swarm at once what it was told last: it may have forgotten."""
+        if self.announcer is not None:
+            self.announcer.trigger.set()
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the seeder. The exit code is 0 after a stop, 1 after a failure; for wrong options argparse exits with 2."""
@@ -244,7 +253,7 @@ def main(arguments: list[str] | None = None) -> int:
         fail(status, error.code, str(error))
         return 1
     except Exception as error:
-        code, message = explain(error)
+        code, message = explain(error, is_public=options.initial_peers is None)
         if code == "unexpected":
             logger.exception("This was not expected")
         fail(status, code, message)
@@ -291,6 +300,7 @@ def serve(
     import petals.server.server as petals_server
     import torch
 
+    from torbiz import reach
     from torbiz.swarm_look import SwarmWatch
 
     configure_logging(secrets=(token,) if token else ())  # again: the imports brought handlers of their own
@@ -302,7 +312,7 @@ def serve(
         torch.zeros(1).share_memory_()  # type: ignore[no-untyped-call]
     announcements = Announcements()
     report = ServingReport(counters, status, contribution.Contribution(options.cache_dir / contribution.FILE))
-    private = options.initial_peers == []
+    peers = public_peers() if options.initial_peers is None else options.initial_peers
     server: Any = None
     with report:
         folder, bring_blocks = find_model(options, token, status)
@@ -312,8 +322,10 @@ def serve(
         blocks = plan_blocks(options, config)
         status.update(stage="connecting")
         try:
+            access = find_access(options, peers)
+            petals_server.validate_reachability = functools.partial(check_relays, access, status)
             server = petals_server.Server(
-                initial_peers=public_peers() if options.initial_peers is None else options.initial_peers,
+                initial_peers=peers,
                 dht_prefix=options.dht_prefix,
                 converted_model_name_or_path=str(folder),
                 throughput="auto",
@@ -325,27 +337,27 @@ def serve(
                 torch_dtype="float32",
                 device="cpu",
                 cache_dir=str(options.cache_dir / "petals"),
-                host_maddrs=[f"/ip4/0.0.0.0/tcp/{options.port}"],
-                announce_maddrs=options.announce or None,
-                identity_path=str(options.cache_dir / "identity.key"),
-                use_relay=not private,
-                use_auto_relay=not private,
-                reachable_via_relay=False if private else None,
+                **place(options),
+                **access.options,
                 # A server that serves every block has nowhere to move to, so one alone need not wait before it chooses.
-                mean_block_selection_delay=0 if private else 5,
+                mean_block_selection_delay=5 if peers else 0,
             )
+            server.should_validate_reachability = bool(access.circuits)
             if folder != Path(options.model_path):
                 # Petals tells it where it is given the repository itself.
                 server.model_info.repository = f"https://huggingface.co/{options.model_path}"
             status.update(
                 peerId=str(server.dht.peer_id),
                 addresses=[str(address) for address in server.dht.get_visible_maddrs(latest=True)],
-                reachability=reachability(private, server),
+                reachability=access.reachability if not access.circuits else "unknown",
                 throughput=round(float(server.server_info.throughput), 1),
             )
             report.is_slow = is_slow(server.server_info.inference_rps, config.num_hidden_layers)
             finish.stop_serving = server.stop.set
-            with SwarmWatch(server.dht, server.dht_prefix, config.num_hidden_layers, status):
+            with (
+                SwarmWatch(server.dht, server.dht_prefix, config.num_hidden_layers, status),
+                reach.ReachWatch(server, access, peers, status, on_return=announcements.again),
+            ):
                 server.run()
         finally:
             signals.end_begins()
@@ -464,11 +476,34 @@ def plan_blocks(options: Options, config: Any) -> int | range:
     return options.blocks if isinstance(options.blocks, range) else int(wanted)
 
 
-def reachability(private: bool, server: Any) -> Reachability:
-    """How peers reach this server, as Petals found out."""
-    if private:
-        return "local"
-    return "relayed" if server.server_info.using_relay else "direct"
+def place(options: Options) -> dict[str, Any]:
+    """Where the server listens and who it is, as Petals' ``Server`` takes it."""
+    return {
+        "host_maddrs": [f"/ip4/0.0.0.0/tcp/{options.port}"],
+        "identity_path": str(options.cache_dir / "identity.key"),
+    }
+
+
+def find_access(options: Options, peers: Sequence[str]) -> Access:
+    """By what way peers will come; those of a swarm that is joined are asked to try."""
+    from torbiz import reach
+
+    if options.initial_peers == []:
+        return reach.access_to_own_swarm(options.announce)
+    return reach.access_to_joined_swarm(peers, options.announce, **place(options))
+
+
+def check_relays(access: Access, status: StatusFile, peer_id: Any) -> None:
+    """Takes the place of Petals' own check, which asks one web site about servers of the public swarm only.
+
+    :raises SeederError: not-reachable
+    """
+    from torbiz import reach
+
+    status.update(stage="checking")
+    if not reach.wait_for_relay(access.circuits, str(peer_id)):
+        raise SeederError("not-reachable", "No peer can reach this computer, neither directly nor through a relay.")
+    status.update(reachability=access.reachability)
 
 
 def watch_petals(
@@ -504,7 +539,6 @@ def watch_petals(
 
     petals_throughput.measure_network_rps = network_rps
     petals_server.get_server_throughput = staged("get_server_throughput", lambda: status.update(stage="measuring"))
-    petals_server.validate_reachability = staged("validate_reachability", lambda: status.update(stage="checking"))
 
     read_weights = petals_loading._load_state_dict_from_local_file
 
@@ -544,6 +578,15 @@ def watch_petals(
         return stored
 
     petals_server.declare_active_modules = declare_and_tell
+
+    should_move = petals_server.block_selection.should_choose_other_blocks
+
+    def should_move_within_swarm(peer_id: Any, infos: Sequence[Any], balance_quality: float) -> bool:
+        # Petals takes it for impossible that the swarm has forgotten this server, as after a cut of the network.
+        is_known = any(peer_id in info.servers for info in infos)
+        return is_known and bool(should_move(peer_id, infos, balance_quality))
+
+    petals_server.block_selection.should_choose_other_blocks = should_move_within_swarm
 
     announcer_class = petals_server.ModuleAnnouncerThread
 
@@ -595,12 +638,23 @@ def watch_petals(
     petals_server.ModuleContainer = KnownContainer
 
 
-def explain(error: Exception) -> tuple[str, str]:
+NO_FIRST_PEER = (
+    "bootstrap failed",
+    "none of the initial_peers",
+    "failed to connect to bootstrap",
+    "failed to start in",
+)
+"""What hivemind says where no first peer answers, or none in time."""
+
+
+def explain(error: Exception, *, is_public: bool = False) -> tuple[str, str]:
     """(code, sentence) of a failure that comes out of Petals or hivemind as a bare exception."""
     if isinstance(error, DownloadError):
         return error.code, str(error)
     text = f"{type(error).__name__}: {error}"
-    if "bootstrap failed" in text or "none of the initial_peers" in text or "failed to connect to bootstrap" in text:
+    if any(words in text for words in NO_FIRST_PEER):
+        if is_public:
+            return "public-swarm-silent", "None of the first peers of Petals' public network answered."
         return "swarm-unreachable", "None of the swarm's first peers answered."
     if "within 3 seconds" in text or "local time" in text.lower():
         return "clock-skew", "This computer's clock differs from the swarm's by more than 3 seconds."

@@ -27,7 +27,9 @@ Stage = Literal[
     "stopping",
     "stopped",
 ]
-Reachability = Literal["local", "direct", "relayed", "unknown"]
+Reachability = Literal["local", "direct", "relayed", "unreachable", "unknown"]
+"""How peers reach a server: none has to, as it isn't open to others; as peers found out by trying; not known while
+nobody is there who could try."""
 Notice = Literal["relayed", "slow", "out-of-memory", "moved"]
 """What a person should know about a server that serves: peers reach it through relays only; it would slow the swarm; a
 session found no room in its attention cache lately; it serves other blocks than at first."""

@@ -55,8 +55,13 @@ export async function chooseEngine(
     return usual?.kind === "this" ? usual : { kind: "this", model: await bestHere(session) };
   }
   if (engine === "swarm") {
-    const named = model === undefined ? {} : { model: (await swarmModel(session, model)).id };
-    return { kind: "swarm", ...named, ...(swarm && { swarm: parseSwarm(swarm) }) };
+    const joined = swarm && parseSwarm(swarm);
+    const name = model ?? (joined?.kind === "join" ? joined.invite?.model : undefined);
+    return {
+      kind: "swarm",
+      ...(name !== undefined && { model: (await swarmModel(session, name)).id }),
+      ...(joined && { swarm: joined }),
+    };
   }
   if (!/^https?:\/\//i.test(engine)) throw new TorbizError("engine-invalid", `"${engine}" is no engine.`);
   const baseUrl = parseBaseUrl(engine);

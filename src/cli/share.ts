@@ -12,6 +12,7 @@ export interface ShareFlags {
   swarm?: string[];
   blocks?: string;
   port?: number;
+  lan?: true | string;
   cpus?: string;
   memory?: string;
   disk?: string;
@@ -32,6 +33,7 @@ export async function runShare(session: Session, flags: ShareFlags): Promise<voi
     swarm: flags.swarm && parseSwarm(flags.swarm),
     blocks: flags.blocks === undefined ? undefined : parseBlocks(flags.blocks),
     port: flags.port,
+    lan: flags.lan,
     limits,
     wait: flags.wait,
     token: surroundings.env.HF_TOKEN || undefined,

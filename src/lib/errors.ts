@@ -169,7 +169,35 @@ const CATALOGUE = {
   },
   "swarm-invalid": {
     title: "Not a swarm",
-    hint: "Use private, public, or a peer's address such as /ip4/1.2.3.4/tcp/31330/p2p/12D3...",
+    hint: "Use private, public, an invite, or a peer's address such as /ip4/1.2.3.4/tcp/31330/p2p/12D3...",
+  },
+  "invite-invalid": {
+    title: "Not an invite",
+    hint: "Copy the whole invite, from torbiz-invite: to its end, and try again.",
+  },
+  "invite-unavailable": {
+    title: "Nobody can be invited to this swarm",
+    hint: "Stop, and share with Local Network chosen: then others on it can join.",
+    cliHint: "Stop with `torbiz stop`, and share with --lan.",
+  },
+  "lan-missing": {
+    title: "No local network",
+    hint: "Connect to one, or name the address by which others reach this computer.",
+    cliHint: "Name it with --lan ADDRESS.",
+  },
+  "address-invalid": {
+    title: "Not an address of this computer",
+    hint: "Give an IPv4 address or a host name, such as 192.168.1.20.",
+  },
+  "not-reachable": {
+    title: "Peers can't reach this computer",
+    hint: "Forward the port on your router to this computer and let it through the firewall, or share in a swarm of your own.",
+    cliHint: "Name the router's address with --lan ADDRESS, or leave --swarm out for a swarm of your own.",
+  },
+  "public-swarm-silent": {
+    title: "The public network is silent",
+    hint: "Start a swarm of your own and invite others, or try again later.",
+    cliHint: "Start one with `torbiz share --lan`; `torbiz invite` invites others.",
   },
   "swarm-unreachable": {
     title: "The swarm can't be reached",

@@ -29,6 +29,8 @@ export const LABELS = {
   blocks: "com.torbiz.blocks",
   swarm: "com.torbiz.swarm",
   port: "com.torbiz.port",
+  /** The host by which others are told to reach it; absent where that isn't told. */
+  host: "com.torbiz.host",
   /** "share" or "quickstart". */
   startedBy: "com.torbiz.started-by",
 } as const;

@@ -7,7 +7,7 @@ import type { ContributedDay } from "../../src/lib/sharing/contribution";
 import { finishSharing } from "../../src/lib/sharing/finish";
 import { lastChoice } from "../../src/lib/sharing/last-choice";
 import { readStatus } from "../../src/lib/sharing/status";
-import { type Event, exec, openTestBed, ROOT, start, torbiz } from "./torbiz";
+import { type Event, exec, openDoor, openTestBed, ROOT, start, torbiz } from "./torbiz";
 
 /**
  * The whole chain with the real engine, the real Petals and the real model, through the real command, in the order in which
@@ -314,11 +314,12 @@ test("Ctrl-C while it starts stops what was started and exits with 130", async (
 });
 
 test("an adopted share is remembered by its own swarm, not by the default one", async () => {
-  const nobody = "/ip4/127.0.0.1/tcp/9/p2p/QmfC7rrLzQFLoDbAwXNPJurRAA1PgTKzkwv38Xx3S7ScR2";
+  const { address: nobody, close } = await openDoor();
   await torbiz(["share", "--swarm", nobody, "--no-wait"]);
   expect((await torbiz(["share", "--no-wait"])).last).toMatchObject({ ok: true, adopted: true, swarm: nobody });
   expect(lastChoice(context)).toMatchObject({ swarm: nobody });
   await torbiz(["stop"]);
+  close();
 });
 
 test("two commands that share at once end with one container; two that stop at once both end well", async () => {

@@ -12,11 +12,10 @@ import { peekStatus } from "../../src/lib/sharing/peek";
 import { share } from "../../src/lib/sharing/share";
 import { stopSharing } from "../../src/lib/sharing/stop";
 import { whyEnded } from "../../src/lib/sharing/why-ended";
-import { exec, openTestBed, openTestEngine, ROOT, start, torbiz } from "./torbiz";
+import { exec, openDoor, openTestBed, openTestEngine, ROOT, start, torbiz } from "./torbiz";
 
 /** What sharing does, seen and ended in each of its states by another process than the one that began it. */
 
-const NOBODY = "/ip4/127.0.0.1/tcp/9/p2p/QmfC7rrLzQFLoDbAwXNPJurRAA1PgTKzkwv38Xx3S7ScR2";
 const MODEL = "smollm2-135m-instruct";
 
 let context: EngineContext;
@@ -189,7 +188,9 @@ test("a note says how to update the image", async () => {
 });
 
 test("a share that died while it started stays to be seen, with its reason, until the next one", async () => {
-  const failed = await torbiz(["share", "--swarm", NOBODY]);
+  const { address: nobody, close } = await openDoor();
+  const failed = await torbiz(["share", "--swarm", nobody]);
+  close();
   expect(failed.last).toMatchObject({
     ...{ ok: false, code: "swarm-unreachable", message: "None of the swarm's first peers answered." },
     details: { exitCode: 1, lines: expect.arrayContaining([expect.stringContaining("[swarm-unreachable]")]) },

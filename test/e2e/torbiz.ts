@@ -1,5 +1,7 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { createInterface } from "node:readline";
 import { resolve } from "node:path";
 import { promisify } from "node:util";
@@ -105,4 +107,13 @@ export async function openTestBed(): Promise<{ context: EngineContext; docker: s
   const context = await openTestEngine();
   await torbiz(["stop"]);
   return { context, docker: await findDockerCli(context) };
+}
+
+/** The address of a peer that isn't one: something takes connections there, on this computer's loopback only. */
+export async function openDoor(): Promise<{ address: string; close: () => void }> {
+  const server = createServer((socket) => socket.destroy()).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const address = `/ip4/127.0.0.1/tcp/${port}/p2p/QmfC7rrLzQFLoDbAwXNPJurRAA1PgTKzkwv38Xx3S7ScR2`;
+  return { address, close: () => server.close() };
 }

@@ -4,6 +4,7 @@ import type { Model } from "../models";
 import { LABELS, type Names } from "../names";
 import { VERSION } from "../version";
 import { formatBlocks, type BlockChoice } from "./blocks";
+import { multiaddr } from "./lan";
 import type { Limits } from "./limits";
 import { swarmText, type Swarm } from "./swarm";
 
@@ -25,6 +26,8 @@ export interface SharePlan {
   /** Where its files are: a folder of the host, or a model hub from which the seeder fetches them into its cache. */
   files: { folder: string } | { hub: string };
   swarm: Swarm;
+  /** An address or name of this computer, by which others are told to reach it; a swarm of one's own is opened by it. */
+  host?: string;
   port: number;
   /** How many or which blocks; undefined for as many as fit. */
   blocks?: BlockChoice;
@@ -59,6 +62,7 @@ export function containerOptions(plan: SharePlan, names: Names): ContainerCreate
       [LABELS.blocks]: plan.blocks === undefined ? "auto" : formatBlocks(plan.blocks),
       [LABELS.swarm]: swarmText(plan.swarm),
       [LABELS.port]: String(plan.port),
+      ...(plan.host !== undefined && { [LABELS.host]: plan.host }),
       [LABELS.startedBy]: plan.startedBy,
     },
     ExposedPorts: { [port]: {} },
@@ -86,10 +90,7 @@ export function containerOptions(plan: SharePlan, names: Names): ContainerCreate
       Tmpfs: { "/tmp": "uid=10001,gid=10001,mode=1777,size=256m" },
       LogConfig: { Type: "json-file", Config: { "max-size": "5m", "max-file": "2" } },
       NetworkMode: names.network,
-      // One's own swarm is practice on this computer; in others' swarms peers must be able to connect.
-      PortBindings: {
-        [port]: [{ HostIp: plan.swarm.kind === "private" ? "127.0.0.1" : "0.0.0.0", HostPort: String(plan.port) }],
-      },
+      PortBindings: { [port]: [{ HostIp: isOpen(plan) ? "0.0.0.0" : "127.0.0.1", HostPort: String(plan.port) }] },
       RestartPolicy: { Name: "no" },
       AutoRemove: false,
       Mounts: [
@@ -102,15 +103,23 @@ export function containerOptions(plan: SharePlan, names: Names): ContainerCreate
   };
 }
 
+/** One's own swarm is practice on this computer unless it is opened; in others' swarms peers must be able to connect. */
+function isOpen({ swarm, host }: SharePlan): boolean {
+  return swarm.kind !== "private" || host !== undefined;
+}
+
 function seederArguments(plan: SharePlan): string[] {
-  const { model, swarm } = plan;
+  const { model, swarm, host, port } = plan;
+  // Questions from this computer come by loopback, whatever network it is in then.
+  const announced = [...(swarm.kind === "private" ? ["127.0.0.1"] : []), ...(host === undefined ? [] : [host])];
   return [
     ...["--model", model.id],
     ...(model.source.kind === "hub"
       ? ["--model-path", model.source.repository, "--revision", model.source.revision]
       : ["--model-path", "/model"]),
     ...["--dht-prefix", model.dhtPrefix],
-    ...(swarm.kind === "private" ? ["--new-swarm", "--announce", `/ip4/127.0.0.1/tcp/${plan.port}`] : []),
+    ...(swarm.kind === "private" ? ["--new-swarm"] : []),
+    ...announced.flatMap((name) => ["--announce", multiaddr(name, port)]),
     ...(swarm.kind === "join" ? swarm.peers.flatMap((peer) => ["--initial-peer", peer]) : []),
     ...["--port", String(plan.port)],
     ...(plan.blocks === undefined ? [] : ["--blocks", formatBlocks(plan.blocks)]),

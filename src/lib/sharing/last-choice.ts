@@ -14,6 +14,8 @@ export interface SwarmChoice {
 export interface Choice extends SwarmChoice {
   /** How many or which blocks to serve; as many as fit where none are named. */
   blocks?: BlockChoice;
+  /** How it was opened to others: by this computer's address in the local network, or by another host. */
+  lan?: true | string;
 }
 
 type Where = Pick<Surroundings, "paths" | "names">;
@@ -74,7 +76,11 @@ function read(where: Where): Content {
 
 function choice(value: unknown): Choice | undefined {
   if (typeof value !== "object" || value === null) return undefined;
-  const { model, swarm, blocks } = value as Record<string, unknown>;
+  const { model, swarm, blocks, lan } = value as Record<string, unknown>;
   if (typeof model !== "string" || typeof swarm !== "string") return undefined;
-  return isBlockChoice(blocks) ? { model, swarm, blocks } : { model, swarm };
+  return {
+    ...{ model, swarm },
+    ...(isBlockChoice(blocks) && { blocks }),
+    ...((lan === true || typeof lan === "string") && { lan }),
+  };
 }

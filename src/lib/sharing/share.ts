@@ -15,7 +15,9 @@ import { containerOptions, STOP_SECONDS, type SharePlan, type StartedBy } from "
 import { keepContribution } from "./contribution";
 import { downloadProgress, downloadText, parseDownload } from "./download-text";
 import { fitOf } from "./fit";
+import { requirePeer } from "./first-peers";
 import { keepLogs } from "./kept-logs";
+import { lanAddresses, parseHost } from "./lan";
 import { rememberChoice } from "./last-choice";
 import { resourceLimits, type LimitRequest, type Limits } from "./limits";
 import { isPort, requireFreePort } from "./port";
@@ -34,6 +36,11 @@ export interface ShareOptions {
   /** How many or which blocks to serve; as many as fit when absent. */
   blocks?: BlockChoice;
   port?: number;
+  /**
+   * Opens a swarm of one's own to others, and tells peers where this server is: at this computer's address in the local
+   * network (`true`; the default where a swarm is joined), or at the host that is named.
+   */
+  lan?: true | string;
   /** What it may use; three quarters of the engine's memory and processors where nothing is said. */
   limits?: LimitRequest;
   /** What to do with an image of an older Torbiz that still serves: use it (the default), or build a new one first. */
@@ -72,6 +79,8 @@ interface Start {
   options: ShareOptions;
   model: Model;
   swarm: Swarm;
+  /** Where peers are told that this server is. */
+  host?: string;
   limits: Limits;
   requests: StopRequests;
 }
@@ -90,10 +99,15 @@ export async function share(context: EngineContext, options: ShareOptions = {}):
   const requests = new StopRequests(context);
   const signal = options.signal ? AbortSignal.any([options.signal, requests.signal]) : requests.signal;
   try {
-    const { model: name = defaultModel.id, token } = options;
-    const model = await resolveModel(context, name, { token, signal });
+    const { token } = options;
+    const invite = swarm.kind === "join" ? swarm.invite : undefined;
+    const model = await resolveModel(context, options.model ?? invite?.model ?? defaultModel.id, { token, signal });
     checkBlocks(options, model);
-    return await shareInTurn(context, { options: { ...options, signal }, model, swarm, limits, requests });
+    if (invite && invite.dhtPrefix !== model.dhtPrefix) {
+      throw new TorbizError("swarm-invalid", `This invite is to a swarm of ${invite.model}, not of ${model.id}.`);
+    }
+    const host = await hostFor(swarm, options);
+    return await shareInTurn(context, { options: { ...options, signal }, model, swarm, host, limits, requests });
   } catch (error) {
     // What was asked to stop has not failed, even if the stop was faster than the look for it.
     requests.check();
@@ -103,13 +117,37 @@ export async function share(context: EngineContext, options: ShareOptions = {}):
   }
 }
 
+/**
+ * Where peers are to be told that this server is; undefined where they aren't told. Addresses of a local network are no
+ * use to strangers, and not their business.
+ *
+ * @throws TorbizError address-invalid, lan-missing
+ */
+async function hostFor(swarm: Swarm, { lan, onNote }: ShareOptions): Promise<string | undefined> {
+  if (typeof lan === "string") return parseHost(lan);
+  if (swarm.kind === "public" && lan) {
+    throw new TorbizError("address-invalid", "An address of the local network is no use to the public one.", {
+      hint: "Name the address of your router, which has to forward the port, or none.",
+      cliHint: "Name it with --lan ADDRESS.",
+    });
+  }
+  if (swarm.kind === "public" || (swarm.kind === "private" && !lan)) return undefined;
+  const [address, ...others] = await lanAddresses();
+  if (address === undefined && lan) throw new TorbizError("lan-missing", "This computer is in no local network now.");
+  if (others.length > 0) {
+    onNote?.(`Peers are told the address ${address}. This computer also has ${others.join(", ")}.`);
+  }
+  return address;
+}
+
 async function shareInTurn(context: EngineContext, start: Start): Promise<ShareResult> {
   const { engine } = context;
   const { model, options, requests } = start;
   const { onProgress, signal } = options;
   const running = await inTurn(context, options, () => adoptOrStart(context, start));
   const { containerId, adopted, startedBy, outdatedImage } = running;
-  rememberChoice(context, { model: model.id, swarm: running.swarm, blocks: running.blocks });
+  const { swarm, blocks, lan } = running;
+  rememberChoice(context, { model: model.id, swarm, blocks, lan });
   try {
     const status =
       options.wait === false
@@ -138,6 +176,7 @@ interface RunningContainer {
   swarm: string;
   /** How many or which blocks; undefined for as many as fit. */
   blocks?: BlockChoice;
+  lan?: true | string;
   adopted: boolean;
   startedBy: StartedBy;
   outdatedImage: boolean;
@@ -160,7 +199,7 @@ async function inTurn<T>(
 
 async function adoptOrStart(context: EngineContext, start: Start): Promise<RunningContainer> {
   const { engine, names } = context;
-  const { options, model, swarm, limits, requests } = start;
+  const { options, model, swarm, host, limits, requests } = start;
   const { port = names.port, onProgress, signal } = options;
   requests.check();
   const running = await adoptOrCleanUp(context, start);
@@ -168,6 +207,8 @@ async function adoptOrStart(context: EngineContext, start: Start): Promise<Runni
   const fit = fitOf(model, limits, context.facts);
   if (fit.blocks < 1) throw shareFailure("not-enough-memory", `${model.title} can't be shared. ${fit.reason}`);
   await requireFreePort(context, port);
+  // Only an engine on this computer sees of the network what this computer sees.
+  if (swarm.kind === "join" && context.endpoint.socketPath) await requirePeer(swarm.peers);
 
   const { image, outdated } = await prepareImage(context, options);
   requests.check();
@@ -176,7 +217,7 @@ async function adoptOrStart(context: EngineContext, start: Start): Promise<Runni
       ? { folder: await prepareStarter(context, model, options) }
       : { hub: hubEndpoint(context.env) };
   const plan: SharePlan = {
-    ...{ model, files, swarm, port, limits },
+    ...{ model, files, swarm, host, port, limits },
     blocks: options.blocks,
     diskBytes: options.limits?.diskBytes,
     hasToken: options.token !== undefined,
@@ -202,6 +243,7 @@ async function adoptOrStart(context: EngineContext, start: Start): Promise<Runni
     containerId,
     swarm: swarmText(swarm),
     blocks: options.blocks,
+    lan: options.lan,
     adopted: false,
     startedBy: plan.startedBy,
     outdatedImage: outdated,
@@ -259,6 +301,7 @@ async function adoptOrCleanUp(context: EngineContext, start: Start): Promise<Run
     containerId: container.Id,
     swarm: status.swarm ?? swarmText(swarm),
     blocks: blocksOf(container),
+    lan: options.lan ?? (container.Config.Labels[LABELS.host] === undefined ? undefined : true),
     adopted: true,
     startedBy: container.Config.Labels[LABELS.startedBy] === "quickstart" ? "quickstart" : "share",
     outdatedImage: false,
@@ -266,10 +309,13 @@ async function adoptOrCleanUp(context: EngineContext, start: Start): Promise<Run
 }
 
 /** In what a running share differs from what is wanted, as the end of a sentence; undefined when it will do. */
-function difference(container: ContainerInspectInfo, { options, model, swarm }: Start): string | undefined {
+function difference(container: ContainerInspectInfo, { options, model, swarm, host }: Start): string | undefined {
   const labels = container.Config.Labels;
   if (labels[LABELS.model] !== model.id) return `not ${model.id}`;
   if (options.swarm && labels[LABELS.swarm] !== swarmText(swarm)) return `in another swarm (${labels[LABELS.swarm]})`;
+  if (options.lan && labels[LABELS.host] !== host) {
+    return labels[LABELS.host] === undefined ? "but not open to others" : `at the address ${labels[LABELS.host]}`;
+  }
   if (options.port !== undefined && labels[LABELS.port] !== String(options.port))
     return `on port ${labels[LABELS.port]}`;
   if (options.blocks !== undefined && labels[LABELS.blocks] !== formatBlocks(options.blocks)) {

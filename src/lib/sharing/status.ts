@@ -91,8 +91,8 @@ export interface SharingStatus {
 }
 
 /**
- * Petals' stages on the way to online, in order. Only in Petals' public swarm is there one to check whether peers can
- * connect. `downloading` is a part of `loading`: only a model of a hub has it, and only once.
+ * Petals' stages on the way to online, in order. In one's own swarm nobody checks whether peers can connect: nobody is
+ * there yet. `downloading` is a part of `loading`: only a model of a hub has it, and only once.
  */
 export const STAGES: readonly { stage: string; title: string }[] = [
   { stage: "starting", title: "Starting Petals" },
@@ -106,7 +106,7 @@ export const STAGES: readonly { stage: string; title: string }[] = [
 
 /** The stages of a share in that swarm, as its label has it. */
 export function stagesIn(swarm: string | null): typeof STAGES {
-  return swarm === "public" ? STAGES : STAGES.filter(({ stage }) => stage !== "checking");
+  return swarm !== "private" ? STAGES : STAGES.filter(({ stage }) => stage !== "checking");
 }
 
 /** The seeder renews its report every 5 s and the engine reads it every 5 s: much older than both means that it is frozen. */

@@ -50,8 +50,9 @@ function elsewhere(
   swarm: Exclude<Swarm, { kind: "private" }>,
   model: string | undefined,
 ): SwarmTarget {
+  const invited = swarm.kind === "join" ? swarm.invite?.model : undefined;
   return {
-    model: model ? findModel(model, known) : defaultModel,
+    model: findModel(invited ?? model ?? defaultModel.id, known),
     initialPeers: swarm.kind === "join" ? swarm.peers : [],
     swarm,
   };

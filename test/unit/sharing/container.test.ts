@@ -25,6 +25,22 @@ test("one's own swarm is published and announced on loopback only, by one port i
   expect(made.Cmd).toEqual(expect.arrayContaining(["--new-swarm", "--announce", "/ip4/127.0.0.1/tcp/31400"]));
 });
 
+test("opened to others, it is announced beside loopback and published on all addresses", () => {
+  const made = options({ host: "192.168.1.20", port: 31400 });
+  expect(made.HostConfig?.PortBindings).toEqual({ "31400/tcp": [{ HostIp: "0.0.0.0", HostPort: "31400" }] });
+  expect(made.Cmd?.join(" ")).toContain(
+    "--new-swarm --announce /ip4/127.0.0.1/tcp/31400 --announce /ip4/192.168.1.20/tcp/31400 ",
+  );
+  expect(made.Labels).toMatchObject({ "com.torbiz.swarm": "private", "com.torbiz.host": "192.168.1.20" });
+});
+
+test("whoever joins announces no loopback: at other computers that would be themselves", () => {
+  const made = options({ swarm: { kind: "join", peers: [PEER] }, host: "my-mac.local" });
+  expect(made.Cmd?.filter((word) => word.startsWith("/dns/") || word.startsWith("/ip4/127"))).toEqual([
+    "/dns/my-mac.local/tcp/31330",
+  ]);
+});
+
 test("in another's swarm peers can connect", () => {
   const made = options({ swarm: { kind: "join", peers: [PEER] } });
   expect(made.HostConfig?.PortBindings).toEqual({ "31330/tcp": [{ HostIp: "0.0.0.0", HostPort: "31330" }] });

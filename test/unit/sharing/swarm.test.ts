@@ -18,7 +18,7 @@ test.each([["priv"], ["10.0.0.7:31330"], ["/ip4/10.0.0.7/tcp/31330"], [`${PEER} 
   "%j is refused by name",
   (value) => {
     expect(() => parseSwarm([value])).toThrow(TorbizError);
-    expect(() => parseSwarm([value])).toThrow(/neither private, public nor a peer's address/);
+    expect(() => parseSwarm([value])).toThrow(/neither private, public, an invite nor a peer's address/);
   },
 );
 

@@ -1,0 +1,217 @@
+"""How peers reach this server: found out with their help before it serves, and looked at again while it does.
+
+In a swarm of one's own that isn't open to others nobody has to. A server that opens one is its first relay. One that
+joins asks the peers that are there to connect back; where they can't, as behind a router, it is reached through the
+relays of the first peers, which is found out by coming that way oneself.
+
+hivemind's p2pd (libp2p) settles nothing of this by itself in a private network: it takes nobody's word but that of
+public addresses, and tells peers of relays with such addresses only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from torbiz import petals_compat  # noqa: F401  (its import is its effect; it must come before petals)
+
+# isort: split
+from hivemind.moe.client.remote_expert_worker import RemoteExpertWorker
+from hivemind.p2p import P2P, PeerID
+from hivemind.p2p.p2p_daemon_bindings.utils import ControlFailure, P2PDaemonError
+from hivemind.utils.multiaddr import Multiaddr
+from petals.server.reachability import check_direct_reachability
+
+from torbiz.status import Reachability, StatusFile
+
+logger = logging.getLogger("torbiz.reach")
+
+RELAY_SECONDS = 240.0
+"""How long a relay may take. libp2p looks three minutes for four of them before it takes what it has found
+(``autorelay``: ``bootDelay``, ``minCandidates``)."""
+RELAY_TRY_SECONDS = 10.0
+PROBE_SECONDS = 15.0
+ASK_SECONDS = 20.0
+"""How long one peer may take to try a connection: Petals' own peers give up after 10 s."""
+MOST_ASKED = 3
+WATCH_SECONDS = 30.0
+RELAY_WATCH_SECONDS = 120.0
+"""A look through a relay takes a p2pd of its own."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """By what way peers come, as far as it is known before this server serves."""
+
+    reachability: Reachability
+    options: dict[str, Any]
+    """For Petals' ``Server``, beside where it listens and who it is."""
+    circuits: list[str] = field(default_factory=list)
+    """Multiaddrs of the relays by which it will be reached, where it needs them."""
+
+
+def access_to_own_swarm(announce: Sequence[str]) -> Access:
+    """Of the server that begins a swarm: by itself, and as a relay for others where it is open to them."""
+    is_open = any(not address.startswith("/ip4/127.") for address in announce)
+    direct = {"announce_maddrs": list(announce) or None, "reachable_via_relay": False, "use_auto_relay": False}
+    if not is_open:
+        return Access("local", {**direct, "use_relay": False})
+    # A relay serves only once it is known to be reachable, and there is nobody yet who could tell.
+    return Access("unknown", {**direct, "use_relay": True, "force_reachability": "public"})
+
+
+def access_to_joined_swarm(initial_peers: Sequence[str], announce: Sequence[str], **place: Any) -> Access:
+    """Of a server that joins: direct where peers can connect to it as they are asked to, else through relays.
+
+    :param place: where it listens and who it is, as Petals' ``Server`` takes it
+    :raises Exception: hivemind's, when no first peer answers
+    """
+    place = {**place, "announce_maddrs": list(announce) or None}
+    is_direct = check_direct_reachability(initial_peers=list(initial_peers), use_relay=False, **place)
+    if is_direct:
+        logger.info("Peers can connect to this server directly")
+        options = {"announce_maddrs": place["announce_maddrs"], "reachable_via_relay": False}
+        return Access("direct", {**options, "use_relay": True, "use_auto_relay": False})
+    logger.info("Peers can't connect to this server directly: it looks for relays, which may take minutes")
+    circuits = [f"{peer}/p2p-circuit" for peer in initial_peers]
+    options = {
+        "announce_maddrs": circuits,
+        "reachable_via_relay": True,
+        "use_relay": True,
+        "use_auto_relay": True,
+        "force_reachability": "private",
+        "trusted_relays": list(initial_peers),
+    }
+    return Access("relayed", options, circuits)
+
+
+def wait_for_relay(circuits: Sequence[str], peer_id: str, limit: float = RELAY_SECONDS) -> bool:
+    """Whether a stranger reaches this server through a relay, within ``limit`` seconds."""
+    end = time.monotonic() + limit
+    while not is_relayed(circuits, peer_id):
+        if time.monotonic() > end:
+            return False
+        time.sleep(RELAY_TRY_SECONDS)
+    return True
+
+
+def is_relayed(circuits: Sequence[str], peer_id: str) -> bool:
+    """Whether a stranger reaches the peer through one of the relays now."""
+    return bool(RemoteExpertWorker.run_coroutine(_comes_through([f"{way}/p2p/{peer_id}" for way in circuits])))
+
+
+async def _comes_through(ways: list[str]) -> bool:
+    try:
+        stranger = await P2P.create(
+            initial_peers=ways,
+            dht_mode="client",
+            no_listen=True,
+            auto_nat=False,
+            nat_port_map=False,
+            startup_timeout=PROBE_SECONDS,
+        )
+    except P2PDaemonError:  # p2pd doesn't start where it reaches none of its first peers
+        return False
+    await stranger.shutdown()
+    return True
+
+
+class ReachWatch:
+    """While it lasts, keeps the way peers come true in the status, and finds the first peers again after a cut.
+
+    hivemind forgets peers that don't answer and asks the first ones only once, at its start: after a cut of the network
+    both sides would go on alone.
+
+    :param server: Petals' ``Server``
+    :param on_return: called when the swarm was found again
+    """
+
+    def __init__(
+        self,
+        server: Any,
+        access: Access,
+        initial_peers: Sequence[str],
+        status: StatusFile,
+        on_return: Callable[[], None],
+    ) -> None:
+        self._server = server
+        self._access = access
+        self._first = [(Multiaddr(address)["p2p"], address.rpartition("/p2p/")[0]) for address in initial_peers]
+        self._status = status
+        self._on_return = on_return
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reach", daemon=True)
+
+    def __enter__(self) -> None:
+        if self._access.reachability != "local":
+            self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+
+    def _run(self) -> None:
+        looked = time.monotonic()
+        pause = RELAY_WATCH_SECONDS if self._access.circuits else 0.0
+        while not self._end.wait(WATCH_SECONDS):
+            self._attempt(self._return)
+            if self._status.status.stage == "online" and time.monotonic() - looked >= pause:
+                self._attempt(self._look)
+                looked = time.monotonic()
+
+    @staticmethod
+    def _attempt(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:  # the next one may do, and what it watches goes on
+            logger.warning("How peers reach this server is not known: %s", error or type(error).__name__)
+
+    def _return(self) -> None:
+        """Connects to first peers that were forgotten."""
+        connect = partial(_connect_again, first=self._first)
+        if self._first and self._server.dht.run_coroutine(connect, return_future=True).result(ASK_SECONDS):
+            logger.info("Found the swarm again")
+            self._on_return()
+
+    def _look(self) -> None:
+        found = self._find()
+        if found != self._status.status.reachability and not self._end.is_set():
+            logger.info("How peers reach this server: %s", found)
+            self._status.update(reachability=found)
+
+    def _find(self) -> Reachability:
+        dht = self._server.dht
+        if self._access.circuits:
+            return "relayed" if is_relayed(self._access.circuits, str(dht.peer_id)) else "unreachable"
+        answers = []
+        for peer in dht.run_coroutine(_known_peers, return_future=True).result(ASK_SECONDS)[:MOST_ASKED]:
+            protocol = self._server.reachability_protocol
+            asking = protocol.call_check(remote_peer=peer, check_peer=dht.peer_id)
+            answers.append(asyncio.run_coroutine_threadsafe(asking, protocol._event_loop).result(ASK_SECONDS))
+        if any(answers):
+            return "direct"
+        return "unreachable" if False in answers else "unknown"
+
+
+async def _known_peers(_dht: Any, node: Any) -> list[PeerID]:
+    return list(node.protocol.routing_table.peer_id_to_uid)
+
+
+async def _connect_again(_dht: Any, node: Any, first: list[tuple[str, str]]) -> bool:
+    known = set(await _known_peers(_dht, node))
+    found = False
+    for name, address in first:
+        peer = PeerID.from_base58(name)
+        if peer in known:
+            continue
+        try:
+            await node.p2p._client.connect(peer, [Multiaddr(address)])
+        except ControlFailure:
+            continue
+        found |= await node.protocol.call_ping(peer) is not None
+    return found
