@@ -1,5 +1,6 @@
 import { Action, ActionPanel, Icon, confirmAlert } from "@raycast/api";
 import { shareLog } from "../../hooks/log-sources";
+import { inviteTo } from "../../lib/sharing/share-invite";
 import type { Controls } from "./controls";
 import { HelpActions } from "./help-actions";
 import { ImageActions } from "./image-actions";
@@ -17,6 +18,15 @@ interface LiveActionsProps {
   row: string;
 }
 
+/** Undefined where nobody can be invited: then the rows tell what it is open to. */
+function inviteOf({ context, status }: Live): string | undefined {
+  try {
+    return inviteTo(context, status);
+  } catch {
+    return undefined;
+  }
+}
+
 /** What can be done with a share that runs. Enter never stops it: the key that started it may be pressed twice. */
 export function LiveActions({ live, controls, row }: LiveActionsProps) {
   const { context, containerId, image, status } = live;
@@ -29,8 +39,10 @@ export function LiveActions({ live, controls, row }: LiveActionsProps) {
     });
     if (confirmed) await sharing.stop(context);
   };
+  const invite = inviteOf(live);
   const copy = status.peerId && (
     <ActionPanel.Section>
+      {invite !== undefined && <Action.CopyToClipboard title="Copy Invite" icon={Icon.AddPerson} content={invite} />}
       <Action.CopyToClipboard title="Copy Peer ID" content={status.peerId} shortcut={SHORTCUTS.copy} />
       <Action.CopyToClipboard title="Copy Addresses" content={status.addresses.join("\n")} />
     </ActionPanel.Section>

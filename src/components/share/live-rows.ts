@@ -203,6 +203,7 @@ const REACHABLE: Readonly<Record<string, string>> = {
   local: "On This Computer Only",
   direct: "Directly",
   relayed: "Through Relays",
+  unreachable: "By Nobody Now",
   unknown: "Not Known Yet",
 };
 
