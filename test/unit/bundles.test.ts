@@ -18,8 +18,8 @@ const root = process.cwd();
 const BUILD_TIMEOUT_MS = 300_000;
 const limits = [
   ["menu-bar", 64],
-  ["stop-sharing", 400],
-  ["share-gpu", 450],
+  ["stop-sharing", 310],
+  ["share-gpu", 440],
   ["ask-model", 300],
 ] as const;
 
