@@ -37,7 +37,7 @@ export async function runSwarm({ output, surroundings, signal }: Session, flags:
 
 /** The map for people, in lines of at most so many columns, addresses and names aside. */
 export function describeMap(map: SwarmMap, columns: number): string {
-  const { model, swarm, blocks, servers, online, own, peers, missing } = map;
+  const { model, swarm, blocks, servers, online, own, missing } = map;
   const [first, last] = ["0 ", ` ${blocks - 1}`];
   const bar = blockBar(online, own, columns - 2 - first.length - last.length);
   const rows = servers.map(({ peerId, name, state, start, end, throughput, relayed }) => [
@@ -53,15 +53,17 @@ export function describeMap(map: SwarmMap, columns: number): string {
     `  ${first}${bar}${last}`,
     `  ${BAR_MARKS.own} this computer  ${BAR_MARKS.others} others  ${BAR_MARKS.missing} missing`,
     ...(rows.length > 0 ? [table([["  Blocks", "State", "Speed", "", "Peer", "Name"], ...rows])] : []),
-    peersText(peers, map.ownPeerId !== null),
+    peersText(map),
     ...[missingText(missing) ?? "Every block is served."],
     ...advice(map),
   ].join("\n");
 }
 
-function peersText(peers: number, isSharing: boolean): string {
+function peersText({ peers, ownPeerId, swarm }: SwarmMap): string {
   const count = peers === 1 ? "1 peer" : `${peers} peers`;
-  return isSharing ? `${count} besides this computer.` : `${count} online.`;
+  if (ownPeerId === null) return `${count} online.`;
+  const canInvite = peers === 0 && swarm.kind !== "public";
+  return `${count} besides this computer.${canInvite ? " Invite others: `torbiz invite`" : ""}`;
 }
 
 /** What would help the swarm most; nothing where all is served and this computer shares already. */

@@ -114,7 +114,12 @@ function swarmRow({ glance, blocks, swarm }: SharingStatus): LiveRow {
   return {
     ...row,
     subtitle: count(peers, "peer"),
-    markdown: mapText(online, blocks),
+    markdown: [
+      mapText(online, blocks),
+      ...(peers === 0 && swarm !== "public"
+        ? ["Nobody else serves it yet: copy the invite, and send it to somebody."]
+        : []),
+    ].join("\n\n"),
     facts: [
       ...facts,
       { title: "Other Peers", text: peers === 0 ? "0: Nobody Else Yet" : String(peers) },

@@ -71,7 +71,7 @@ it("names the command that fills the gap, where this computer shares nothing the
 it("says plainly that nobody else is there, and that nothing is missing", () => {
   const online = Array<number>(22).fill(1);
   const text = describeMap(map({ online, missing: [], peers: 0, servers: [], own: { start: 0, end: 22 } }), 80);
-  expect(text).toContain("0 peers besides this computer.");
+  expect(text).toContain("0 peers besides this computer. Invite others: `torbiz invite`");
   expect(text).toContain("Every block is served.");
   expect(text).not.toContain("--blocks");
 });
