@@ -161,9 +161,24 @@ def is_ready(folder: Path, *, full: bool = False) -> bool:
         return False
 
 
+class _Reader(GGUFReader):
+    """Reads the file through a plain view of its memory.
+
+    numpy's ``memmap`` takes notes at each slice, and the tokenizer has 150,000: nearly half of the preparation's time.
+    """
+
+    @property  # type: ignore[override]
+    def data(self) -> npt.NDArray[np.uint8]:
+        return self._data
+
+    @data.setter
+    def data(self, value: npt.NDArray[np.uint8]) -> None:
+        self._data = value.view(np.ndarray)
+
+
 def convert(source: Path, folder: Path, report: Report) -> None:
     """Writes ``folder/petals`` and ``folder/gguf`` from the GGUF file ``source``, a shard of weights at a time."""
-    reader = GGUFReader(source)
+    reader = _Reader(source)
     petals, gguf = folder / "petals", folder / "gguf"
     petals.mkdir(parents=True)
     gguf.mkdir()
