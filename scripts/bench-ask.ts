@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { mkdirSync } from "node:fs";
-import { readFile, readdir, writeFile } from "node:fs/promises";
-import { cpus, totalmem } from "node:os";
+import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { cpus, tmpdir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -231,11 +231,11 @@ interface ServerState {
   descriptors: number;
 }
 
-async function askServers(): Promise<number[]> {
+async function askServers(home = HOME): Promise<number[]> {
   const { stdout } = await promisify(execFile)("ps", ["-eo", "pid=,args="]);
   return stdout
     .split("\n")
-    .filter((line) => line.includes("torbiz.ask_server") && line.includes(HOME))
+    .filter((line) => line.includes("torbiz.ask_server") && line.includes(home))
     .map((line) => Number.parseInt(line, 10));
 }
 
@@ -265,14 +265,14 @@ async function manyAsks(choice: EngineChoice) {
   };
 }
 
-async function endAskServers(): Promise<void> {
-  for (const pid of await askServers()) {
+async function endAskServers(home = HOME): Promise<void> {
+  for (const pid of await askServers(home)) {
     try {
       process.kill(pid, "SIGTERM");
     } catch {
       continue; // It left meanwhile.
     }
-    while (await askServers().then((pids) => pids.includes(pid))) await sleep(20);
+    while (await askServers(home).then((pids) => pids.includes(pid))) await sleep(20);
   }
 }
 
@@ -306,6 +306,25 @@ async function cold(choice: EngineChoice, bare: Bare) {
     addedMilliseconds: milliseconds(median(found.map((each) => each.ours - each.bare))),
     limitAddedMilliseconds: 400,
   };
+}
+
+/**
+ * The first command of somebody new, in an empty home on a computer without Docker: Python environment, starter and ask
+ * server are made, and it answers. Downloads come from where pip gets its packages.
+ */
+async function newcomer() {
+  const home = await mkdtemp(join(tmpdir(), "newcomer-"));
+  const settings = { ...process.env, TORBIZ_HOME: home, DOCKER_HOST: `unix://${join(home, "none.sock")}` };
+  try {
+    const command = [join(ROOT, "bin/torbiz.mjs"), "quickstart", "--json"];
+    const { value, seconds } = await timed(() => promisify(execFile)(process.execPath, command, { env: settings }));
+    const last = JSON.parse(value.stdout.trimEnd().split("\n").at(-1) ?? "") as { answer?: string };
+    if (!last.answer) throw new Error("There was no answer.");
+    return { seconds: round(seconds), limitSeconds: 60 };
+  } finally {
+    await endAskServers(home);
+    await rm(home, { recursive: true, force: true });
+  }
 }
 
 /** What others ship: a process for each question, which imports, loads and answers. */
@@ -383,7 +402,8 @@ async function writeReport({
   swarm,
   missed,
 }: Report & { missed: ReturnType<typeof missedIn> }): Promise<void> {
-  const { warm, cold: coldAsk, conversation: talk, stop, manyAsks: many, processPerPrompt: alone } = thisComputer;
+  const { newcomer: first, warm, cold: coldAsk, conversation: talk, stop, manyAsks: many } = thisComputer;
+  const { processPerPrompt: alone } = thisComputer;
   const ms = (value: number) => `${value} ms`;
   const tokens = (value: number) => value.toFixed(1);
   const grown = ({ turn20Milliseconds, growth, limitGrowth, turn2Milliseconds, bareGrowth }: typeof talk): string[] => [
@@ -406,6 +426,12 @@ async function writeReport({
       `${ms(warm.bareFirstTokenMilliseconds)}: bare xllamacpp`,
     ],
     ["This computer: decoding", ...speed(warm, warm.limitDecodingSlowdown)],
+    [
+      "This computer: from an empty home to the first answer",
+      `${first.seconds} s`,
+      `${first.limitSeconds} s`,
+      "environment and starter are made, no Docker",
+    ],
     [
       "This computer: first token when nothing runs",
       `${ms(coldAsk.firstTokenMilliseconds)}: ${ms(coldAsk.addedMilliseconds)} more`,
@@ -463,6 +489,8 @@ async function measure() {
   const path = await ensureLocalModel({ surroundings, model, environment: local });
   const choice: EngineChoice = { kind: "this", model: model.id };
   try {
+    note("this computer: from nothing");
+    const first = await newcomer();
     note("this computer: cold");
     const coldAsk = await cold(choice, { python: local.python, model: path });
     note("this computer: pairs");
@@ -492,6 +520,7 @@ async function measure() {
         },
         manyAsks: { ...many, serversLeft: (await askServers()).length, limitServersLeft: 0 },
         processPerPrompt: alone,
+        newcomer: first,
       },
       swarm: throughPeers,
     };
