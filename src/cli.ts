@@ -12,6 +12,7 @@ import {
 } from "./cli/conversations";
 import { runEngines } from "./cli/engines";
 import { runInvite } from "./cli/invite";
+import { runJoin } from "./cli/join";
 import { runLogs } from "./cli/logs";
 import { runModelsList, runModelsPull, runModelsRemove } from "./cli/models";
 import { jsonOutput, textOutput } from "./cli/output";
@@ -106,6 +107,25 @@ const swarmOption = (text: string) =>
     (value: string, before?: string[]) => [...(before ?? []), value],
   );
 
+/** What `share` and `join` have in common. @param usual what is taken where nothing is named */
+function sharing(command: Command, usual: { model: string; blocks: string }): Command {
+  return common(command)
+    .option("--model <id>", `the model to share, or OWNER/NAME of the model hub (default: ${usual.model})`)
+    .option(
+      "--blocks <blocks>",
+      `how many blocks to serve, or which: 4, or 12:16 for 12 to 15 (default: ${usual.blocks})`,
+    )
+    .option("--port <port>", "TCP port for peers (default: 31330)", wholeNumber)
+    .option(
+      "--lan [address]",
+      "open your own swarm to the local network; or the address or name by which peers reach this computer",
+    )
+    .option("--cpus <amount>", "processors it may use: 2 or 50% (default: 75%)")
+    .option("--memory <amount>", "memory it may use: 6g or 50% (default: 75%)")
+    .option("--disk <amount>", "disk for blocks that are fetched and kept: 20g (default: no limit)")
+    .option("--no-wait", "return as soon as the container runs");
+}
+
 function program(asJson: boolean): Command {
   // Commands take these settings from the one that they are made in.
   const torbiz = new Command("torbiz")
@@ -125,26 +145,18 @@ function program(asJson: boolean): Command {
     )
     .action((flags) => run(flags, (session) => runQuickstart(session, flags)));
 
-  common(torbiz.command("share"))
+  sharing(torbiz.command("share"), { model: "the starter model", blocks: "as many as fit" })
     .description("share a model; returns when peers can use it, and goes on in the background")
-    .option("--model <id>", "the model to share, or OWNER/NAME of the model hub (default: the starter model)")
     .addOption(swarmOption("the swarm to share in"))
-    .option(
-      "--blocks <blocks>",
-      "how many blocks to serve, or which: 4, or 12:16 for 12 to 15 (default: as many as fit)",
-    )
-    .option("--port <port>", "TCP port for peers (default: 31330)", wholeNumber)
-    .option(
-      "--lan [address]",
-      "open your own swarm to the local network; or the address or name by which peers reach this computer",
-    )
-    .option("--cpus <amount>", "processors it may use: 2 or 50% (default: 75%)")
-    .option("--memory <amount>", "memory it may use: 6g or 50% (default: 75%)")
-    .option("--disk <amount>", "disk for blocks that are fetched and kept: 20g (default: no limit)")
-    .option("--no-wait", "return as soon as the container runs")
     .addOption(new Option("--list", "start nothing: tell the models and how much of each fits").conflicts("check"))
     .option("--check", "start nothing: tell how much of the model fits, and how fast this computer is with it")
     .action((flags) => run(flags, (session) => runShare(session, flags)));
+
+  sharing(torbiz.command("join"), { model: "the invite's, else the starter model", blocks: "those that help most" })
+    .description("join somebody's swarm: look at it first, then share what it lacks")
+    .argument("<where...>", "an invite, or addresses of peers")
+    .option("--check", "start nothing: tell what was found")
+    .action((where: string[], flags) => run(flags, (session) => runJoin(session, where, flags)));
 
   common(torbiz.command("invite"))
     .description("the invite to your swarm, as one line to give to others")

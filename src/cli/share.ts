@@ -1,7 +1,7 @@
-import { openEngine } from "../lib/context";
+import { openEngine, type EngineContext } from "../lib/context";
 import { parseBlocks } from "../lib/sharing/blocks";
 import { parseAmount, parseBytes, type LimitRequest } from "../lib/sharing/limits";
-import { share } from "../lib/sharing/share";
+import { share, type ShareOptions } from "../lib/sharing/share";
 import type { SharingStatus } from "../lib/sharing/status";
 import { parseSwarm } from "../lib/sharing/swarm";
 import type { Session } from "./session";
@@ -26,16 +26,24 @@ export async function runShare(session: Session, flags: ShareFlags): Promise<voi
   const limits = limitsOf(flags);
   if (flags.list) return runShareList(session, limits);
   if (flags.check) return runShareCheck(session, { model: flags.model, limits });
-  const { output, surroundings, signal } = session;
-  const context = await openEngine(surroundings);
-  const { status, adopted, outdatedImage } = await share(context, {
-    model: flags.model,
+  const context = await openEngine(session.surroundings);
+  await startSharing(session, context, {
+    ...flags,
     swarm: flags.swarm && parseSwarm(flags.swarm),
     blocks: flags.blocks === undefined ? undefined : parseBlocks(flags.blocks),
-    port: flags.port,
-    lan: flags.lan,
     limits,
-    wait: flags.wait,
+  });
+}
+
+/** Shares, and tells what came of it. */
+export async function startSharing(
+  { output, surroundings, signal }: Session,
+  context: EngineContext,
+  options: Pick<ShareOptions, "model" | "swarm" | "blocks" | "port" | "lan" | "limits" | "wait">,
+): Promise<void> {
+  const { model, swarm, blocks, port, lan, limits, wait } = options;
+  const { status, adopted, outdatedImage } = await share(context, {
+    ...{ model, swarm, blocks, port, lan, limits, wait },
     token: surroundings.env.HF_TOKEN || undefined,
     onProgress: output.progress,
     onNote: output.note,
@@ -48,7 +56,11 @@ export async function runShare(session: Session, flags: ShareFlags): Promise<voi
 }
 
 /** @throws TorbizError limit-invalid */
-function limitsOf({ cpus, memory, disk }: ShareFlags): LimitRequest | undefined {
+export function limitsOf({
+  cpus,
+  memory,
+  disk,
+}: Pick<ShareFlags, "cpus" | "memory" | "disk">): LimitRequest | undefined {
   if (cpus === undefined && memory === undefined && disk === undefined) return undefined;
   return {
     cpus: cpus === undefined ? undefined : parseAmount(cpus, "processors"),

@@ -26,11 +26,13 @@ export function tryPeers(addresses: readonly string[]): Promise<TriedPeer[]> {
 
 /**
  * Makes sure that a peer to join by is there.
+ * @returns how each address answered
  * @throws TorbizError swarm-unreachable
  */
-export async function requirePeer(addresses: readonly string[]): Promise<void> {
+export async function requirePeer(addresses: readonly string[]): Promise<TriedPeer[]> {
   const tried = await tryPeers(addresses);
   if (!tried.some(({ answered }) => answered)) throw nobodyAnswers(addresses);
+  return tried;
 }
 
 /** That nobody takes connections at these addresses. */

@@ -5,8 +5,7 @@ import { ensureImage } from "../docker/build/image";
 import type { EngineContext } from "../context";
 import { TorbizError } from "../errors";
 import { hubEndpoint } from "../hub/endpoint";
-import { resolveModel } from "../hub/resolve-model";
-import { defaultModel, type Model } from "../models";
+import type { Model } from "../models";
 import { LABELS } from "../names";
 import { acquireLock } from "../process-lock";
 import type { OnProgress } from "../progress";
@@ -27,6 +26,7 @@ import { readStatus, STAGES, type SharingStatus } from "./status";
 import { foreignContainer, stopContainer } from "./stop";
 import { shareLock, StopRequests } from "./stop-request";
 import { swarmText, type Swarm } from "./swarm";
+import { modelIn } from "./swarm-model";
 import { whyEnded } from "./why-ended";
 
 /** What to share. Everything has a default: the starter model, in a private swarm, as many blocks as fit. */
@@ -99,13 +99,8 @@ export async function share(context: EngineContext, options: ShareOptions = {}):
   const requests = new StopRequests(context);
   const signal = options.signal ? AbortSignal.any([options.signal, requests.signal]) : requests.signal;
   try {
-    const { token } = options;
-    const invite = swarm.kind === "join" ? swarm.invite : undefined;
-    const model = await resolveModel(context, options.model ?? invite?.model ?? defaultModel.id, { token, signal });
+    const model = await modelIn(context, swarm, options.model, { token: options.token, signal });
     checkBlocks(options, model);
-    if (invite && invite.dhtPrefix !== model.dhtPrefix) {
-      throw new TorbizError("swarm-invalid", `This invite is to a swarm of ${invite.model}, not of ${model.id}.`);
-    }
     const host = await hostFor(swarm, options);
     return await shareInTurn(context, { options: { ...options, signal }, model, swarm, host, limits, requests });
   } catch (error) {

@@ -5,7 +5,7 @@ import { resolveModel } from "../hub/resolve-model";
 import type { Model } from "../models";
 import type { BlockRange } from "./blocks";
 import { fitOf } from "./fit";
-import { resourceLimits } from "./limits";
+import { resourceLimits, type LimitRequest } from "./limits";
 import { readStatus, type SharingStatus } from "./status";
 import { lookAtSwarm, type SwarmLook } from "./swarm-look";
 import { swarmText, type Swarm } from "./swarm";
@@ -28,6 +28,8 @@ export interface SwarmMapOptions {
   swarm?: Swarm;
   /** The id of the model; the swarm's usual one when absent. */
   model?: string;
+  /** What a share may use: no more blocks are suggested than fit into it. */
+  limits?: LimitRequest;
   signal?: AbortSignal;
 }
 
@@ -52,7 +54,7 @@ export async function readSwarmMap(context: EngineContext, options: SwarmMapOpti
   const look = await lookAtSwarm(context, {
     model,
     initialPeers: through ? [through] : target.initialPeers,
-    fitting: Math.max(1, fitOf(model, resourceLimits(facts), facts).blocks),
+    fitting: Math.max(1, fitOf(model, resourceLimits(facts, options.limits), facts).blocks),
     signal: options.signal,
   });
   return mapOf(look, model, target.swarm, share?.peerId ?? null);
