@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from random import sample
 from typing import Any
 
 from torbiz import petals_compat  # noqa: F401  (its import is its effect; it must come before petals)
@@ -32,14 +33,18 @@ from torbiz.status import Reachability, StatusFile
 
 logger = logging.getLogger("torbiz.reach")
 
-RELAY_SECONDS = 240.0
-"""How long a relay may take. libp2p looks three minutes for four of them before it takes what it has found
-(``autorelay``: ``bootDelay``, ``minCandidates``)."""
-RELAY_TRY_SECONDS = 10.0
+P2P.FORCE_REACHABILITY_MAPPING["private"] = {"forceReachabilityPrivate": 1, "relayDiscovery": 0}
+"""What p2pd is told where peers can't connect, for which hivemind has no option. Looking for further relays it would
+wait three minutes until it knew four, take any two of them whatever is announced, and after a cut try the first peers
+again only at intervals that grow to an hour."""
+
+RELAY_SECONDS = 120.0
+"""How long a relay may take: p2pd tries every half a minute."""
+RELAY_TRY_SECONDS = 5.0
 PROBE_SECONDS = 15.0
 ASK_SECONDS = 20.0
 """How long one peer may take to try a connection: Petals' own peers give up after 10 s."""
-MOST_ASKED = 3
+MOST_ASKED = 5
 WATCH_SECONDS = 30.0
 RELAY_WATCH_SECONDS = 120.0
 """A look through a relay takes a p2pd of its own."""
@@ -78,7 +83,7 @@ def access_to_joined_swarm(initial_peers: Sequence[str], announce: Sequence[str]
         logger.info("Peers can connect to this server directly")
         options = {"announce_maddrs": place["announce_maddrs"], "reachable_via_relay": False}
         return Access("direct", {**options, "use_relay": True, "use_auto_relay": False})
-    logger.info("Peers can't connect to this server directly: it looks for relays, which may take minutes")
+    logger.info("Peers can't connect to this server directly: it goes through the first peers' relays")
     circuits = [f"{peer}/p2p-circuit" for peer in initial_peers]
     options = {
         "announce_maddrs": circuits,
@@ -169,7 +174,7 @@ class ReachWatch:
         try:
             work()
         except Exception as error:  # the next one may do, and what it watches goes on
-            logger.warning("How peers reach this server is not known: %s", error or type(error).__name__)
+            logger.warning("How peers reach this server is not known: %s", str(error) or type(error).__name__)
 
     def _return(self) -> None:
         """Connects to first peers that were forgotten."""
@@ -188,14 +193,18 @@ class ReachWatch:
         dht = self._server.dht
         if self._access.circuits:
             return "relayed" if is_relayed(self._access.circuits, str(dht.peer_id)) else "unreachable"
-        answers = []
-        for peer in dht.run_coroutine(_known_peers, return_future=True).result(ASK_SECONDS)[:MOST_ASKED]:
-            protocol = self._server.reachability_protocol
-            asking = protocol.call_check(remote_peer=peer, check_peer=dht.peer_id)
-            answers.append(asyncio.run_coroutine_threadsafe(asking, protocol._event_loop).result(ASK_SECONDS))
+        peers = dht.run_coroutine(_known_peers, return_future=True).result(ASK_SECONDS)
+        protocol = self._server.reachability_protocol
+        asking = _ask(protocol, sample(peers, min(len(peers), MOST_ASKED)), dht.peer_id)
+        answers = asyncio.run_coroutine_threadsafe(asking, protocol._event_loop).result(ASK_SECONDS)
         if any(answers):
             return "direct"
         return "unreachable" if False in answers else "unknown"
+
+
+async def _ask(protocol: Any, peers: Sequence[PeerID], own: PeerID) -> list[bool | None]:
+    # All at once: some may have gone without a word, and each of them takes all the time there is for an answer.
+    return list(await asyncio.gather(*(protocol.call_check(remote_peer=peer, check_peer=own) for peer in peers)))
 
 
 async def _known_peers(_dht: Any, node: Any) -> list[PeerID]:

@@ -334,7 +334,7 @@ class SwarmWatch:
         try:
             return glance_at(read_swarm(self._dht, self._dht_prefix, self._blocks), self._dht.peer_id.to_base58())
         except Exception as error:  # what the glance tells is less important than what goes on without it
-            logger.warning("The swarm could not be read: %s", error or type(error).__name__)
+            logger.warning("The swarm could not be read: %s", str(error) or type(error).__name__)
             return None
 
 

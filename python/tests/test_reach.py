@@ -1,0 +1,171 @@
+"""How peers come to a server, tried with real p2pd processes on this computer's loopback."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from torbiz import petals_compat  # noqa: F401  (its import is its effect; it must come before petals)
+
+# isort: split
+from hivemind.dht import DHT
+from petals.server.reachability import ReachabilityProtocol
+
+from torbiz import reach
+from torbiz.status import Status, StatusFile
+
+LIMIT_SECONDS = 120.0
+LOOPBACK = "/ip4/127.0.0.1/tcp/"
+CLOSED = "/ip4/127.0.0.1/tcp/1"
+
+
+class Peer:
+    """A DHT node that tries connections for others, as each of Petals' servers does."""
+
+    def __init__(self, first: list[str] | None = None, port: int = 0, **options: Any) -> None:
+        self.dht = DHT(initial_peers=first, host_maddrs=[f"{LOOPBACK}{port}"], start=True, **options)
+        self.reachability_protocol = ReachabilityProtocol.attach_to_dht(self.dht, await_ready=True)
+
+    @property
+    def address(self) -> str:
+        return str(self.dht.get_visible_maddrs()[0])
+
+    def close(self) -> None:
+        if self.reachability_protocol is not None:
+            self.reachability_protocol.shutdown()
+        self.dht.shutdown()
+
+
+@pytest.fixture
+def open_peer() -> Iterator[Callable[..., Peer]]:
+    with ExitStack() as stack:
+
+        def make(*args: Any, **options: Any) -> Peer:
+            peer = Peer(*args, **options)
+            stack.callback(peer.close)
+            return peer
+
+        yield make
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def place(folder: Path) -> tuple[str, dict[str, Any]]:
+    """Where a server is to listen and who it is."""
+    address = f"{LOOPBACK}{free_port()}"
+    return address, {"host_maddrs": [address], "identity_path": str(folder / "identity.key")}
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + LIMIT_SECONDS
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_a_swarm_of_ones_own_needs_no_way_in_until_it_is_opened() -> None:
+    closed = reach.access_to_own_swarm(["/ip4/127.0.0.1/tcp/31330"])
+    assert closed.reachability == "local"
+    assert closed.options["use_relay"] is False
+    opened = reach.access_to_own_swarm(["/ip4/127.0.0.1/tcp/31330", "/ip4/192.168.1.20/tcp/31330"])
+    assert opened.reachability == "unknown"
+    assert opened.options["use_relay"] is True
+    assert opened.options["force_reachability"] == "public"
+
+
+def test_a_server_that_peers_can_connect_to_joins_directly(open_peer: Callable[..., Peer], tmp_path: Path) -> None:
+    first = open_peer()
+    address, where = place(tmp_path)
+    access = reach.access_to_joined_swarm([first.address], [address], **where)
+    assert (access.reachability, access.circuits) == ("direct", [])
+    assert access.options["announce_maddrs"] == [address]
+
+
+def test_a_server_that_nobody_can_connect_to_joins_by_the_first_peers_relays(
+    open_peer: Callable[..., Peer], tmp_path: Path
+) -> None:
+    first = open_peer()
+    _, where = place(tmp_path)
+    access = reach.access_to_joined_swarm([first.address], [CLOSED], **where)
+    assert access.reachability == "relayed"
+    assert access.circuits == access.options["announce_maddrs"] == [f"{first.address}/p2p-circuit"]
+    assert access.options["trusted_relays"] == [first.address]
+
+
+def test_a_relay_counts_once_a_stranger_came_through_it(open_peer: Callable[..., Peer], tmp_path: Path) -> None:
+    first = open_peer(use_relay=True, force_reachability="public")
+    _, where = place(tmp_path)
+    access = reach.access_to_joined_swarm([first.address], [CLOSED], **where)
+    home = DHT(initial_peers=[first.address], client_mode=True, start=True, **where, **relay_options(access))
+    try:
+        peer_id = str(home.peer_id)
+        assert reach.wait_for_relay(access.circuits, peer_id)
+    finally:
+        home.shutdown()
+    assert not reach.wait_for_relay(access.circuits, peer_id, limit=0)
+
+
+def relay_options(access: reach.Access) -> dict[str, Any]:
+    """What Petals' ``Server`` hands on to its DHT."""
+    return {name: value for name, value in access.options.items() if name != "reachable_via_relay"}
+
+
+@pytest.fixture
+def watch_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "WATCH_SECONDS", 0.5)
+
+
+def watch(server: Peer, first: list[str], status: StatusFile, on_return: Callable[[], None]) -> reach.ReachWatch:
+    return reach.ReachWatch(server, reach.Access("unknown", {}), first, status, on_return)
+
+
+@pytest.mark.usefixtures("watch_often")
+def test_the_first_peer_is_direct_once_somebody_tried(open_peer: Callable[..., Peer], tmp_path: Path) -> None:
+    status = StatusFile(tmp_path / "status.json", Status(stage="online", model="m"))
+    first = open_peer()
+    with watch(first, [], status, lambda: None):
+        time.sleep(2)
+        assert status.status.reachability == "unknown"
+        open_peer([first.address])
+        wait_until(lambda: status.status.reachability == "direct")
+
+
+@pytest.mark.usefixtures("watch_often")
+def test_a_first_peer_that_was_away_is_found_again(open_peer: Callable[..., Peer], tmp_path: Path) -> None:
+    status = StatusFile(tmp_path / "status.json", Status(stage="loading", model="m"))
+    same: dict[str, Any] = {"port": free_port(), "identity_path": str(tmp_path / "first.key")}
+    first = Peer(**same)
+    server = open_peer([first.address])
+    returns: list[float] = []
+    with watch(server, [first.address], status, lambda: returns.append(time.monotonic())):
+        time.sleep(2)
+        assert returns == []  # it was never away
+        first.close()
+        server.dht.get("anything", latest=True)  # by what doesn't answer, hivemind notices that a peer has gone
+        wait_until(lambda: not known(server))
+        open_peer(**same)
+        wait_until(lambda: bool(returns))
+    assert known(server)
+
+
+def known(server: Peer) -> list[Any]:
+    found: list[Any] = server.dht.run_coroutine(reach._known_peers)
+    return found
+
+
+def test_what_the_watch_fails_at_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise TimeoutError
+
+    reach.ReachWatch._attempt(fail)
+    assert "How peers reach this server is not known: TimeoutError" in caplog.text
