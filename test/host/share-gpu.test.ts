@@ -263,7 +263,7 @@ describe("choosing", () => {
     );
     expect(view.items().map(({ title }) => title)).toEqual([
       ...MODELS.map(({ title }) => title),
-      ...["Another Model…", "Update Image"],
+      ...["Another Model…", "Join by Invite…", "Update Image"],
     ]);
   });
 

@@ -17,6 +17,7 @@ import type { Controls } from "./controls";
 import { FactRow } from "./fact-row";
 import { OpenGuideAction, OpenPreferencesAction } from "./help-actions";
 import { HubModelRow } from "./hub-model-row";
+import { JoinRow } from "./join-row";
 import { ModelRow } from "./model-row";
 import { SHORTCUTS } from "./shortcuts";
 import { UpdateImageRow } from "./update-image-row";
@@ -72,6 +73,7 @@ export function ChooseScreen({ context, image, controls }: ChooseScreenProps) {
           <ModelRow key={model.id} {...row} id={model.id} choice={{ model }} speed={speeds.get(model.id)} />
         ))}
         <HubModelRow context={context} controls={controls} token={preferences.token} />
+        <JoinRow context={context} controls={controls} />
       </List.Section>
       {image === "outdated" && (
         <List.Section title="Image">

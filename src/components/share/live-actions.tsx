@@ -1,4 +1,5 @@
 import { Action, ActionPanel, Icon, confirmAlert } from "@raycast/api";
+import { createDeeplink } from "@raycast/utils";
 import { shareLog } from "../../hooks/log-sources";
 import { inviteTo } from "../../lib/sharing/share-invite";
 import type { Controls } from "./controls";
@@ -42,7 +43,16 @@ export function LiveActions({ live, controls, row }: LiveActionsProps) {
   const invite = inviteOf(live);
   const copy = status.peerId && (
     <ActionPanel.Section>
-      {invite !== undefined && <Action.CopyToClipboard title="Copy Invite" icon={Icon.AddPerson} content={invite} />}
+      {invite !== undefined && (
+        <>
+          <Action.CopyToClipboard title="Copy Invite" icon={Icon.AddPerson} content={invite} />
+          <Action.CopyToClipboard
+            title="Copy Invite Link"
+            icon={Icon.Link}
+            content={createDeeplink({ command: "share-gpu", arguments: { model: invite } })}
+          />
+        </>
+      )}
       <Action.CopyToClipboard title="Copy Peer ID" content={status.peerId} shortcut={SHORTCUTS.copy} />
       <Action.CopyToClipboard title="Copy Addresses" content={status.addresses.join("\n")} />
     </ActionPanel.Section>

@@ -1,12 +1,12 @@
 import { Action, ActionPanel, Form, Icon, useNavigation } from "@raycast/api";
 import { useForm } from "@raycast/utils";
 import { useState } from "react";
-import { toTorbizError } from "../../lib/errors";
 import type { Model } from "../../lib/models";
 import { formatBlocks, parseBlocks } from "../../lib/sharing/blocks";
 import { isPort } from "../../lib/sharing/port";
 import { parseSwarm, type Swarm } from "../../lib/sharing/swarm";
 import type { ShareChoice } from "../../hooks/use-share-jobs";
+import { whyNot } from "./why-not";
 
 interface ShareFormProps {
   choice: ShareChoice & { swarm: Swarm; port: number };
@@ -92,15 +92,6 @@ function addresses(text = ""): string[] {
   const found = text.split(/[\s,]+/).filter(Boolean);
   // None at all would mean one's own swarm.
   return found.length > 0 ? found : [""];
-}
-
-function whyNot(read: () => unknown): string | undefined {
-  try {
-    read();
-    return undefined;
-  } catch (error) {
-    return toTorbizError(error).message;
-  }
 }
 
 function areBlocksOf(model: Model, text: string): boolean {

@@ -5,6 +5,7 @@ import { useModelArgument } from "../../hooks/use-model-argument";
 import { useOverview } from "../../hooks/use-overview";
 import { useShareJobs, type ShareJobs } from "../../hooks/use-share-jobs";
 import { useStartDocker } from "../../hooks/use-start-docker";
+import { isInvite } from "../../lib/sharing/invite";
 import type { Overview } from "../../lib/sharing/overview";
 import { FailureEmptyView } from "../failure-empty-view";
 import { tinted } from "../status-look";
@@ -18,11 +19,12 @@ import { FirstSteps } from "./first-steps";
 import { GateScreen } from "./gate-screen";
 import { LiveScreen } from "./live-screen";
 import { StartingScreen } from "./starting-screen";
+import { useInviteAtOnce } from "./use-invite-at-once";
 import { useLogAtOnce } from "./use-log-at-once";
 
 interface ShareGpuListProps {
-  /** The id of a model to share without asking. */
-  model?: string;
+  /** What to share without asking: the id of a model; or an invite, whose swarm is looked at first. */
+  wanted?: string;
   /** Opens the log over the list. */
   isLogWanted?: boolean;
 }
@@ -31,12 +33,14 @@ interface ShareGpuListProps {
  * Share GPU, from a computer without Docker to a share that runs. Always this one list, so that it never flickers; what
  * is in it follows what the last look saw.
  */
-export function ShareGpuList({ model, isLogWanted = false }: ShareGpuListProps) {
+export function ShareGpuList({ wanted, isLogWanted = false }: ShareGpuListProps) {
   const { overview, error, refresh, restart } = useOverview();
   const sharing = useShareJobs(refresh);
   const build = useBuildJobs(overview, refresh);
   const docker = useStartDocker(overview !== undefined && overview.screen !== "gate");
-  const wish = useModelArgument(model, overview, sharing.share);
+  const invite = wanted !== undefined && isInvite(wanted) ? wanted : undefined;
+  const wish = useModelArgument(invite ? undefined : wanted, overview, sharing.share);
+  useInviteAtOnce(invite, overview, sharing);
   useLogAtOnce(isLogWanted, overview);
   const controls: Controls = { refresh, restart, docker, build, sharing, wish };
   const hasRows = overview !== undefined && overview.screen !== "gate" && overview.screen !== "foreign";

@@ -1,0 +1,183 @@
+import type { RequestListener } from "node:http";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { defaultModel } from "../../src/lib/models";
+import { acquireLock } from "../../src/lib/process-lock";
+import { createInvite } from "../../src/lib/sharing/invite";
+import { readStatus } from "../../src/lib/sharing/status";
+import { shareLock } from "../../src/lib/sharing/stop-request";
+import { PETALS_VERSION } from "../../src/lib/version";
+import { scriptedEngine, type ScriptedEngine } from "../unit/docker/scripted-engine";
+import { builtExtension } from "./built-extension";
+import { RaycastHost, type CommandView } from "./raycast";
+import { answering, container, ground, report, type Ground } from "./scripted-share";
+
+/** Share GPU with other people's computers: joining by an invite, inviting, and what is open to whom. */
+
+const ID = "12D3KooWK1SGTStbo4A7ibkWW4FyC65cys4K5NXdVmsgfAxLYnwL";
+
+let extension: string;
+let folder: string;
+let here: Ground;
+let host: RaycastHost;
+let engine: ScriptedEngine;
+/** Takes connections, as the peer that invites does. */
+let peer: Server;
+let address: string;
+
+beforeAll(async () => {
+  extension = await builtExtension();
+}, 300_000);
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), "torbiz-join-"));
+  here = ground(join(folder, "home"));
+  peer = createServer((connection) => connection.end()).listen(0, "127.0.0.1");
+  await new Promise((resolve) => peer.once("listening", resolve));
+  const { port } = peer.address() as { port: number };
+  // An invite names no loopback address: by this one a computer reaches itself, too.
+  address = `/ip4/0.0.0.0/tcp/${port}/p2p/${ID}`;
+});
+
+afterEach(async () => {
+  await host.close();
+  await engine.close();
+  peer.close();
+  rmSync(folder, { recursive: true });
+});
+
+interface OpenOptions {
+  model?: string;
+  share?: object;
+  fallbackText?: string;
+}
+
+async function open({ model = "", share, fallbackText }: OpenOptions = {}): Promise<CommandView> {
+  const socket = join(folder, "docker.sock");
+  engine = await scriptedEngine(looking(answering(here, { image: {}, share: () => share })), socket);
+  host = await RaycastHost.open({
+    extension,
+    env: { HOME: folder, ...here.env },
+    preferences: { dockerHost: `unix://${socket}` },
+  });
+  return host.launch("share-gpu", { arguments: { model }, fallbackText });
+}
+
+/** What a look finds: the peer serves the first 12 blocks. */
+const look = () => ({
+  dhtPrefix: defaultModel.dhtPrefix,
+  blocks: 30,
+  servers: [
+    {
+      ...{ peerId: ID, name: null, state: "online", start: 0, end: 12 },
+      ...{ throughput: 300, version: PETALS_VERSION, relayed: false },
+    },
+  ],
+  online: [...Array<number>(12).fill(1), ...Array<number>(18).fill(0)],
+  missing: [{ start: 12, end: 30 }],
+  suggestion: { start: 12, end: 30 },
+  initialPeers: [{ address, answered: true, clockSkewSeconds: 0.2 }],
+  clockSkewSeconds: 0.2,
+  seconds: { join: 1, read: 1 },
+});
+
+/** Runs the container that looks, as an engine does. */
+function looking(otherwise: RequestListener): RequestListener {
+  let isThere = true;
+  return (request, response) => {
+    const path = (request.url ?? "").replace(/^\/v[\d.]+/, "").split("?")[0] ?? "";
+    const answers: Record<string, () => void> = {
+      "GET /containers/json": () => response.end("[]"),
+      "POST /networks/create": () => response.writeHead(201).end(JSON.stringify({ Id: "net" })),
+      "POST /containers/create": () => response.writeHead(201).end(JSON.stringify({ Id: "look" })),
+      "POST /containers/look/start": () => response.writeHead(204).end(),
+      "GET /containers/look/logs": () => response.end(frame(JSON.stringify(look()))),
+      "GET /containers/look/json": () =>
+        isThere
+          ? response.end(JSON.stringify(container({ Status: "exited" })))
+          : response.writeHead(404).end(JSON.stringify({ message: "no such container" })),
+      "DELETE /containers/look": () => {
+        isThere = false;
+        response.writeHead(204).end();
+      },
+    };
+    (answers[`${request.method} ${path}`] ?? (() => otherwise(request, response)))();
+  };
+}
+
+/** A line of stdout as the engine frames it. */
+function frame(line: string): Buffer {
+  const payload = Buffer.from(`${new Date().toISOString()} ${line}\n`);
+  const header = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0]);
+  header.writeUInt32BE(payload.length, 4);
+  return Buffer.concat([header, payload]);
+}
+
+/** A share in that state, open to others at `address`. */
+const shareAt = (reachable: string) =>
+  container(
+    { Status: "running", Running: true },
+    { seeder: report({ addresses: [reachable], reachability: "direct" }) },
+  );
+
+/** As the peer there makes it. */
+const inviteTo = (reachable: string) =>
+  createInvite(readStatus(shareAt(reachable) as Parameters<typeof readStatus>[0]), defaultModel, { kind: "private" });
+
+const titles = (view: CommandView) => view.actions().map(({ title }) => title);
+
+it("says what is wrong with an invite under its field, then what is found, then shares what is missing", async () => {
+  const view = await open();
+  await view.waitFor("Models");
+  await view.run("Enter Invite", { item: "Join by Invite…" });
+  await view.type("invite", "torbiz-invite:abc");
+  await view.submit();
+  await view.waitFor("This invite can't be read: it is cut off or damaged.");
+  await view.type("invite", `  ${inviteTo(address)}\n`);
+  await view.submit();
+  await view.waitFor("Blocks 12 to 29 are missing.");
+  expect(view.items().map(({ title }) => title)).toEqual([
+    "The peer to join by can be reached.",
+    "The clocks agree: they are 0.2 s apart.",
+    `Others run the same Petals: ${PETALS_VERSION}.`,
+    "Blocks 12 to 29 are missing.",
+    "This computer helps most with 18 blocks: 12 to 29.",
+  ]);
+  expect(titles(view)).toEqual(["Share Blocks 12 to 29", "Refresh"]);
+  // Keeps the start where it is.
+  const lock = await acquireLock(shareLock(here));
+  await view.run("Share Blocks 12 to 29");
+  await view.waitFor("Keep this window open until the container starts");
+  expect(view.text()).toContain("Swarm: Swarm of One Peer");
+  expect(view.text()).toContain("Blocks: 12 to 29, 18 of 30");
+  lock.release();
+});
+
+it("opens the findings for an invite as its argument or as what was typed into the launcher", async () => {
+  await (await open({ model: inviteTo(address) })).waitFor("Blocks 12 to 29 are missing.");
+  await host.close();
+  await engine.close();
+  await (await open({ fallbackText: inviteTo(address) })).waitFor("Blocks 12 to 29 are missing.");
+});
+
+it("asks again for an invite that came damaged, and tells when nobody answers", async () => {
+  peer.close();
+  const view = await open({ model: "torbiz-invite:abc" });
+  await view.waitFor("Form Join by Invite");
+  await view.type("invite", inviteTo(address));
+  await view.submit();
+  await view.waitFor("Nobody answers at 0.0.0.0");
+  expect(titles(view)[0]).toBe("Try Again");
+});
+
+it("copies the link by which an invite opens in another's launcher", async () => {
+  const view = await open({ share: shareAt(address) });
+  await view.waitFor("Status · Sharing");
+  await view.run("Copy Invite Link", { item: "Peer" });
+  const { text = "" } = host.clipboard;
+  const { pathname, searchParams } = new URL(String(text));
+  expect(pathname).toMatch(/\/torbiz\/share-gpu$/);
+  expect(JSON.parse(searchParams.get("arguments") ?? "{}")).toEqual({ model: inviteTo(address) });
+});
