@@ -35,11 +35,14 @@ logger = logging.getLogger("torbiz.reach")
 
 P2P.FORCE_REACHABILITY_MAPPING["private"] = {"forceReachabilityPrivate": 1, "relayDiscovery": 0}
 """What p2pd is told where peers can't connect, for which hivemind has no option. Looking for further relays it would
-wait three minutes until it knew four, take any two of them whatever is announced, and after a cut try the first peers
-again only at intervals that grow to an hour."""
+wait three minutes until it knew four, and take any two of them, whatever is announced.
+
+A relay that was lost, as in a cut of the network, it doesn't take again either way: libp2p asks such a list once, and
+any other relay not within an hour (``autorelay``: ``handleStaticRelays``, ``backoff``). The status is ``unreachable``
+then."""
 
 RELAY_SECONDS = 120.0
-"""How long a relay may take: p2pd tries every half a minute."""
+"""How long a relay may take on a busy computer; an idle one has it in seconds."""
 RELAY_TRY_SECONDS = 5.0
 PROBE_SECONDS = 15.0
 ASK_SECONDS = 20.0
