@@ -8,14 +8,20 @@ interface Kept {
   model: string | null;
   swarm: string | null;
   blocks?: BlockChoice;
+  lan?: true | string;
 }
 
 /** The same to choose again; undefined where this Torbiz can't share it, or it is damaged. */
-export function choiceOf({ model: id, swarm, blocks }: Kept, models: readonly Model[]): ShareChoice | undefined {
+export function choiceOf({ model: id, swarm, blocks, lan }: Kept, models: readonly Model[]): ShareChoice | undefined {
   const model = models.find((known) => known.id === id);
   if (!model || swarm === null) return undefined;
   try {
-    return { model, swarm: parseSwarmText(swarm), ...(blocks !== undefined && { blocks }) };
+    return {
+      model,
+      swarm: parseSwarmText(swarm),
+      ...(blocks !== undefined && { blocks }),
+      ...(lan !== undefined && { lan }),
+    };
   } catch {
     return undefined;
   }

@@ -12,7 +12,7 @@ import { sharePreferences } from "./share-preferences";
 import { showFailure } from "./show-failure";
 
 /** What a person chose to share; what is left open comes from the preferences. */
-export interface ShareChoice extends Pick<ShareOptions, "swarm" | "blocks" | "port"> {
+export interface ShareChoice extends Pick<ShareOptions, "swarm" | "blocks" | "port" | "lan"> {
   model: Model;
 }
 

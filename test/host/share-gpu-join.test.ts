@@ -6,13 +6,14 @@ import { join } from "node:path";
 import { defaultModel } from "../../src/lib/models";
 import { acquireLock } from "../../src/lib/process-lock";
 import { createInvite } from "../../src/lib/sharing/invite";
+import { rememberChoice } from "../../src/lib/sharing/last-choice";
 import { readStatus } from "../../src/lib/sharing/status";
 import { shareLock } from "../../src/lib/sharing/stop-request";
 import { PETALS_VERSION } from "../../src/lib/version";
 import { scriptedEngine, type ScriptedEngine } from "../unit/docker/scripted-engine";
 import { builtExtension } from "./built-extension";
 import { RaycastHost, type CommandView } from "./raycast";
-import { answering, container, ground, report, type Ground } from "./scripted-share";
+import { answering, container, ground, LABELS, report, type Ground } from "./scripted-share";
 
 /** Share GPU with other people's computers: joining by an invite, inviting, and what is open to whom. */
 
@@ -94,6 +95,7 @@ function looking(otherwise: RequestListener): RequestListener {
       "POST /containers/create": () => response.writeHead(201).end(JSON.stringify({ Id: "look" })),
       "POST /containers/look/start": () => response.writeHead(204).end(),
       "GET /containers/look/logs": () => response.end(frame(JSON.stringify(look()))),
+      [`GET /containers/${"c".repeat(64)}/logs`]: () => response.end(frame(SILENT)),
       "GET /containers/look/json": () =>
         isThere
           ? response.end(JSON.stringify(container({ Status: "exited" })))
@@ -106,6 +108,9 @@ function looking(otherwise: RequestListener): RequestListener {
     (answers[`${request.method} ${path}`] ?? (() => otherwise(request, response)))();
   };
 }
+
+/** The last words of a seeder that found nobody. */
+const SILENT = "06:00:00 ERROR torbiz.seeder: [public-swarm-silent] None of the first peers answered.";
 
 /** A line of stdout as the engine frames it. */
 function frame(line: string): Buffer {
@@ -180,4 +185,33 @@ it("copies the link by which an invite opens in another's launcher", async () =>
   const { pathname, searchParams } = new URL(String(text));
   expect(pathname).toMatch(/\/torbiz\/share-gpu$/);
   expect(JSON.parse(searchParams.get("arguments") ?? "{}")).toEqual({ model: inviteTo(address) });
+});
+
+it("opens one's own swarm to the local network, says what others learn, and keeps the choice", async () => {
+  const view = await open();
+  await view.waitFor("Open To: This Computer Only");
+  await view.run("Share with Options…");
+  await view.waitFor("They learn this computer's address");
+  await view.type("lan", true);
+  // Keeps the start where it is.
+  const lock = await acquireLock(shareLock(here));
+  await view.submit();
+  await view.waitFor("Keep this window open until the container starts");
+  await view.closeWindow();
+  lock.release();
+
+  rememberChoice(here, { model: defaultModel.id, swarm: "private", lan: true });
+  const again = await host.launch("share-gpu", { arguments: { model: "" } });
+  await again.waitFor("Last Choice");
+  expect(again.text()).toContain("Open To: The Local Network");
+});
+
+it("offers a swarm of one's own where the public one is silent", async () => {
+  const labels = { ...LABELS, "com.torbiz.swarm": "public" };
+  const view = await open({ share: container({ Status: "exited", ExitCode: 3 }, { labels }) });
+  await view.waitFor("Share Ended");
+  await view.waitFor(() => titles(view).includes("Start Your Own Swarm…"));
+  host.confirm = () => false;
+  await view.run("Start Your Own Swarm…");
+  await host.waitFor(() => host.alerts.at(-1)?.title === "Start Your Own Swarm?");
 });

@@ -2,6 +2,7 @@ import { usePromise } from "@raycast/utils";
 import { choiceOf } from "../../hooks/share-choice";
 import { TorbizError } from "../../lib/errors";
 import { knownModels } from "../../lib/hub/known-models";
+import { lastChoice } from "../../lib/sharing/last-choice";
 import { whyEnded } from "../../lib/sharing/why-ended";
 import { ChooseScreen } from "./choose-screen";
 import type { Controls } from "./controls";
@@ -16,7 +17,11 @@ export function EndedScreen({ ended, controls }: { ended: Live; controls: Contro
     // Its log can't be read: then the status has to do.
     onError: () => undefined,
   });
-  const again = choiceOf({ model: status.model, swarm: status.swarm }, knownModels(context.paths));
+  const { model, swarm } = status;
+  const last = lastChoice(context);
+  // The file knows more of it than the labels: which blocks, and how it was opened to others.
+  const kept = last?.model === model && last?.swarm === swarm ? last : { model, swarm };
+  const again = choiceOf(kept, knownModels(context.paths));
   return (
     <>
       <FailureRow
@@ -25,7 +30,7 @@ export function EndedScreen({ ended, controls }: { ended: Live; controls: Contro
         controls={controls}
         error={why ?? new TorbizError("share-failed", status.message ?? "The server ended.")}
         containerId={containerId}
-        onRetry={again && (() => sharing.share(context, again))}
+        again={again}
         onClear={() => sharing.stop(context)}
       />
       <ChooseScreen context={context} image={image} controls={controls} />

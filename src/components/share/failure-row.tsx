@@ -1,5 +1,6 @@
-import { Action, ActionPanel, Icon, List } from "@raycast/api";
+import { Action, ActionPanel, Icon, List, confirmAlert } from "@raycast/api";
 import { fileLog, shareLog } from "../../hooks/log-sources";
+import type { ShareChoice } from "../../hooks/use-share-jobs";
 import type { EngineContext } from "../../lib/context";
 import type { ImageState } from "../../lib/docker/build/state";
 import type { TorbizError } from "../../lib/errors";
@@ -18,16 +19,26 @@ interface FailureRowProps {
   error: TorbizError;
   /** Of the container that ended, where it is there still. */
   containerId?: string;
-  /** Absent where it can't be done again as it was. */
-  onRetry?: () => void;
+  /** What to share again; absent where that isn't known. */
+  again?: ShareChoice;
   /** Puts it away. */
   onClear: () => void;
 }
 
 /** Why a share ended or did not start, and what can be done. */
-export function FailureRow({ context, image, controls, error, containerId, onRetry, onClear }: FailureRowProps) {
+export function FailureRow({ context, image, controls, error, containerId, again, onClear }: FailureRowProps) {
   const { log, exitCode } = error.details ?? {};
   const source = containerId ? shareLog(context, containerId) : typeof log === "string" ? fileLog(log) : undefined;
+  const startOwn = async (choice: ShareChoice) => {
+    const confirmed = await confirmAlert({
+      title: "Start Your Own Swarm?",
+      message:
+        "It is opened to your local network, so that you can invite others. Whoever is on it can join and ask, and " +
+        "learns this computer's address.",
+      primaryAction: { title: "Start" },
+    });
+    if (confirmed) await controls.sharing.share(context, { ...choice, swarm: { kind: "private" }, lan: true });
+  };
   return (
     <List.Section title={containerId ? "Last Share" : "Last Start"}>
       <FactRow
@@ -39,7 +50,16 @@ export function FailureRow({ context, image, controls, error, containerId, onRet
         actions={
           <>
             <ActionPanel.Section>
-              {onRetry && <Action title="Retry" icon={Icon.RotateClockwise} onAction={onRetry} />}
+              {again && (
+                <Action
+                  title="Retry"
+                  icon={Icon.RotateClockwise}
+                  onAction={() => controls.sharing.share(context, again)}
+                />
+              )}
+              {again && error.code === "public-swarm-silent" && (
+                <Action title="Start Your Own Swarm…" icon={Icon.House} onAction={() => startOwn(again)} />
+              )}
               {source && <ViewLogAction title="Log" source={source} />}
               <Action title="Clear" icon={Icon.Trash} onAction={onClear} />
             </ActionPanel.Section>

@@ -44,7 +44,7 @@ export function ModelRow({
   speed,
   onMeasure,
 }: ModelRowProps) {
-  const { model, swarm = preferences.swarm, blocks } = choice;
+  const { model, swarm = preferences.swarm, blocks, lan } = choice;
   const { sharing, refresh } = controls;
   const fit = fitOf(model, limits, context.facts);
   const { word, icon } =
@@ -74,6 +74,9 @@ export function ModelRow({
         ...(model.diskBytes > 0 ? [{ title: "Download", text: `${gigabytes(model.diskBytes)} for All Blocks` }] : []),
         { title: "License", text: model.gated ? `${model.license} (Asks for Access)` : model.license },
         { title: "Swarm", text: swarmWords(swarm) },
+        ...(swarm.kind === "private"
+          ? [{ title: "Open To", text: lan === undefined ? "This Computer Only" : "The Local Network" }]
+          : []),
         { title: "Port", text: String(port) },
         { title: "Memory Limit", text: `${gigabytes(limits.memoryBytes)} of ${gigabytes(context.facts.memoryBytes)}` },
         {

@@ -17,18 +17,20 @@ interface Values {
   peers: string;
   blocks: string;
   port: string;
+  lan: boolean;
 }
 
 /** How to share a model, where the usual way isn't wanted. What is chosen here is the last choice the next time. */
 export function ShareForm({ choice, onSubmit }: ShareFormProps) {
   const { pop } = useNavigation();
-  const { model, swarm, blocks, port } = choice;
+  const { model, swarm, blocks, port, lan } = choice;
   const [kind, setKind] = useState<string>(swarm.kind);
   const { handleSubmit, itemProps } = useForm<Values>({
     initialValues: {
       peers: swarm.kind === "join" ? swarm.peers.join(" ") : "",
       blocks: blocks === undefined ? "" : formatBlocks(blocks),
       port: String(port),
+      lan: lan !== undefined,
     },
     validation: {
       peers: (text) => (kind === "join" ? whyNot(() => parseSwarm(addresses(text))) : undefined),
@@ -44,6 +46,7 @@ export function ShareForm({ choice, onSubmit }: ShareFormProps) {
         model,
         swarm: parseSwarm(kind === "join" ? addresses(values.peers) : [kind]),
         port: Number(values.port),
+        lan: lanOf(kind, values.lan, choice),
         ...(values.blocks.trim() !== "" && { blocks: parseBlocks(values.blocks) }),
       });
     },
@@ -66,6 +69,12 @@ export function ShareForm({ choice, onSubmit }: ShareFormProps) {
         <Form.TextField {...itemProps.peers} title="Peer Addresses" placeholder="/ip4/1.2.3.4/tcp/31330/p2p/12D3…" />
       )}
       <Form.Description text={SWARMS[kind] ?? ""} />
+      {kind === "private" && (
+        <>
+          <Form.Checkbox {...itemProps.lan} title="Local Network" label="Let others on it join" />
+          <Form.Description text={WHAT_OTHERS_LEARN} />
+        </>
+      )}
       <Form.TextField
         {...itemProps.blocks}
         title="Blocks"
@@ -87,6 +96,16 @@ const SWARMS: Readonly<Record<string, string>> = {
   public: "The network of everybody who runs Petals. At times nobody may be online.",
   join: "A swarm that somebody invited you to, by the address of one or more of its peers.",
 };
+
+const WHAT_OTHERS_LEARN =
+  "Whoever is on your local network can then join and ask; there is no password. They learn this computer's address, its " +
+  "peer ID and which blocks it serves. Copy Invite, once it is online, lets others join.";
+
+/** How it is opened: an address that was named once stays. */
+function lanOf(kind: string, isOpen: boolean, { swarm, lan }: ShareFormProps["choice"]): ShareChoice["lan"] {
+  if (kind === "private") return isOpen ? (lan ?? true) : undefined;
+  return kind === swarm.kind ? lan : undefined;
+}
 
 function addresses(text = ""): string[] {
   const found = text.split(/[\s,]+/).filter(Boolean);

@@ -81,7 +81,7 @@ function placeholderOf(overview: Overview | undefined, { start }: ShareJobs): st
 }
 
 function screenOf(overview: Overview, controls: Controls): ReactNode {
-  const { start, share, clearStart } = controls.sharing;
+  const { start, clearStart } = controls.sharing;
   switch (overview.screen) {
     case "gate":
       return <GateScreen gate={overview} controls={controls} />;
@@ -107,7 +107,7 @@ function screenOf(overview: Overview, controls: Controls): ReactNode {
               {...overview}
               controls={controls}
               error={start.error}
-              onRetry={() => share(overview.context, start.choice)}
+              again={start.choice}
               onClear={clearStart}
             />
           )}
