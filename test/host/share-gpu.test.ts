@@ -378,7 +378,7 @@ describe("with a model as argument", () => {
   it("says which models there are when it doesn't know one, and lets choose", async () => {
     await serve({ image: {} });
     const view = await open({ model: "llama-900b" });
-    await view.waitFor("It knows: smollm2-135m-instruct.");
+    await view.waitFor("It knows: smollm2-135m-instruct, ");
     expect(view.toast()).toMatchObject({ style: "FAILURE", title: "Unknown Model" });
     await view.waitFor("Models");
     expect(titles(view)[0]).toBe("Share");
@@ -389,7 +389,7 @@ describe("with a model as argument", () => {
     await open();
     const query = `arguments=${encodeURIComponent(JSON.stringify({ model: "llama-900b" }))}`;
     await host.openDeeplink(`raycast://extensions/torbiz/torbiz/share-gpu?${query}`);
-    await host.window?.waitFor("It knows: smollm2-135m-instruct.");
+    await host.window?.waitFor("It knows: smollm2-135m-instruct, ");
   });
 });
 
