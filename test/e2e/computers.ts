@@ -1,0 +1,150 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { EngineContext } from "../../src/lib/context";
+import { defaultModel } from "../../src/lib/models";
+import { LABELS } from "../../src/lib/names";
+import type { BlockChoice } from "../../src/lib/sharing/blocks";
+import { containerOptions } from "../../src/lib/sharing/container";
+import { resourceLimits } from "../../src/lib/sharing/limits";
+import { starterFolder } from "../../src/lib/starter-folder";
+import { readStatus, type SharingStatus } from "../../src/lib/sharing/status";
+import type { Swarm } from "../../src/lib/sharing/swarm";
+import { exec } from "./torbiz";
+
+const PORT = 31330;
+const GIB = 1024 ** 3;
+/** An idle machine needs a tenth of it. */
+const ONLINE_MS = 8 * 60_000;
+
+/** A network of its own, with addresses that nothing else here has. */
+export interface Network {
+  name: string;
+  /** The first three numbers of its addresses. */
+  prefix: string;
+}
+
+/**
+ * A local network, and a home behind a router, on this one machine: two bridges of the engine, between which the kernel is
+ * the router. What leaves the home goes out under the router's address, and nobody gets in; not even from this machine.
+ */
+export class Neighbourhood {
+  readonly lan: Network;
+  readonly home: Network;
+  private readonly computers: Computer[] = [];
+  private readonly rules: string[][];
+
+  constructor(
+    readonly context: EngineContext,
+    readonly docker: string,
+  ) {
+    const suffix = context.names.network;
+    this.lan = { name: `${suffix}-lan`, prefix: "10.213.77" };
+    this.home = { name: `${suffix}-home`, prefix: "10.213.78" };
+    const [lan, home] = [`${this.lan.prefix}.0/24`, `${this.home.prefix}.0/24`];
+    this.rules = [
+      ["DOCKER-USER", "-s", home, "-d", lan, "-j", "ACCEPT"],
+      ["DOCKER-USER", "-s", lan, "-d", home, "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j", "ACCEPT"],
+      ["OUTPUT", "-d", home, "-m", "conntrack", "--ctstate", "NEW", "-j", "REJECT"],
+    ];
+  }
+
+  async open(): Promise<void> {
+    await this.close();
+    for (const { name, prefix } of [this.lan, this.home]) {
+      const label = `${LABELS.instance}=${this.context.names.instance}`;
+      await exec(this.docker, ["network", "create", "--subnet", `${prefix}.0/24`, "--label", label, name]);
+    }
+    for (const rule of this.rules) await exec("iptables", ["-I", ...rule]);
+  }
+
+  /** Removes all of it, also what an earlier run that was killed has left. */
+  async close(): Promise<void> {
+    const { engine, names } = this.context;
+    for (const { Id, Names } of await engine.list(LABELS.managed)) {
+      if (Names.some((name) => name.startsWith(`/${names.container}-at-`))) await engine.remove(Id, { force: true });
+    }
+    for (const rule of this.rules) await exec("iptables", ["-D", ...rule]).catch(() => undefined);
+    for (const { name } of [this.lan, this.home])
+      await exec(this.docker, ["network", "rm", name]).catch(() => undefined);
+    const { stdout } = await exec(this.docker, ["volume", "ls", "-q", "-f", `name=${names.volume}-at-`]);
+    for (const volume of stdout.split("\n").filter(Boolean)) await exec(this.docker, ["volume", "rm", volume]);
+  }
+
+  /** A computer with an address of its own that shares blocks in a swarm, from the product's own container. */
+  async start(network: Network, number: number, swarm: Swarm, blocks: BlockChoice): Promise<Computer> {
+    const { engine, names, paths, facts } = this.context;
+    const address = `${network.prefix}.${number}`;
+    const own = { container: `${names.container}-at-${number}`, volume: `${names.volume}-at-${number}` };
+    await engine.ensureVolume(own.volume, { [LABELS.managed]: "1", [LABELS.instance]: names.instance });
+    const [first] = this.computers;
+    if (first) await this.lendMeasurement(first.volume, own.volume);
+    const options = containerOptions(
+      {
+        ...{ model: defaultModel, swarm, host: address, port: PORT, blocks },
+        files: { folder: `${starterFolder(paths)}/petals` },
+        limits: { ...resourceLimits(facts), memoryBytes: 2 * GIB },
+        hasToken: false,
+        startedBy: "share",
+        inputs: "",
+      },
+      { ...names, ...own, network: network.name },
+    );
+    const id = await engine.createContainer(own.container, {
+      ...options,
+      // Computers of their own publish nothing on this one.
+      HostConfig: { ...options.HostConfig, PortBindings: {} },
+      NetworkingConfig: { EndpointsConfig: { [network.name]: { IPAMConfig: { IPv4Address: address } } } },
+    });
+    await engine.start(id);
+    const computer = new Computer(this, id, own.volume, address);
+    this.computers.push(computer);
+    return computer;
+  }
+
+  /** All of them are this machine, which needn't measure itself again for each. */
+  private async lendMeasurement(from: string, to: string): Promise<void> {
+    // A new volume takes the owner of the image's folder in whose place it comes.
+    const volumes = ["-v", `${from}:/from:ro`, "-v", `${to}:/cache`];
+    const copy = "mkdir -p /cache/petals && cp -p /from/petals/throughput_v5.json /cache/petals/";
+    await exec(this.docker, ["run", "--rm", ...volumes, "--entrypoint", "sh", this.context.names.image, "-c", copy]);
+  }
+}
+
+/** One computer of a neighbourhood. */
+export class Computer {
+  constructor(
+    private readonly neighbourhood: Neighbourhood,
+    readonly id: string,
+    readonly volume: string,
+    private readonly address: string,
+  ) {}
+
+  async status(): Promise<SharingStatus> {
+    return readStatus(await this.neighbourhood.context.engine.inspect(this.id));
+  }
+
+  /** Waits for a state of its share. @throws when it ends instead, with its log */
+  async until(what: string, fits: (status: SharingStatus) => boolean): Promise<SharingStatus> {
+    for (const end = Date.now() + ONLINE_MS; ;) {
+      const status = await this.status();
+      if (fits(status)) return status;
+      if (status.state === "exited" || Date.now() > end) {
+        throw new Error(`${this.address} never was ${what}: ${JSON.stringify(status)}\n${await this.log()}`);
+      }
+      await sleep(500);
+    }
+  }
+
+  online(): Promise<SharingStatus> {
+    return this.until("online", ({ state }) => state === "online");
+  }
+
+  async log(): Promise<string> {
+    const { stdout, stderr } = await exec(this.neighbourhood.docker, ["logs", this.id]);
+    return stdout + stderr;
+  }
+
+  /** As when its power fails. */
+  async kill(): Promise<void> {
+    await this.neighbourhood.context.engine.kill(this.id, "SIGKILL");
+  }
+}
