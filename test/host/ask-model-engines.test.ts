@@ -82,7 +82,7 @@ it("asks once before a question goes to strangers, and keeps it where the answer
   await view.type("kind", "join");
   await view.type("peers", "10.0.0.5");
   await view.run("Use");
-  await view.waitFor('"10.0.0.5" is neither private, public nor a peer\'s address.');
+  await view.waitFor('"10.0.0.5" is neither private, public, an invite nor a peer\'s address.');
   await view.type("kind", "public");
   await view.run("Use");
   const lastChoice = { kind: "swarm", swarm: { kind: "public" } };

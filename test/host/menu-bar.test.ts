@@ -231,7 +231,7 @@ describe("the menu bar", () => {
       const { icon, tooltip } = await resident.refresh();
       looks.set(tooltip, String((icon as { source: string }).source));
     }
-    expect(looks.size).toBe(7);
+    expect(looks.size).toBe(8);
     expect(new Set(looks.values()).size).toBe(looks.size);
   });
 

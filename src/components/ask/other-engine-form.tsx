@@ -6,7 +6,7 @@ import { parseBaseUrl } from "../../lib/ask/found-servers";
 import { findLocalModel } from "../../lib/ask/local-models";
 import { toTorbizError, TorbizError } from "../../lib/errors";
 import { defaultModel, MODELS } from "../../lib/models";
-import { parseSwarm } from "../../lib/sharing/swarm";
+import { parseSwarm, type Swarm } from "../../lib/sharing/swarm";
 
 interface Values {
   address: string;
@@ -57,7 +57,11 @@ export function OtherEngineForm({ onSubmit }: { onSubmit: (choice: EngineChoice)
       {(kind === "join" || kind === "public") && (
         <>
           {kind === "join" && (
-            <Form.TextField {...itemProps.peers} title="Peers" placeholder="/ip4/192.168.1.20/tcp/31330/p2p/12D3..." />
+            <Form.TextField
+              {...itemProps.peers}
+              title="Peers or Invite"
+              placeholder="torbiz-invite:... or /ip4/192.168.1.20/tcp/31330/p2p/12D3..."
+            />
           )}
           <Form.Dropdown {...itemProps.swarmModel} title="Model">
             {MODELS.map(({ id, title }) => (
@@ -73,18 +77,21 @@ export function OtherEngineForm({ onSubmit }: { onSubmit: (choice: EngineChoice)
 }
 
 /** @throws TorbizError swarm-invalid */
-function swarmOf(peers: string): ReturnType<typeof parseSwarm> {
+function swarmOf(peers: string): Extract<Swarm, { kind: "join" }> {
   const swarm = parseSwarm(peers.split(/[\s,]+/).filter(Boolean));
   // One's own is in the list already, and public is a kind of its own.
   if (swarm.kind === "join") return swarm;
-  throw new TorbizError("swarm-invalid", "Enter the address of a peer.");
+  throw new TorbizError("swarm-invalid", "Enter the address of a peer, or an invite.");
 }
 
 function choiceOf(kind: string, values: Values): EngineChoice {
   const { address, model, file, peers, swarmModel } = values;
   if (kind === "file") return { kind: "this", model: file[0] ?? "" };
   if (kind === "public") return { kind: "swarm", model: swarmModel, swarm: { kind: "public" } };
-  if (kind === "join") return { kind: "swarm", model: swarmModel, swarm: swarmOf(peers) };
+  if (kind === "join") {
+    const swarm = swarmOf(peers);
+    return { kind: "swarm", model: swarm.invite?.model ?? swarmModel, swarm };
+  }
   return { kind: "server", baseUrl: parseBaseUrl(address), ...(model.trim() && { model: model.trim() }) };
 }
 
