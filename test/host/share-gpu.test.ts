@@ -280,6 +280,7 @@ describe("choosing", () => {
   it("offers the map of another's swarm, of one's own there is none yet", async () => {
     await serve({ image: {} });
     expect(titles(await open())).not.toContain("Show Swarm Map");
+    await host.close();
     const view = await open({ preferences: { swarm: "public" } });
     await view.waitFor("Swarm: Public Petals Network");
     expect(titles(view)).toContain("Show Swarm Map");
