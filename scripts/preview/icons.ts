@@ -6,6 +6,7 @@ import { Html } from "./html";
  * Raycast's names are the values of its `Icon` without the size at the end.
  */
 const LUCIDE_NAMES: Record<string, string> = {
+  "add-person": "user-plus",
   "app-window-list": "list",
   "app-window-sidebar-right": "panel-right",
   "arrow-clockwise": "rotate-cw",
