@@ -4,7 +4,7 @@ import { CONTRACT } from "../docker/build/state";
 import { LABELS } from "../names";
 import { finishText } from "./finish-text";
 import { readStatus } from "./status";
-import { stopContainer, stopSharing, type StopOptions, type StopResult } from "./stop";
+import { NOT_STOPPED, stopContainer, stopSharing, type StopOptions, type StopResult } from "./stop";
 
 export interface FinishOptions extends Pick<StopOptions, "onProgress"> {
   /** How long answers on their way may take; the seeder's own 5 minutes where nothing is said. */
@@ -69,13 +69,7 @@ export async function finishSharing(
     }
   }
   return {
-    stopped: false,
-    cancelledBuild: false,
-    announcedOffline: false,
-    forced: false,
-    exitCode: null,
-    seconds: 0,
-    log: null,
+    ...NOT_STOPPED,
     message: "It finishes by itself: no new session begins, and it ends after the last answer.",
     finishing: true,
   };

@@ -173,7 +173,8 @@ async function killAndWait({ engine }: EngineContext, id: string): Promise<void>
   while ((await engine.inspect(id))?.State.Running && performance.now() < end) await delay(POLL_MS);
 }
 
-const NOT_STOPPED: StopResult = {
+/** Nothing ended: what is told of it is the message. */
+export const NOT_STOPPED: StopResult = {
   stopped: false,
   cancelledBuild: false,
   announcedOffline: false,
