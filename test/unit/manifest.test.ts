@@ -83,7 +83,7 @@ describe("the manifest", () => {
   it("lets a model be named where sharing is started, and a question be typed where one is asked; needs neither", () => {
     const given = manifest.commands.flatMap(({ name, arguments: all }) => (all ? [[name, ...all]] : []));
     expect(given).toEqual([
-      ["share-gpu", { name: "model", type: "text", placeholder: "Model", required: false }],
+      ["share-gpu", { name: "model", type: "text", placeholder: "Model or Invite", required: false }],
       ["ask-model", { name: "prompt", type: "text", placeholder: "Question", required: false }],
     ]);
   });
