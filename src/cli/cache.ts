@@ -1,6 +1,6 @@
 import { openEngine } from "../lib/context";
 import { listCache, removeCached } from "../lib/sharing/block-cache";
-import { gigabytes } from "../lib/sharing/fit";
+import { sizeText } from "../lib/units";
 import { mustAgree } from "./must-agree";
 import type { Session } from "./session";
 import { table } from "./table";
@@ -19,8 +19,8 @@ export async function runCacheList({ output, surroundings, signal }: Session): P
       : table(
           models.map(({ model, repository, volumeBytes, homeBytes }) => [
             model?.id ?? repository,
-            `${gigabytes(volumeBytes)} of blocks in Docker's volume`,
-            `${gigabytes(homeBytes)} for asking in the home folder`,
+            `${sizeText(volumeBytes)} of blocks in Docker's volume`,
+            `${sizeText(homeBytes)} for asking in the home folder`,
           ]),
         ),
   );
@@ -32,5 +32,5 @@ export async function runCacheRemove(session: Session, name: string, { yes }: { 
   const context = await openEngine(surroundings);
   if (!yes) await mustAgree(session, `Remove what is kept of ${name}? It is downloaded anew when it is shared again.`);
   const bytes = await removeCached(context, name, signal);
-  output.result({ removed: name, bytes }, `Removed ${gigabytes(bytes)} of ${name}.`);
+  output.result({ removed: name, bytes }, `Removed ${sizeText(bytes)} of ${name}.`);
 }

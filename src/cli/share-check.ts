@@ -2,9 +2,10 @@ import { openEngine, type EngineContext } from "../lib/context";
 import { knownModels } from "../lib/hub/known-models";
 import { nameModel } from "../lib/hub/resolve-model";
 import { defaultModel, repositoryOf, type Model } from "../lib/models";
-import { fitOf, gigabytes } from "../lib/sharing/fit";
+import { fitOf } from "../lib/sharing/fit";
 import { resourceLimits, type LimitRequest, type Limits } from "../lib/sharing/limits";
 import { knownSpeed, measureSpeed, outlookOf } from "../lib/sharing/speed";
+import { sizeText } from "../lib/units";
 import type { Session } from "./session";
 import { table } from "./table";
 
@@ -19,7 +20,7 @@ export async function runShareList({ output, surroundings }: Session, request?: 
       models.map((model) => [
         model.id,
         `${fitOf(model, limits, context.facts).blocks} of ${model.blocks} blocks fit`,
-        model.diskBytes === 0 ? "" : gigabytes(model.diskBytes),
+        model.diskBytes === 0 ? "" : sizeText(model.diskBytes),
         model.gated ? `${model.license}, asks for access` : model.license,
         model.note,
       ]),
@@ -44,7 +45,7 @@ export async function runShareCheck(
     [
       `${model.title}: ${model.note}`,
       `License: ${model.license}${model.gated ? ". Its owner must grant you access" : ""}.`,
-      ...(model.diskBytes === 0 ? [] : [`Download for all blocks: ${gigabytes(model.diskBytes)}.`]),
+      ...(model.diskBytes === 0 ? [] : [`Download for all blocks: ${sizeText(model.diskBytes)}.`]),
       fit.reason,
       ...(outlook ? [outlook.words] : []),
     ].join("\n"),

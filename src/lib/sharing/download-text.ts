@@ -1,3 +1,4 @@
+import { sizeText, unitFor } from "../units";
 import type { DownloadStatus } from "./status";
 
 /** "Downloading model-00001-of-00002.safetensors (34%, 1.2 of 3.5 GB, 12 MB/s)" */
@@ -6,7 +7,7 @@ export function downloadText({ file, done, total, bytesPerSecond }: DownloadStat
   const parts = [
     percentText({ done, total }),
     `${(done / size).toFixed(1)} of ${(total / size).toFixed(1)} ${name}`,
-    ...(bytesPerSecond === null ? [] : [speedText(bytesPerSecond)]),
+    ...(bytesPerSecond === null ? [] : [`${sizeText(bytesPerSecond)}/s`]),
   ];
   return `Downloading ${file} (${parts.join(", ")})`;
 }
@@ -36,15 +37,4 @@ export function parseDownload(line: string): DownloadStatus | undefined {
     ...{ files: Number(files), filesDone: Number(filesDone) },
     bytesPerSecond: speed === undefined ? null : Number(speed),
   };
-}
-
-function speedText(bytesPerSecond: number): string {
-  const [size, name] = unitFor(bytesPerSecond);
-  const speed = bytesPerSecond / size;
-  return `${speed < 10 && size > 1e3 ? speed.toFixed(1) : Math.round(speed)} ${name}/s`;
-}
-
-function unitFor(bytes: number): [size: number, name: string] {
-  if (bytes >= 0.95e9) return [1e9, "GB"];
-  return bytes >= 0.95e6 ? [1e6, "MB"] : [1e3, "kB"];
 }
