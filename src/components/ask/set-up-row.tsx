@@ -1,5 +1,6 @@
 import { Action, ActionPanel, Icon, List } from "@raycast/api";
 import { getProgressIcon } from "@raycast/utils";
+import { ErrorLinkAction } from "../error-link-action";
 import { failureText } from "../share/failure-text";
 import { PALETTE, tinted } from "../status-look";
 import type { SetUp } from "../../hooks/use-set-up";
@@ -31,7 +32,7 @@ export function SetUpRow({ setUp, controls }: { setUp: SetUp; controls: Controls
                 onAction={() => controls.choose(choice, { fetchPython: true })}
               />
             )}
-            {error?.action?.url && <Action.OpenInBrowser title={error.action.title} url={error.action.url} />}
+            <ErrorLinkAction error={error} />
             {error ? (
               <Action title="Try Again" icon={Icon.RotateClockwise} onAction={() => controls.choose(choice)} />
             ) : (

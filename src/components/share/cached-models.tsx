@@ -5,12 +5,17 @@ import { showFailure } from "../../hooks/show-failure";
 import type { EngineContext } from "../../lib/context";
 import { toTorbizError } from "../../lib/errors";
 import { listCache, removeCached, type CachedModel } from "../../lib/sharing/block-cache";
-import { gigabytes } from "../../lib/sharing/fit";
+import { sizeText } from "../../lib/units";
 import { FailureEmptyView } from "../failure-empty-view";
 import { SHORTCUTS } from "./shortcuts";
 
-/** What is kept of models that were fetched from a hub; nothing is removed unasked. */
-export function CachedModels({ context }: { context: EngineContext }) {
+/** Opens what is kept of models that were fetched from a hub. */
+export function CachedModelsAction({ context }: { context: EngineContext }) {
+  return <Action.Push title="Show Cached Models" icon={Icon.HardDrive} target={<CachedModels context={context} />} />;
+}
+
+/** Nothing is removed unasked. */
+function CachedModels({ context }: { context: EngineContext }) {
   const leaving = useRef<AbortController>(undefined);
   const { data, error, isLoading, revalidate } = usePromise(() => listCache(context, leaving.current?.signal), [], {
     abortable: leaving,
@@ -21,13 +26,13 @@ export function CachedModels({ context }: { context: EngineContext }) {
     const title = model?.title ?? repository;
     const confirmed = await confirmAlert({
       title: `Remove ${title}?`,
-      message: `This frees ${gigabytes(volumeBytes + homeBytes)}. It is downloaded anew when it is shared again.`,
+      message: `This frees ${sizeText(volumeBytes + homeBytes)}. It is downloaded anew when it is shared again.`,
       primaryAction: { title: "Remove", style: Alert.ActionStyle.Destructive },
     });
     if (!confirmed) return;
     try {
       const bytes = await removeCached(context, repository);
-      await showToast({ style: Toast.Style.Success, title: `Removed ${gigabytes(bytes)}` });
+      await showToast({ style: Toast.Style.Success, title: `Removed ${sizeText(bytes)}` });
     } catch (failure) {
       await showFailure(failure);
     }
@@ -49,9 +54,9 @@ export function CachedModels({ context }: { context: EngineContext }) {
           subtitle={cached.model && cached.repository}
           icon={Icon.HardDrive}
           accessories={[
-            { text: gigabytes(cached.volumeBytes), tooltip: "Blocks in Docker's Volume" },
+            { text: sizeText(cached.volumeBytes), tooltip: "Blocks in Docker's Volume" },
             ...(cached.homeBytes > 0
-              ? [{ text: gigabytes(cached.homeBytes), tooltip: "For Asking, in the Home Folder" }]
+              ? [{ text: sizeText(cached.homeBytes), tooltip: "For Asking, in the Home Folder" }]
               : []),
           ]}
           actions={

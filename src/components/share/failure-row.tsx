@@ -4,6 +4,7 @@ import type { ShareChoice } from "../../hooks/use-share-jobs";
 import type { EngineContext } from "../../lib/context";
 import type { ImageState } from "../../lib/docker/build/state";
 import type { TorbizError } from "../../lib/errors";
+import { ErrorLinkAction } from "../error-link-action";
 import { tinted } from "../status-look";
 import type { Controls } from "./controls";
 import { FactRow } from "./fact-row";
@@ -57,6 +58,7 @@ export function FailureRow({ context, image, controls, error, containerId, again
                   onAction={() => controls.sharing.share(context, again)}
                 />
               )}
+              <ErrorLinkAction error={error} />
               {again && error.code === "public-swarm-silent" && (
                 <Action title="Start Your Own Swarm…" icon={Icon.House} onAction={() => startOwn(again)} />
               )}

@@ -1,10 +1,13 @@
 import { Action, ActionPanel, Form, Icon, Toast, showToast, useNavigation } from "@raycast/api";
 import { useForm } from "@raycast/utils";
 import { useState } from "react";
-import { showFailure } from "../../hooks/show-failure";
 import type { EngineContext } from "../../lib/context";
+import { toTorbizError, type TorbizError } from "../../lib/errors";
 import { isRepository } from "../../lib/hub/known-models";
 import { resolveModel } from "../../lib/hub/resolve-model";
+import { ErrorLinkAction } from "../error-link-action";
+import { plainText } from "../plain-text";
+import { titleCase } from "../title-case";
 import type { Controls } from "./controls";
 import { FactRow } from "./fact-row";
 import { HelpActions } from "./help-actions";
@@ -41,19 +44,22 @@ export function HubModelRow(props: HubModelProps) {
 function HubModelForm({ context, controls, token }: HubModelProps) {
   const { pop } = useNavigation();
   const [isLoading, setLoading] = useState(false);
+  const [failure, setFailure] = useState<TorbizError>();
   const { handleSubmit, itemProps } = useForm<{ name: string }>({
     validation: {
       name: (text = "") => (isRepository(text.trim()) ? undefined : "Enter owner/name, as on the model's page"),
     },
     onSubmit: async ({ name }) => {
       setLoading(true);
+      setFailure(undefined);
       try {
         const { title } = await resolveModel(context, name, { token });
         await showToast({ style: Toast.Style.Success, title: `${title} Can Be Shared` });
         await controls.refresh();
         pop();
       } catch (error) {
-        await showFailure(error);
+        // In the form, as a toast has no room for what to do.
+        setFailure(toTorbizError(error));
       }
       setLoading(false);
     },
@@ -65,10 +71,14 @@ function HubModelForm({ context, controls, token }: HubModelProps) {
       actions={
         <ActionPanel>
           <Action.SubmitForm title="Look It up" icon={Icon.MagnifyingGlass} onSubmit={handleSubmit} />
+          <ErrorLinkAction error={failure} />
         </ActionPanel>
       }
     >
       <Form.TextField {...itemProps.name} title="Model" placeholder="owner/name" />
+      {failure && (
+        <Form.Description title={titleCase(failure.title)} text={plainText(`${failure.message} ${failure.hint}`)} />
+      )}
     </Form>
   );
 }

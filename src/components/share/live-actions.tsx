@@ -1,10 +1,10 @@
 import { Action, ActionPanel, Icon, confirmAlert } from "@raycast/api";
-import { createDeeplink } from "@raycast/utils";
 import { shareLog } from "../../hooks/log-sources";
-import { inviteTo } from "../../lib/sharing/share-invite";
+import { CachedModelsAction } from "./cached-models";
 import type { Controls } from "./controls";
 import { HelpActions } from "./help-actions";
 import { ImageActions } from "./image-actions";
+import { InviteActions } from "./invite-actions";
 import type { Live } from "./live-rows";
 import { modelTitle } from "../status-text";
 import { SHORTCUTS } from "./shortcuts";
@@ -17,19 +17,12 @@ interface LiveActionsProps {
   controls: Controls;
   /** The row that is selected. */
   row: string;
-}
-
-/** Undefined where nobody can be invited: then the rows tell what it is open to. */
-function inviteOf({ context, status }: Live): string | undefined {
-  try {
-    return inviteTo(context, status);
-  } catch {
-    return undefined;
-  }
+  /** To its swarm, where others can join that. */
+  invite?: string;
 }
 
 /** What can be done with a share that runs. Enter never stops it: the key that started it may be pressed twice. */
-export function LiveActions({ live, controls, row }: LiveActionsProps) {
+export function LiveActions({ live, controls, row, invite }: LiveActionsProps) {
   const { context, containerId, image, status } = live;
   const { sharing, refresh } = controls;
   const changeModel = async () => {
@@ -40,19 +33,9 @@ export function LiveActions({ live, controls, row }: LiveActionsProps) {
     });
     if (confirmed) await sharing.stop(context);
   };
-  const invite = inviteOf(live);
   const copy = status.peerId && (
     <ActionPanel.Section>
-      {invite !== undefined && (
-        <>
-          <Action.CopyToClipboard title="Copy Invite" icon={Icon.AddPerson} content={invite} />
-          <Action.CopyToClipboard
-            title="Copy Invite Link"
-            icon={Icon.Link}
-            content={createDeeplink({ command: "share-gpu", arguments: { model: invite } })}
-          />
-        </>
-      )}
+      {invite !== undefined && <InviteActions invite={invite} />}
       <Action.CopyToClipboard title="Copy Peer ID" content={status.peerId} shortcut={SHORTCUTS.copy} />
       <Action.CopyToClipboard title="Copy Addresses" content={status.addresses.join("\n")} />
     </ActionPanel.Section>
@@ -70,10 +53,11 @@ export function LiveActions({ live, controls, row }: LiveActionsProps) {
           <Action.Push
             title="Show Swarm Map"
             icon={Icon.Map}
-            target={<SwarmMapView context={context} model={{ title: modelTitle(status) }} />}
+            target={<SwarmMapView context={context} model={{ title: modelTitle(status) }} invite={invite} />}
           />
         )}
         <Action title="Change Model…" icon={Icon.Switch} onAction={changeModel} />
+        <CachedModelsAction context={context} />
       </ActionPanel.Section>
       {row !== "peer" && copy}
       <ImageActions context={context} image={image} controls={controls} container="running" />

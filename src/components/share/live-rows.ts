@@ -15,7 +15,7 @@ import { blocksText, modelTitle, sessionsText } from "../status-text";
 import { agoText, durationText } from "../time-text";
 import type { Fact } from "./fact-row";
 import { stageFacts, stageTitle } from "./stages";
-import { mapText } from "./map-text";
+import { aloneText, mapText } from "./map-text";
 import { computesWith, count, dateWords, shortPeer, swarmTextWords } from "./words";
 
 export type Live = Extract<Overview, { screen: "live" }>;
@@ -29,15 +29,17 @@ interface LiveRow {
   facts?: Fact[];
 }
 
-interface Heard {
+interface Known {
   /** What its container uses, once Docker has told. */
   stats?: Stats;
   /** What the start of this window said last. */
   heard?: Progress;
+  /** To its swarm, where others can join that. */
+  invite?: string;
 }
 
 /** What there is to tell of a share, as rows. */
-export function liveRows({ context, status }: Live, { stats, heard }: Heard): LiveRow[] {
+export function liveRows({ context, status }: Live, { stats, heard, invite }: Known): LiveRow[] {
   const { blocks, peerId, reachability, since } = status;
   const usage = stats && usageFacts(stats, context);
   return [
@@ -62,7 +64,7 @@ export function liveRows({ context, status }: Live, { stats, heard }: Heard): Li
           ]
         : [],
     },
-    swarmRow(status),
+    swarmRow(status, invite),
     {
       id: "peer",
       title: "Peer",
@@ -105,7 +107,7 @@ export function liveRows({ context, status }: Live, { stats, heard }: Heard): Li
 }
 
 /** Who serves the model's blocks, as its server read it within the last half minute. */
-function swarmRow({ glance, blocks, swarm }: SharingStatus): LiveRow {
+function swarmRow({ glance, blocks, swarm }: SharingStatus, invite: string | undefined): LiveRow {
   const facts = swarm ? [{ title: "Swarm", text: swarmTextWords(swarm) }] : [];
   const row = { id: "swarm", title: "Swarm", icon: Icon.Network, facts } as const;
   if (!glance)
@@ -114,12 +116,7 @@ function swarmRow({ glance, blocks, swarm }: SharingStatus): LiveRow {
   return {
     ...row,
     subtitle: count(peers, "peer"),
-    markdown: [
-      mapText(online, blocks),
-      ...(peers === 0 && swarm !== "public"
-        ? ["Nobody else serves it yet: copy the invite, and send it to somebody."]
-        : []),
-    ].join("\n\n"),
+    markdown: [mapText(online, blocks), ...(peers === 0 ? [aloneText(invite, swarm === "private")] : [])].join("\n\n"),
     facts: [
       ...facts,
       { title: "Other Peers", text: peers === 0 ? "0: Nobody Else Yet" : String(peers) },

@@ -7,10 +7,11 @@ import { pageOf } from "../../lib/hub/endpoint";
 import { repositoryOf, type Model } from "../../lib/models";
 import type { Limits } from "../../lib/sharing/limits";
 import type { SharePreferences } from "../../lib/sharing/preferences";
-import { outlookOf, type Speed, type SpeedOutlook } from "../../lib/sharing/speed";
+import { outlookOf, rate, type Speed, type SpeedOutlook } from "../../lib/sharing/speed";
+import { sizeText } from "../../lib/units";
 import type { ShareChoice } from "../../hooks/use-share-jobs";
 import { tinted } from "../status-look";
-import { CachedModels } from "./cached-models";
+import { CachedModelsAction } from "./cached-models";
 import type { Controls } from "./controls";
 import { FactRow, type Fact } from "./fact-row";
 import { HelpActions } from "./help-actions";
@@ -71,7 +72,7 @@ export function ModelRow({
           ? []
           : [{ title: "Memory", text: `${gigabytes(fit.weightBytes)} + ${gigabytes(fit.cacheBytes)} Cache` }]),
         ...(speed ? [speedFact(outlookOf(model, fit, speed))] : []),
-        ...(model.diskBytes > 0 ? [{ title: "Download", text: `${gigabytes(model.diskBytes)} for All Blocks` }] : []),
+        ...(model.diskBytes > 0 ? [{ title: "Download", text: `${sizeText(model.diskBytes)} for All Blocks` }] : []),
         { title: "License", text: model.gated ? `${model.license} (Asks for Access)` : model.license },
         { title: "Swarm", text: swarmWords(swarm) },
         ...(swarm.kind === "private"
@@ -118,7 +119,7 @@ export function ModelRow({
               <Action title="Measure This Computer" icon={Icon.Gauge} onAction={() => onMeasure(model)} />
             )}
             {page !== undefined && <Action.OpenInBrowser title="Open Model's Page" url={page} />}
-            <Action.Push title="Show Cached Models" icon={Icon.HardDrive} target={<CachedModels context={context} />} />
+            <CachedModelsAction context={context} />
           </ActionPanel.Section>
           <ImageActions context={context} image={image} controls={controls} />
           <HelpActions onRefresh={refresh} />
@@ -139,6 +140,6 @@ function pageUrl(model: Model, { env }: EngineContext): string | undefined {
 }
 
 function speedFact({ tokensPerSecond, slow }: SpeedOutlook): Fact {
-  const text = `${tokensPerSecond.toPrecision(2)} tokens/s`;
+  const text = `${rate(tokensPerSecond)} tokens/s`;
   return slow ? { title: "Speed", text, icon: tinted(Icon.Warning, "warning") } : { title: "Speed", text };
 }

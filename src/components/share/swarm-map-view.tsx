@@ -11,7 +11,8 @@ import type { SwarmServer } from "../../lib/sharing/swarm-look";
 import { FailureEmptyView } from "../failure-empty-view";
 import { tinted } from "../status-look";
 import { FactRow } from "./fact-row";
-import { mapText } from "./map-text";
+import { InviteActions } from "./invite-actions";
+import { aloneText, mapText } from "./map-text";
 import { SHORTCUTS } from "./shortcuts";
 import { count, shortened, shortPeer, swarmWords } from "./words";
 
@@ -21,6 +22,8 @@ interface SwarmMapViewProps {
   model: Pick<Model, "title"> & Partial<Pick<Model, "id">>;
   /** The running share's when absent. */
   swarm?: Swarm;
+  /** To it, where this computer is in it and others can join. */
+  invite?: string;
   /** Serves what the map suggests; where nothing is shared yet. */
   onShare?: (blocks: BlockRange) => void;
 }
@@ -28,7 +31,7 @@ interface SwarmMapViewProps {
 const NAME_LENGTH = 40;
 
 /** Who serves which blocks of a model, read from the swarm itself: a row for the map, and one for each server. */
-export function SwarmMapView({ context, model, swarm, onShare }: SwarmMapViewProps) {
+export function SwarmMapView({ context, model, swarm, invite, onShare }: SwarmMapViewProps) {
   const abortable = useRef<AbortController>(null);
   const {
     data: map,
@@ -45,6 +48,7 @@ export function SwarmMapView({ context, model, swarm, onShare }: SwarmMapViewPro
     <>
       {map && onShare && <ShareSuggestedAction map={map} onShare={onShare} />}
       <Action title="Refresh" icon={Icon.ArrowClockwise} shortcut={SHORTCUTS.refresh} onAction={revalidate} />
+      {invite !== undefined && <InviteActions invite={invite} />}
     </>
   );
   return (
@@ -63,7 +67,7 @@ export function SwarmMapView({ context, model, swarm, onShare }: SwarmMapViewPro
             title="Map"
             subtitle={count(map.peers, "peer")}
             icon={Icon.Map}
-            markdown={[mapText(map.online, map.own), suggestionText(map)].join("\n\n")}
+            markdown={mapSentences(map, invite)}
             facts={[
               { title: "Swarm", text: swarmWords(map.swarm) },
               { title: "Blocks", text: String(map.blocks) },
@@ -131,8 +135,13 @@ function ShareSuggestedAction({ map, onShare }: { map: SwarmMap; onShare: (block
   );
 }
 
-function suggestionText({ suggestion, missing, ownPeerId }: SwarmMap): string {
-  if (ownPeerId !== null && missing.length === 0) return "";
+function mapSentences(map: SwarmMap, invite: string | undefined): string {
+  const { online, own, peers, suggestion, missing, ownPeerId, swarm } = map;
   const helper = ownPeerId === null ? "This computer" : "Another computer";
-  return `${helper} helps most with ${count(countBlocks(suggestion), "block")}: ${rangeText(suggestion)}.`;
+  const helps = `${helper} helps most with ${count(countBlocks(suggestion), "block")}: ${rangeText(suggestion)}.`;
+  return [
+    mapText(online, own),
+    ...(ownPeerId === null || missing.length > 0 ? [helps] : []),
+    ...(ownPeerId !== null && peers === 0 ? [aloneText(invite, swarm.kind === "private")] : []),
+  ].join("\n\n");
 }

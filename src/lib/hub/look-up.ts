@@ -169,7 +169,6 @@ function refusal(status: number, reason: string, options: LookUpOptions): Torbiz
   const { repository, revision = "main", surroundings, token } = options;
   const host = hostOf(options);
   const page = pageOf(repository, surroundings.env);
-  const action = { title: "Open the Model's Page", url: page };
   if (reason === "RevisionNotFound") {
     return new TorbizError("model-unknown", `${repository} has no revision ${revision} on ${host}.`);
   }
@@ -180,7 +179,7 @@ function refusal(status: number, reason: string, options: LookUpOptions): Torbiz
     const access = token ? "the token's owner is not one of them" : "no token was given";
     return new TorbizError("model-gated", `${host} gives ${repository} only to people it has allowed, and ${access}.`, {
       hint: `Ask for access at ${page}, and give Torbiz a Hugging Face token of that account.`,
-      action,
+      action: { title: "Ask for Access", url: page },
     });
   }
   if (status === 401 && token) {

@@ -136,8 +136,8 @@ export function outlookOf(model: Model, { blocks }: Pick<Fit, "blocks">, speed: 
   return { tokensPerSecond: block / served, computers, wholeTokensPerSecond: whole, slow, words };
 }
 
-/** As exact as a short measurement is. */
-function rate(tokensPerSecond: number): string {
+/** Tokens a second, as exact as a short measurement is. */
+export function rate(tokensPerSecond: number): string {
   return tokensPerSecond >= 10 ? String(Math.round(tokensPerSecond)) : tokensPerSecond.toPrecision(1);
 }
 
