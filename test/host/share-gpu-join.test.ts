@@ -52,12 +52,14 @@ afterEach(async () => {
 interface OpenOptions {
   model?: string;
   share?: object;
+  /** Who is in the swarm besides. */
+  servers?: object[];
   fallbackText?: string;
 }
 
-async function open({ model = "", share, fallbackText }: OpenOptions = {}): Promise<CommandView> {
+async function open({ model = "", share, servers = [PEER], fallbackText }: OpenOptions = {}): Promise<CommandView> {
   const socket = join(folder, "docker.sock");
-  engine = await scriptedEngine(looking(answering(here, { image: {}, share: () => share })), socket);
+  engine = await scriptedEngine(looking(answering(here, { image: {}, share: () => share }), servers), socket);
   host = await RaycastHost.open({
     extension,
     env: { HOME: folder, ...here.env },
@@ -66,16 +68,17 @@ async function open({ model = "", share, fallbackText }: OpenOptions = {}): Prom
   return host.launch("share-gpu", { arguments: { model }, fallbackText });
 }
 
-/** What a look finds: the peer serves the first 12 blocks. */
-const look = () => ({
+/** It serves the first 12 blocks. */
+const PEER = {
+  ...{ peerId: ID, name: "Attic", state: "online", start: 0, end: 12 },
+  ...{ throughput: 300, version: PETALS_VERSION, relayed: false },
+};
+
+/** What a look finds: the first 12 blocks are served. */
+const look = (servers: object[]) => ({
   dhtPrefix: defaultModel.dhtPrefix,
   blocks: 30,
-  servers: [
-    {
-      ...{ peerId: ID, name: null, state: "online", start: 0, end: 12 },
-      ...{ throughput: 300, version: PETALS_VERSION, relayed: false },
-    },
-  ],
+  servers,
   online: [...Array<number>(12).fill(1), ...Array<number>(18).fill(0)],
   missing: [{ start: 12, end: 30 }],
   suggestion: { start: 12, end: 30 },
@@ -85,7 +88,7 @@ const look = () => ({
 });
 
 /** Runs the container that looks, as an engine does. */
-function looking(otherwise: RequestListener): RequestListener {
+function looking(otherwise: RequestListener, servers: object[]): RequestListener {
   let isThere = true;
   return (request, response) => {
     const path = (request.url ?? "").replace(/^\/v[\d.]+/, "").split("?")[0] ?? "";
@@ -94,7 +97,7 @@ function looking(otherwise: RequestListener): RequestListener {
       "POST /networks/create": () => response.writeHead(201).end(JSON.stringify({ Id: "net" })),
       "POST /containers/create": () => response.writeHead(201).end(JSON.stringify({ Id: "look" })),
       "POST /containers/look/start": () => response.writeHead(204).end(),
-      "GET /containers/look/logs": () => response.end(frame(JSON.stringify(look()))),
+      "GET /containers/look/logs": () => response.end(frame(JSON.stringify(look(servers)))),
       [`GET /containers/${"c".repeat(64)}/logs`]: () => response.end(frame(SILENT)),
       "GET /containers/look/json": () =>
         isThere
@@ -121,11 +124,13 @@ function frame(line: string): Buffer {
 }
 
 /** A share in that state, open to others at `address`. */
-const shareAt = (reachable: string) =>
-  container(
+const shareAt = (reachable: string, changes: object = {}) => ({
+  ...container(
     { Status: "running", Running: true },
-    { seeder: report({ addresses: [reachable], reachability: "direct" }) },
-  );
+    { seeder: report({ addresses: [reachable], reachability: "direct", ...changes }) },
+  ),
+  NetworkSettings: { Networks: {} },
+});
 
 /** As the peer there makes it. */
 const inviteTo = (reachable: string) =>
@@ -185,6 +190,33 @@ it("copies the link by which an invite opens in another's launcher", async () =>
   const { pathname, searchParams } = new URL(String(text));
   expect(pathname).toMatch(/\/torbiz\/share-gpu$/);
   expect(JSON.parse(searchParams.get("arguments") ?? "{}")).toEqual({ model: inviteTo(address) });
+});
+
+it("shows on the map who serves which blocks, and how to invite others while nobody else does", async () => {
+  const own = { peerId: ID, blocks: { loaded: 12, total: 12, start: 0, end: 12 } };
+  const view = await open({ share: shareAt(address, own) });
+  await view.waitFor("Status · Sharing");
+  await view.run("Show Swarm Map");
+  await view.waitFor("Map · 0 peers");
+  expect(view.text()).toContain("Blocks 12 to 29 are missing.");
+  expect(view.text()).toContain("Another computer helps most with 18 blocks: 12 to 29.");
+  expect(view.text()).toContain("Nobody else serves it yet: copy the invite, and send it to somebody.");
+  await view.run("Copy Invite");
+  expect(host.clipboard.text).toBe(inviteTo(address));
+});
+
+it("shows others on the map, by what they call themselves", async () => {
+  const view = await open({
+    share: shareAt(address),
+    servers: [PEER, { ...PEER, peerId: "12D3KooWPeer", name: null }],
+  });
+  await view.waitFor("Status · Sharing");
+  await view.run("Show Swarm Map");
+  await view.waitFor("Map · 1 peer");
+  expect(view.text()).not.toContain("Nobody else");
+  expect(view.items().map(({ subtitle }) => subtitle)).toEqual(["1 peer", "Attic", "This Computer"]);
+  await view.run("Copy Peer ID", { item: "Blocks 0 to 11" });
+  expect(host.clipboard.text).toBe(ID);
 });
 
 it("opens one's own swarm to the local network, says what others learn, and keeps the choice", async () => {

@@ -516,7 +516,18 @@ describe("a share that runs", () => {
     expect(titles(view)).toContain("Show Swarm Map");
   });
 
-  it("says plainly that nobody else is there", async () => {
+  it("tells how far a download is, and that the hub has fallen silent", async () => {
+    const download = { file: "model.safetensors", done: 1_200_000_000, total: 3_500_000_000, files: 2, filesDone: 1 };
+    const message = "huggingface.co has sent nothing for 30 s. Trying again.";
+    const seeder = report({ stage: "downloading", message, download, since: null });
+    await serve({ image: {}, share: () => container({ Status: "running", Running: true }, { seeder }) });
+    const view = await open();
+    await view.waitFor("Stage 5 of 6: Downloading model.safetensors (34%, 1.2 of 3.5 GB)");
+    expect(view.text()).toContain(message);
+    expect(view.text()).toContain("Loading blocks: Now");
+  });
+
+  it("says plainly that nobody else is there, and that nobody can come where the swarm isn't open", async () => {
     const seeder = report({ swarm: { peers: 0, coverage: [[1, 30]] } });
     await serve({ image: {}, share: () => container({ Status: "running", Running: true }, { seeder }) });
     const view = await open();
@@ -525,6 +536,8 @@ describe("a share that runs", () => {
     await view.select("Swarm");
     await view.waitFor("Every block is served.");
     expect(view.text()).toContain("Other Peers: 0: Nobody Else Yet");
+    expect(view.text()).toContain("this swarm is open to this computer only");
+    expect(titles(view)).not.toContain("Copy Invite");
   });
 
   it("says that a container of its name isn't its own", async () => {

@@ -2,7 +2,6 @@ import { createServer, connect, type Server, type Socket } from "node:net";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { EngineContext } from "../../src/lib/context";
 import { currentBuild } from "../../src/lib/docker/build/lock";
 import { imageState } from "../../src/lib/docker/build/state";
@@ -12,6 +11,7 @@ import { SecondEngine } from "../e2e/second-engine";
 import { exec, openTestBed, torbiz } from "../e2e/torbiz";
 import { builtExtension } from "./built-extension";
 import { RaycastHost, type CommandView } from "./raycast";
+import { commandEnv, eventually, LONG, ONLINE } from "./real-share";
 
 /**
  * Whole stories with the built commands, the real engine, the real Petals and the real model, in the order in which a person
@@ -19,21 +19,10 @@ import { RaycastHost, type CommandView } from "./raycast";
  */
 
 const MODEL = "SmolLM2 135M Instruct";
-/** For what really takes long: a build, a start. */
-const LONG = { timeoutMs: 300_000 };
-const ONLINE = "Status · Sharing";
 
 let context: EngineContext;
 let docker: string;
 let host: RaycastHost;
-
-/** What a launcher hands to its commands, and what this machine's builds need besides. */
-function commandEnv(): NodeJS.ProcessEnv {
-  const passed = Object.entries(process.env).filter(([name]) =>
-    /^(HOME|TORBIZ_|PIP_|SSL_CERT_FILE|TORCH_INDEX_URL)/.test(name),
-  );
-  return Object.fromEntries(passed);
-}
 
 beforeAll(async () => {
   ({ context, docker } = await openTestBed());
@@ -46,18 +35,6 @@ afterAll(async () => {
   await host.close();
   await torbiz(["stop"]);
 });
-
-/** Until what another command does at the same time is seen. */
-async function eventually(check: () => void): Promise<void> {
-  for (const end = Date.now() + 30_000; Date.now() < end; await sleep(100)) {
-    try {
-      return check();
-    } catch {
-      // Not yet.
-    }
-  }
-  check();
-}
 
 /** What the build that runs was started as. */
 async function buildCommand(): Promise<{ pid: number; command: string }> {
