@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,18 +40,26 @@ class Seeder:
     """A seeder process, its status file and its log."""
 
     def __init__(
-        self, folder: Path, model: Path | str, *options: str, port: int | None = None, hub: str = NOBODY
+        self,
+        folder: Path,
+        model: Path | str,
+        *options: str,
+        port: int | None = None,
+        announce: str | None = None,
+        hub: str = NOBODY,
+        program: Sequence[str] = ("-m", "torbiz.seeder"),
     ) -> None:
-        """``model``: the folder of a prepared model, or a repository on the hub."""
+        """``model``: the folder of a prepared model, or what ``--model-path`` takes."""
         self.status_file = folder / "run" / "status.json"
         self.status_file.unlink(missing_ok=True)
         self.log_file = folder / "seeder.log"
         port = port or free_port()
         path = model if isinstance(model, str) else str(model / "petals")
         self.cache = folder / "cache"
+        announce = announce or f"/ip4/127.0.0.1/tcp/{port}"
         command = [
-            *(sys.executable, "-m", "torbiz.seeder", "--model", "starter", "--model-path", path),
-            *("--dht-prefix", PREFIX, "--port", str(port), "--announce", f"/ip4/127.0.0.1/tcp/{port}"),
+            *(sys.executable, *program, "--model", "starter", "--model-path", path),
+            *("--dht-prefix", PREFIX, "--port", str(port), "--announce", announce),
             *("--cache-dir", str(self.cache), "--status-file", str(self.status_file), *options),
         ]
         with self.log_file.open("w") as log:

@@ -98,7 +98,7 @@ function looking(otherwise: RequestListener, servers: object[]): RequestListener
       "POST /containers/create": () => response.writeHead(201).end(JSON.stringify({ Id: "look" })),
       "POST /containers/look/start": () => response.writeHead(204).end(),
       "GET /containers/look/logs": () => response.end(frame(JSON.stringify(look(servers)))),
-      [`GET /containers/${"c".repeat(64)}/logs`]: () => response.end(frame(SILENT)),
+      [`GET /containers/${"c".repeat(64)}/logs`]: () => response.end(frame(lastWords)),
       "GET /containers/look/json": () =>
         isThere
           ? response.end(JSON.stringify(container({ Status: "exited" })))
@@ -112,8 +112,8 @@ function looking(otherwise: RequestListener, servers: object[]): RequestListener
   };
 }
 
-/** The last words of a seeder that found nobody. */
-const SILENT = "06:00:00 ERROR torbiz.seeder: [public-swarm-silent] None of the first peers answered.";
+/** What the seeder of a share that ended wrote last. */
+let lastWords: string;
 
 /** A line of stdout as the engine frames it. */
 function frame(line: string): Buffer {
@@ -238,10 +238,15 @@ it("opens one's own swarm to the local network, says what others learn, and keep
   expect(again.text()).toContain("Open To: The Local Network");
 });
 
-it("offers a swarm of one's own where the public one is silent", async () => {
+it.each([
+  ["public-swarm-silent", "None of the first peers answered.", "The public network is silent"],
+  ["not-reachable", "No peer can reach this computer.", "Peers can't reach this computer"],
+])("offers a swarm of one's own where the public one is no way: %s", async (code, sentence, title) => {
+  lastWords = `06:00:00 ERROR torbiz.seeder: [${code}] ${sentence}`;
   const labels = { ...LABELS, "com.torbiz.swarm": "public" };
-  const view = await open({ share: container({ Status: "exited", ExitCode: 3 }, { labels }) });
+  const view = await open({ share: container({ Status: "exited", ExitCode: 1 }, { labels }) });
   await view.waitFor("Share Ended");
+  await view.waitFor(title);
   await view.waitFor(() => titles(view).includes("Start Your Own Swarm…"));
   host.confirm = () => false;
   await view.run("Start Your Own Swarm…");

@@ -3,7 +3,7 @@ import { fileLog, shareLog } from "../../hooks/log-sources";
 import type { ShareChoice } from "../../hooks/use-share-jobs";
 import type { EngineContext } from "../../lib/context";
 import type { ImageState } from "../../lib/docker/build/state";
-import type { TorbizError } from "../../lib/errors";
+import type { ErrorCode, TorbizError } from "../../lib/errors";
 import { ErrorLinkAction } from "../error-link-action";
 import { tinted } from "../status-look";
 import type { Controls } from "./controls";
@@ -12,6 +12,9 @@ import { failureText } from "./failure-text";
 import { HelpActions } from "./help-actions";
 import { ImageActions } from "./image-actions";
 import { ViewLogAction } from "./view-log-action";
+
+/** Where others' swarm is no way for this computer, one's own still is. */
+const OWN_SWARM_HELPS: readonly ErrorCode[] = ["public-swarm-silent", "not-reachable"];
 
 interface FailureRowProps {
   context: EngineContext;
@@ -59,7 +62,7 @@ export function FailureRow({ context, image, controls, error, containerId, again
                 />
               )}
               <ErrorLinkAction error={error} />
-              {again && error.code === "public-swarm-silent" && (
+              {again && OWN_SWARM_HELPS.includes(error.code) && (
                 <Action title="Start Your Own Swarm…" icon={Icon.House} onAction={() => startOwn(again)} />
               )}
               {source && <ViewLogAction title="Log" source={source} />}

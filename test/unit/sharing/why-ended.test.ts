@@ -56,6 +56,13 @@ test.each([
 test.each([
   ["The container ran out of memory.", "not-enough-memory", /^Give Docker more memory/, "--memory"],
   ["The disk that sharing may use is too small.", "disk-full", /^Allow a share more disk space/, "--disk"],
+  [
+    "No peer can reach this computer.",
+    "not-reachable",
+    /^Forward the port .* or share in a swarm of your own/,
+    "--lan",
+  ],
+  ["None of the first peers answered.", "public-swarm-silent", /^Start a swarm of your own/, "torbiz share --lan"],
 ])("the next step is for one who shares: %s", async (words, code, hint, option) => {
   share.log = [`${T} ERROR torbiz.seeder: [${code}] ${words}`];
   expect(await why()).toMatchObject({
