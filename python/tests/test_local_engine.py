@@ -285,12 +285,30 @@ def test_a_model_is_read_with_progress_and_a_stop_is_heard_meanwhile(
     ask: Asker, gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "TELL_SECONDS", 0)
+    monkeypatch.setattr(local, "_is_in_memory", lambda *_: False)
     ask.engine.discard()
     stopped = ask(FRANCE, cancelled=lambda heard: len(heard.progress) >= 3)
     assert {piece.stage for piece in stopped.progress} == {"loading-model"}
     assert stopped.progress[-1] == Progress("loading-model", 2 * local.READ_BYTES, gguf.stat().st_size)
     read = [piece.done for piece in ask(FRANCE).progress if piece.stage == "loading-model"]
     assert read == [None, *range(local.READ_BYTES, gguf.stat().st_size, local.READ_BYTES), gguf.stat().st_size]
+
+
+def test_a_model_that_the_system_has_in_memory_is_not_read_first(ask: Asker, gguf: Path) -> None:
+    gguf.read_bytes()
+    ask.engine.discard()
+    assert [piece.done for piece in ask(FRANCE).progress if piece.stage == "loading-model"] == [None]
+
+
+def test_whether_a_file_is_in_memory_is_the_systems_word(tmp_path: Path) -> None:
+    size = 3 * local.READ_BYTES
+    with (tmp_path / "model").open("wb+") as file:
+        file.write(bytes(size))
+        file.flush()
+        os.fsync(file.fileno())
+        assert local._is_in_memory(file.fileno(), size)
+        os.posix_fadvise(file.fileno(), local.READ_BYTES, local.READ_BYTES, os.POSIX_FADV_DONTNEED)
+        assert not local._is_in_memory(file.fileno(), size)
 
 
 def test_clients_can_see_that_it_loads_and_therefore_is_silent(gguf: Path, tmp_path: Path) -> None:

@@ -174,6 +174,8 @@ def bring_to_memory(path: Path, emit: Callable[[Progress | Delta], None], cancel
     try:
         with path.open("rb", buffering=0) as file:
             total = os.fstat(file.fileno()).st_size
+            if _is_in_memory(file.fileno(), total):
+                return
             while count := file.readinto(piece):
                 done += count
                 if cancelled():
@@ -183,6 +185,17 @@ def bring_to_memory(path: Path, emit: Callable[[Progress | Delta], None], cancel
                     emit(Progress("loading-model", done, total))
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def _is_in_memory(descriptor: int, size: int) -> bool:
+    """Whether the system has all of a file, as far as samples and the system tell."""
+    if not hasattr(os, "RWF_NOWAIT"):  # a Mac
+        return False
+    byte = bytearray(1)
+    try:
+        return all(os.preadv(descriptor, [byte], offset, os.RWF_NOWAIT) for offset in range(0, size, READ_BYTES))
+    except OSError:  # it would have to be read, or the file system can't tell
+        return False
 
 
 def load(params: xllamacpp.CommonParams) -> xllamacpp.Server:

@@ -74,8 +74,6 @@ async function begin({ surroundings, job, program: command, environment, token }
     {
       ...pythonEnv(env, home, HUB_SETTINGS),
       PYTHONPATH: join(runtimeFiles, "python"),
-      // Our own folder may be read-only, and must stay as it was shipped.
-      PYTHONDONTWRITEBYTECODE: "1",
     },
     `${token ?? env.HF_TOKEN ?? ""}\n`,
   );

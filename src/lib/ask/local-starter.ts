@@ -136,8 +136,6 @@ async function convert(
     env: {
       ...pythonEnv(env, home),
       PYTHONPATH: join(runtimeFiles, "python"),
-      // Our own folder may be read-only, and must stay as it was shipped.
-      PYTHONDONTWRITEBYTECODE: "1",
     },
     extendEnv: false,
     stdin: "ignore",

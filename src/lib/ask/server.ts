@@ -231,8 +231,6 @@ async function start(
 function serverEnv({ env, home, platform, runtimeFiles }: ServerSurroundings, kind: string): NodeJS.ProcessEnv {
   const common = {
     PYTHONPATH: join(runtimeFiles, "python"),
-    // Our own folder may be read-only, and must stay as it was shipped.
-    PYTHONDONTWRITEBYTECODE: "1",
   };
   if (kind === "local") return { ...pythonEnv(env, home, DOWNLOAD_SETTINGS), ...common };
   return {
