@@ -10,6 +10,7 @@ import {
   runConversationsRename,
   runConversationsShow,
 } from "./cli/conversations";
+import { runDoctor } from "./cli/doctor";
 import { runEngines } from "./cli/engines";
 import { runInvite } from "./cli/invite";
 import { runJoin } from "./cli/join";
@@ -52,8 +53,11 @@ interface CommonFlags {
 
 const interruption = new AbortController();
 
-/** Runs one command with everything around it: output, surroundings, Ctrl-C, and failures told in the right form. */
-async function run(flags: CommonFlags, command: (session: Session) => Promise<void>): Promise<void> {
+/**
+ * Runs one command with everything around it: output, surroundings, Ctrl-C, and failures told in the right form.
+ * @param command may return an exit code, where its result is bad news
+ */
+async function run(flags: CommonFlags, command: (session: Session) => Promise<void | number>): Promise<void> {
   const output = flags.json ? jsonOutput() : textOutput();
   try {
     const surroundings = openSurroundings({
@@ -62,8 +66,8 @@ async function run(flags: CommonFlags, command: (session: Session) => Promise<vo
       warn: output.note,
     });
     const interactive = !flags.json && process.stdin.isTTY && process.stderr.isTTY;
-    await command({ output, surroundings, signal: interruption.signal, interactive });
-    process.exitCode = interruption.signal.aborted ? EXIT.interrupted : EXIT.ok;
+    const exitCode = await command({ output, surroundings, signal: interruption.signal, interactive });
+    process.exitCode = interruption.signal.aborted ? EXIT.interrupted : (exitCode ?? EXIT.ok);
   } catch (error) {
     const failure = toTorbizError(error);
     output.error(failure);
@@ -274,6 +278,12 @@ function program(asJson: boolean): Command {
     .option("--all", "all of them")
     .option("--yes", "don't ask")
     .action((id: string | undefined, flags) => run(flags, (session) => runConversationsDelete(session, id, flags)));
+
+  common(torbiz.command("doctor"))
+    .description("what is wrong here, and what helps; exit code 1 when something is")
+    .option("--repair", "repair what can be, then look again", false)
+    .option("--bundle <file>", "write what was found and the last logs, without names and tokens, for a report")
+    .action((flags) => run(flags, (session) => runDoctor(session, flags)));
 
   common(torbiz.command("build"))
     .description("build the image for sharing")

@@ -1,5 +1,3 @@
-import { writeFileSync } from "node:fs";
-import { resolve } from "node:path";
 import { runningGenerations, stopGeneration } from "../lib/ask/ask";
 import type { Conversation, ConversationSummary } from "../lib/ask/conversations/conversation";
 import { toJson, toMarkdown } from "../lib/ask/conversations/export-conversation";
@@ -8,6 +6,7 @@ import { TorbizError } from "../lib/errors";
 import { mustAgree } from "./must-agree";
 import type { Session } from "./session";
 import { table } from "./table";
+import { writeNew } from "./write-new";
 
 const storeOf = ({ surroundings }: Session) => new ConversationStore(surroundings.paths.conversations);
 
@@ -69,21 +68,7 @@ export async function runConversationsExport(
     session.output.result({ format, content }, content.trimEnd());
     return;
   }
-  const path = resolve(file);
-  try {
-    writeFileSync(path, content, { flag: "wx", mode: 0o600 });
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== "EEXIST" && code !== "ENOENT") throw error;
-    throw new TorbizError(
-      "usage",
-      code === "EEXIST" ? `${path} is there already.` : `There is no folder for ${path}.`,
-      {
-        hint: "Name another file.",
-        cause: error,
-      },
-    );
-  }
+  const path = writeNew(file, content);
   session.output.result({ format, path }, `Wrote ${path}.`);
 }
 

@@ -1,7 +1,7 @@
 import { Action, ActionPanel, Icon, List } from "@raycast/api";
 import type { TorbizError } from "../lib/errors";
 import { plainText } from "./plain-text";
-import { OpenGuideAction, OpenPreferencesAction } from "./share/help-actions";
+import { OpenGuideAction, OpenPreferencesAction, RunDoctorAction } from "./share/help-actions";
 import { SHORTCUTS } from "./share/shortcuts";
 import { tinted } from "./status-look";
 import { titleCase } from "./title-case";
@@ -16,6 +16,7 @@ export function FailureEmptyView({ error, onRetry }: { error: TorbizError; onRet
       actions={
         <ActionPanel>
           <Action title="Try Again" icon={Icon.RotateClockwise} shortcut={SHORTCUTS.refresh} onAction={onRetry} />
+          <RunDoctorAction />
           <OpenGuideAction />
           <OpenPreferencesAction />
         </ActionPanel>

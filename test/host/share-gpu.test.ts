@@ -105,7 +105,7 @@ async function alerted(title: string): Promise<void> {
 }
 
 describe("the gate", () => {
-  const HELP = ["Try Again", "Choose Socket…", "Open Guide", "Open Preferences"];
+  const HELP = ["Try Again", "Choose Socket…", "Run Doctor", "Open Guide", "Open Preferences"];
   const unready = healthy({ "/info": (_request, response) => void response.writeHead(503).end("{}") });
   const states: Array<[title: string, arrange: () => Promise<unknown>, help: string[]]> = [
     ["Docker Isn't Running", () => Promise.resolve(), HELP],

@@ -20,6 +20,7 @@ const limits = [
   ["menu-bar", 64],
   ["stop-sharing", 310],
   ["share-gpu", 440],
+  ["doctor", 420],
   ["ask-model", 300],
 ] as const;
 

@@ -46,9 +46,11 @@ const preferences = [...manifest.preferences, ...manifest.commands.flatMap(({ pr
 const commandNames = manifest.commands.map(({ name }) => name);
 
 describe("the manifest", () => {
-  it("has the four commands, each with a file of its name", () => {
+  it("has the five commands, each with a file of its name", () => {
     const names = manifest.commands.map(({ name, mode }) => `${name}: ${mode}`);
-    expect(names.sort()).toEqual(["ask-model: view", "menu-bar: menu-bar", "share-gpu: view", "stop-sharing: no-view"]);
+    expect(names.sort()).toEqual([
+      ...["ask-model: view", "doctor: view", "menu-bar: menu-bar", "share-gpu: view", "stop-sharing: no-view"],
+    ]);
     const files = readdirSync(join(root, "src")).filter((name) => name !== "cli.ts" && extname(name).startsWith(".ts"));
     expect(files.map((name) => name.replace(/\.tsx?$/, "")).sort()).toEqual([...commandNames].sort());
   });

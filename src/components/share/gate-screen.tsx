@@ -5,7 +5,7 @@ import { plainText } from "../plain-text";
 import { tinted } from "../status-look";
 import { ChooseSocket } from "./choose-socket";
 import type { Controls } from "./controls";
-import { OpenGuideAction, OpenPreferencesAction } from "./help-actions";
+import { OpenGuideAction, OpenPreferencesAction, RunDoctorAction } from "./help-actions";
 import { SHORTCUTS } from "./shortcuts";
 
 type Gate = Extract<Overview, { screen: "gate" }>;
@@ -37,6 +37,7 @@ export function GateScreen({ gate, controls }: { gate: Gate; controls: Controls 
     <>
       <Action title="Try Again" icon={Icon.ArrowClockwise} shortcut={SHORTCUTS.refresh} onAction={refresh} />
       <Action.Push title="Choose Socket…" icon={Icon.Plug} target={<ChooseSocket onChosen={restart} />} />
+      <RunDoctorAction />
       <OpenGuideAction />
       <OpenPreferencesAction />
     </>

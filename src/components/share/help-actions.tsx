@@ -1,5 +1,14 @@
-import { Action, ActionPanel, Icon, environment, openExtensionPreferences } from "@raycast/api";
+import {
+  Action,
+  ActionPanel,
+  Icon,
+  LaunchType,
+  environment,
+  launchCommand,
+  openExtensionPreferences,
+} from "@raycast/api";
 import { join } from "node:path";
+import { showFailure } from "../../hooks/show-failure";
 import { SHORTCUTS } from "./shortcuts";
 
 /** What helps on every screen. */
@@ -7,10 +16,17 @@ export function HelpActions({ onRefresh }: { onRefresh: () => void }) {
   return (
     <ActionPanel.Section>
       <Action title="Refresh" icon={Icon.ArrowClockwise} shortcut={SHORTCUTS.refresh} onAction={onRefresh} />
+      <RunDoctorAction />
       <OpenGuideAction />
       <OpenPreferencesAction />
     </ActionPanel.Section>
   );
+}
+
+/** Opens the command that looks for what is wrong; its own, as it needs more code than the view that offers it may have. */
+export function RunDoctorAction() {
+  const launch = () => launchCommand({ name: "doctor", type: LaunchType.UserInitiated }).catch(showFailure);
+  return <Action title="Run Doctor" icon={Icon.Heartbeat} onAction={launch} />;
 }
 
 /** Opens the guide that comes with Torbiz. */

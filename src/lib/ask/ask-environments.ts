@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { TorbizError } from "../errors";
 import type { OnProgress } from "../progress";
-import { ensureEnvironment, type Environment } from "./environment";
+import { ensureEnvironment, lookAtEnvironment, type Environment } from "./environment";
 import { canFetchPython, fetchPython, type FetchSurroundings } from "./fetch-python";
 import { findPython, type FoundPython, type PythonRange } from "./python";
 
@@ -47,20 +47,32 @@ export async function ensureAskEnvironment(
   kind: AskEnvironmentKind,
   options: AskEnvironmentOptions = {},
 ): Promise<Environment> {
-  const { env, home, platform, paths, runtimeFiles } = surroundings;
-  const { locks, bytes } = RECIPES[kind];
+  const { env, home, platform, paths } = surroundings;
   return ensureEnvironment({
     paths,
     kind,
     findPython: () => findOrFetch(surroundings, kind, options),
-    locks: locks.map((name) => join(runtimeFiles, "python", "requirements", name)),
-    bytes,
+    locks: locksOf(surroundings, kind),
+    bytes: RECIPES[kind].bytes,
     env,
     home,
     platform,
     onProgress: options.onProgress,
     signal: options.signal,
   });
+}
+
+/** The same, looked at as it is now: nothing is made. */
+export function lookAtAskEnvironment(
+  surroundings: Pick<FetchSurroundings, "paths" | "env" | "runtimeFiles">,
+  kind: AskEnvironmentKind,
+): ReturnType<typeof lookAtEnvironment> {
+  const { paths, env } = surroundings;
+  return lookAtEnvironment({ paths, kind, locks: locksOf(surroundings, kind), env });
+}
+
+function locksOf({ runtimeFiles }: Pick<FetchSurroundings, "runtimeFiles">, kind: AskEnvironmentKind): string[] {
+  return RECIPES[kind].locks.map((name) => join(runtimeFiles, "python", "requirements", name));
 }
 
 async function findOrFetch(

@@ -67,11 +67,9 @@ const UNUSED_MS = 7 * 24 * 3_600_000;
  */
 export async function ensureEnvironment(options: EnvironmentOptions): Promise<Environment> {
   const { paths, kind, onProgress, signal } = options;
-  const lockHash = hashOf(options);
-  const name = `${kind}-${lockHash}`;
-  const environment = { kind, folder: join(paths.envs, name), lockHash };
-  const ready = { ...environment, python: join(environment.folder, "bin", "python") };
-  if (isWhole(ready)) {
+  const { state, ...ready } = lookAtEnvironment(options);
+  const name = basename(ready.folder);
+  if (state === "whole") {
     const now = new Date();
     await utimes(ready.folder, now, now).catch(() => undefined); // it is in use
     return ready;
@@ -113,7 +111,25 @@ export async function ensureEnvironment(options: EnvironmentOptions): Promise<En
   }
 }
 
-function hashOf({ locks, env = process.env }: EnvironmentOptions): string {
+/** How an environment is: not made yet, whole, or one that has lost a part since it was made. */
+export type EnvironmentState = "missing" | "whole" | "damaged";
+
+/** Looks at the environment made from these lock files, and makes nothing. */
+export function lookAtEnvironment({
+  paths,
+  kind,
+  ...options
+}: Pick<EnvironmentOptions, "kind" | "locks" | "env"> & { paths: Pick<Paths, "envs"> }): Environment & {
+  state: EnvironmentState;
+} {
+  const lockHash = hashOf(options);
+  const folder = join(paths.envs, `${kind}-${lockHash}`);
+  const environment = { kind, folder, lockHash, python: join(folder, "bin", "python") };
+  const isThere = linkTarget(folder) !== undefined;
+  return { ...environment, state: isWhole(environment) ? "whole" : isThere ? "damaged" : "missing" };
+}
+
+function hashOf({ locks, env = process.env }: Pick<EnvironmentOptions, "locks" | "env">): string {
   // Not the version that is found: finding it costs more than answering from a warm server.
   const hash = createHash("sha256").update(env.TORBIZ_PYTHON ?? "");
   for (const file of locks) hash.update("\0").update(readFileSync(file));

@@ -255,6 +255,51 @@ export class Engine {
     );
   }
 
+  /** A volume's labels, undefined when there is no such volume. */
+  async volume(name: string): Promise<Readonly<Record<string, string>> | undefined> {
+    const info = await this.unlessStatus([404], () => this.ask(`/volumes/${encodeURIComponent(name)}`));
+    return info === undefined ? undefined : ((info as { Labels?: Record<string, string> | null }).Labels ?? {});
+  }
+
+  /**
+   * Bytes that a volume holds, as the engine counts them; undefined where it doesn't. It looks at all that it has, which
+   * takes it a while.
+   */
+  async volumeBytes(name: string): Promise<number | undefined> {
+    const usage = (await getJson(this.endpoint, `/v${this.version}/system/df`, {
+      timeoutMs: this.limits.slow,
+    })) as { Volumes?: { Name: string; UsageData?: { Size: number } | null }[] | null };
+    const bytes = usage.Volumes?.find(({ Name }) => Name === name)?.UsageData?.Size;
+    return bytes === undefined || bytes < 0 ? undefined : bytes;
+  }
+
+  /** Removes a volume; one that is gone is fine. @throws TorbizError docker-request-failed while a container has it */
+  async removeVolume(name: string): Promise<void> {
+    await this.unlessStatus([404], () =>
+      this.call(this.limits.slow, (abortSignal) => this.docker.getVolume(name).remove({ abortSignal })),
+    );
+  }
+
+  /** Takes a name from an image, and removes it where it has no other; one that is gone is fine. */
+  async removeImage(tag: string): Promise<void> {
+    await this.unlessStatus([404], () =>
+      this.call(this.limits.slow, (abortSignal) => this.docker.getImage(tag).remove({ abortSignal })),
+    );
+  }
+
+  /** A network's labels, undefined when there is no such network. */
+  async network(name: string): Promise<Readonly<Record<string, string>> | undefined> {
+    const info = await this.unlessStatus([404], () => this.ask(`/networks/${encodeURIComponent(name)}`));
+    return info === undefined ? undefined : ((info as { Labels?: Record<string, string> | null }).Labels ?? {});
+  }
+
+  /** Removes a network; one that is gone is fine. */
+  async removeNetwork(name: string): Promise<void> {
+    await this.unlessStatus([404], () =>
+      this.call(this.limits.slow, (abortSignal) => this.docker.getNetwork(name).remove({ abortSignal })),
+    );
+  }
+
   /** Makes a bridge network unless there is one of that name. */
   async ensureNetwork(name: string, labels: Record<string, string>): Promise<void> {
     await this.unlessStatus([409], () =>

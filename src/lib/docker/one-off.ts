@@ -117,16 +117,25 @@ export function threadSettings(threads: number): string[] {
  * @returns how many
  */
 export async function removeAbandoned({ engine, names, job }: Pick<OneOff, "engine" | "names" | "job">) {
-  let removed = 0;
-  for (const { Id, Names: [name] = [], Labels, State } of await engine.list(LABELS.managed)) {
-    if (!name?.startsWith(`/${prefixOf(job)}`) || Labels[LABELS.instance] !== names.instance) continue;
-    if (State === "running") continue;
+  const abandoned = await findAbandoned({ engine, names });
+  const ofJob = abandoned.filter(({ name }) => name.startsWith(prefixOf(job)));
+  for (const { id } of ofJob) await engine.remove(id, { force: true });
+  return ofJob.length;
+}
+
+/** The containers of all jobs that ended and that nobody has removed for a while. */
+export async function findAbandoned({
+  engine,
+  names,
+}: Pick<OneOff, "engine" | "names">): Promise<{ id: string; name: string }[]> {
+  const abandoned = [];
+  for (const { Id, Names, Labels, State } of await engine.list(LABELS.managed)) {
+    const name = Names[0]?.slice(1) ?? "";
+    if (name === names.container || Labels[LABELS.instance] !== names.instance || State === "running") continue;
     const info = await engine.inspect(Id);
     // What was never started has finished in the year 1.
     const quietSince = info && Math.max(Date.parse(info.Created), Date.parse(info.State.FinishedAt));
-    if (!quietSince || Date.now() - quietSince < ABANDONED_MS) continue;
-    await engine.remove(Id, { force: true });
-    removed++;
+    if (quietSince && Date.now() - quietSince >= ABANDONED_MS) abandoned.push({ id: Id, name });
   }
-  return removed;
+  return abandoned;
 }

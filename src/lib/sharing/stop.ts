@@ -139,8 +139,8 @@ export async function stopContainer(
   await keepContribution(context, container.Id).catch(() => undefined);
   await engine.remove(container.Id, { force: true });
 
-  const [, told] = lines.map(({ text }) => TOLD.exec(text)).findLast((match) => match !== null) ?? [];
-  const hadJoined = lines.some(({ text }) => TOLD.test(text));
+  const told = toldLast(lines);
+  const hadJoined = told !== undefined;
   const announcedOffline = told === "OFFLINE";
   const finish = lines.findLast(({ text }) => FINISHED.test(text))?.text;
   const forced = wasRunning && exitCode === 137;
@@ -164,6 +164,11 @@ export async function stopContainer(
       exitCode,
     }),
   };
+}
+
+/** What a share told its swarm last, by its log; undefined where it hadn't joined. */
+export function toldLast(lines: readonly { text: string }[]): string | undefined {
+  return lines.map(({ text }) => TOLD.exec(text)?.[1]).findLast((told) => told !== undefined);
 }
 
 /** The engine answers a kill before the container has ended. */

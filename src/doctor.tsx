@@ -1,0 +1,5 @@
+import { DoctorList } from "./components/doctor/doctor-list";
+
+export default function Doctor() {
+  return <DoctorList />;
+}

@@ -1,0 +1,85 @@
+import type { Surroundings } from "../context";
+import { checkDocker } from "../docker/preflight";
+import { toTorbizError, type TorbizError } from "../errors";
+import type { OnProgress } from "../progress";
+import { engineChecks } from "./engine-checks";
+import { runCheck, type Check, type Finding, type RepairOptions } from "./finding";
+import { homeChecks } from "./home-checks";
+import { answersTo, type Answer } from "./questions";
+import { shareChecks } from "./share-checks";
+
+/** Everything that was looked at, in the order in which it depends on each other. */
+export interface Examination {
+  /** Nothing is a problem. */
+  healthy: boolean;
+  findings: Finding[];
+  answers: Answer[];
+}
+
+export interface ExamineOptions {
+  onProgress?: OnProgress;
+  signal?: AbortSignal;
+  /** All of them unless told otherwise. */
+  checks?: readonly Check[];
+}
+
+export const CHECKS: readonly Check[] = [...engineChecks, ...shareChecks, ...homeChecks];
+
+/**
+ * Looks at everything that Torbiz needs, all at once and each within a time of its own. It changes nothing, and what
+ * can't be looked at is a finding, too.
+ *
+ * @example
+ * const { healthy, findings } = await examine(surroundings);
+ */
+export async function examine(
+  surroundings: Surroundings,
+  { onProgress, signal, checks = CHECKS }: ExamineOptions = {},
+): Promise<Examination> {
+  let done = 0;
+  const report = (message: string) =>
+    onProgress?.({ stage: "checking", message, progress: done / (checks.length + 1) });
+  report("Looking for Docker");
+  const docker = await checkDocker(surroundings);
+  const findings = await Promise.all(
+    checks.map(async (check) => {
+      const finding = await runCheck(check, { surroundings, docker }, signal);
+      done += 1;
+      report(`Looked at: ${check.title}`);
+      return finding;
+    }),
+  );
+  return { healthy: findings.every(({ state }) => state !== "problem"), findings, answers: answersTo(findings) };
+}
+
+/** How a repair went. */
+export interface Repaired {
+  id: string;
+  title: string;
+  /** Absent where it worked. */
+  error?: TorbizError;
+}
+
+/**
+ * Repairs what can be, one after the other; one that fails doesn't keep the others from it.
+ * @param onRepaired hears of each as it ends
+ */
+export async function repairAll(
+  findings: readonly Finding[],
+  { onRepaired, ...options }: RepairOptions & { onRepaired?: (repaired: Repaired) => void } = {},
+): Promise<Repaired[]> {
+  const all: Repaired[] = [];
+  for (const { id, state, repair } of findings) {
+    if (!repair || state === "ok" || state === "unknown" || options.signal?.aborted) continue;
+    const repaired: Repaired = { id, title: repair.title };
+    options.onProgress?.({ stage: "repairing", message: repair.title, progress: null });
+    try {
+      await repair.run(options);
+    } catch (error) {
+      repaired.error = toTorbizError(error);
+    }
+    all.push(repaired);
+    onRepaired?.(repaired);
+  }
+  return all;
+}

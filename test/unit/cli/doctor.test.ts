@@ -1,0 +1,53 @@
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { runDoctor } from "../../../src/cli/doctor";
+import { scriptedShare, type ScriptedShare } from "../sharing/scripted-share";
+import { recordedSession, toldSession } from "./session";
+
+let share: ScriptedShare;
+
+beforeEach(async () => {
+  share = await scriptedShare();
+  share.others["/containers/json"] = (_, response) => void response.end("[]");
+});
+
+afterEach(() => share.close());
+
+test("people get a line each, the hint under what isn't well, and the questions at the end", async () => {
+  share.others["/_ping"] = (_, response) => void response.writeHead(503).end();
+  const session = toldSession(share.surroundings);
+  expect(await runDoctor(session, {})).toBe(1);
+  const lines = session.told().split("\n");
+  expect(lines[0]).toMatch(/^✖ Docker {2,}Docker at unix:.+ is not ready yet \(it answers 503\)\.$/);
+  expect(lines[1]?.trim()).toBe("Wait a moment and try again.");
+  expect(lines.find((line) => line.startsWith("? Memory"))).toMatch(/It takes Docker to tell\.$/);
+  expect(lines.find((line) => line.startsWith("✔ Disk") || line.startsWith("! Disk"))).toBeDefined();
+  const asked = lines.indexOf("Does setup complete without errors?");
+  expect(lines.slice(asked - 1, asked + 2)).toEqual([
+    "",
+    "Does setup complete without errors?",
+    expect.stringMatching(/^ {2}No\. Docker at/),
+  ]);
+  expect(lines.filter((line) => line.endsWith("?"))).toHaveLength(5);
+});
+
+test("scripts get the same as fields, and a result that says whether it is well", async () => {
+  const session = recordedSession(share.surroundings);
+  expect(await runDoctor(session, {})).toBe(0);
+  const last = session.events.at(-1) as { event: string; ok: boolean; findings: Record<string, unknown>[] };
+  expect(last).toMatchObject({ event: "result", ok: true });
+  expect(last.findings.find(({ id }) => id === "image")).toEqual({
+    ...{ id: "image", title: "Image", state: "warning", detail: "It isn't built yet." },
+    ...{ hint: "The first share builds it.", repair: "Build Image" },
+  });
+});
+
+test("a report is never written over a file", async () => {
+  const file = join(share.surroundings.home, "report.json");
+  expect(await runDoctor(recordedSession(share.surroundings), { bundle: file })).toBe(0);
+  expect(existsSync(file)).toBe(true);
+  writeFileSync(file, "mine");
+  await expect(runDoctor(recordedSession(share.surroundings), { bundle: file })).rejects.toMatchObject({
+    code: "usage",
+  });
+});

@@ -1,0 +1,103 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { TorbizError } from "../../../src/lib/errors";
+import { runCheck, type Check, type Examined } from "../../../src/lib/doctor/finding";
+import { repairAll } from "../../../src/lib/doctor/doctor";
+import { answersTo } from "../../../src/lib/doctor/questions";
+import type { Finding } from "../../../src/lib/doctor/finding";
+
+const EXAMINED = {} as Examined;
+const check = (look: Check["look"], limitMs?: number): Check => ({ id: "a", title: "A", limitMs, look });
+
+describe("a check", () => {
+  it("that throws is unknown, with its reason", async () => {
+    const finding = await runCheck(
+      check(() => Promise.reject(new TorbizError("docker-not-answering", "Docker broke off."))),
+      EXAMINED,
+    );
+    expect(finding).toMatchObject({ id: "a", title: "A", state: "unknown", detail: "Docker broke off." });
+  });
+
+  it("that doesn't answer is unknown after its time, and told to end", async () => {
+    let told = false;
+    const finding = await runCheck(
+      check(async (_, signal) => {
+        signal.addEventListener("abort", () => (told = true));
+        await sleep(60_000, undefined, { ref: false });
+        return { state: "ok", detail: "late" };
+      }, 50),
+      EXAMINED,
+    );
+    expect(finding).toMatchObject({ state: "unknown", detail: "No answer came in 0.05 s." });
+    expect(told).toBe(true);
+  });
+
+  it("ends with the whole look", async () => {
+    const ending = new AbortController();
+    const looking = runCheck(
+      check(async () => {
+        await sleep(60_000, undefined, { ref: false });
+        return { state: "ok", detail: "late" };
+      }),
+      EXAMINED,
+      ending.signal,
+    );
+    ending.abort();
+    expect(await looking).toMatchObject({ state: "unknown", detail: "The look was stopped." });
+  });
+});
+
+const finding = (id: string, more: Partial<Finding> = {}): Finding => ({
+  id,
+  title: id,
+  state: "ok",
+  detail: `${id} is fine.`,
+  ...more,
+});
+const repair = (run: () => Promise<void>) => ({ title: "Mend", run });
+
+describe("repairs", () => {
+  it("are made of what isn't well, and one that fails keeps no other from it", async () => {
+    const mended: string[] = [];
+    const mend = (name: string) => repair(async () => void mended.push(name));
+    const repaired = await repairAll([
+      finding("fine", { repair: mend("fine") }),
+      finding("unseen", { state: "unknown", repair: mend("unseen") }),
+      finding("hopeless", { state: "problem", repair: repair(() => Promise.reject(new Error("no way"))) }),
+      finding("torn", { state: "warning", repair: mend("torn") }),
+      finding("beyond", { state: "problem" }),
+    ]);
+    expect(mended).toEqual(["torn"]);
+    expect(repaired.map(({ id, error }) => [id, error?.message])).toEqual([
+      ["hopeless", "no way"],
+      ["torn", undefined],
+    ]);
+  });
+});
+
+describe("the five questions", () => {
+  const IDS = ["image", "engine", "version", "context", "docker-cli", "disk", "docker-disk"];
+  const about = (more: Record<string, Partial<Finding>>) => {
+    const answers = answersTo(IDS.map((id) => finding(id, more[id])));
+    return answers[0];
+  };
+
+  it("are five, and none is answered without a look", () => {
+    const answers = answersTo([]);
+    expect(answers.map(({ answer }) => answer)).toEqual(Array(5).fill("unknown"));
+  });
+
+  it("are answered no better than what was found", () => {
+    expect(about({})).toEqual({
+      question: "Does setup complete without errors?",
+      answer: "yes",
+      because: "image is fine.",
+    });
+    expect(about({ disk: { state: "warning" } })?.answer).toBe("yes");
+    const unknown = { engine: { state: "unknown", detail: "?" } } as const;
+    expect(about(unknown)).toMatchObject({ answer: "unknown", because: "?" });
+    const pending = { ...unknown, image: { state: "warning", pending: true, detail: "To be built." } } as const;
+    expect(about(pending)).toMatchObject({ answer: "not yet", because: "To be built." });
+    const wrong = { ...pending, "docker-cli": { state: "problem", detail: "Gone." } } as const;
+    expect(about(wrong)).toMatchObject({ answer: "no", because: "Gone." });
+  });
+});
