@@ -1,7 +1,7 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readConfig } from "../model-config";
-import { MODELS, onHub, type Model } from "../models";
+import { MODELS, onHub, repositoryOf, type Model } from "../models";
 import type { Paths } from "../paths";
 
 const REPOSITORY = /^[\w-][\w.-]*\/[\w-][\w.-]*$/;
@@ -44,6 +44,14 @@ export function rememberModel(paths: Where, facts: HubFacts): void {
   write(paths, [...read(paths).filter(({ repository }) => idOf(repository) !== idOf(facts.repository)), facts]);
 }
 
+/** Remembers a model at the commit at which it is shared, which may be another one than before: that of an invite. */
+export function rememberShared(paths: Where, model: Model): void {
+  const [repository, revision] = [repositoryOf(model), commitOf(model)];
+  if (!repository || !revision || factsOf(paths, repository)?.revision === revision) return;
+  const { config, license, gated, diskBytes } = model;
+  rememberModel(paths, { repository, revision, config, license, gated, diskBytes });
+}
+
 /** Forgets what the hub told of a model: when it is named again, it is looked up anew. */
 export function forgetModel(paths: Where, model: Model): void {
   const kept = read(paths);
@@ -72,12 +80,24 @@ function idOf(repository: string): string {
   return repository.toLowerCase().replace("/", "--");
 }
 
+/** The id of the model that a name is of, an id or a repository, also where nothing is known of it yet. */
+export function idOfName(name: string): string {
+  const typed = name.trim();
+  return MODELS.find((model) => isOf(model, typed))?.id ?? idOf(typed);
+}
+
 /** Whether it is the model of that repository. */
 export function isOf({ source }: Model, repository: string): boolean {
   return source.kind === "hub" && idOf(source.repository) === idOf(repository);
 }
 
-function isCommit(revision: string): boolean {
+/** The commit at which a model of the hub is known; undefined where only its branch is. */
+export function commitOf({ source }: Model): string | undefined {
+  return source.kind === "hub" && isCommit(source.revision) ? source.revision : undefined;
+}
+
+/** Whether a revision can't move on, as a branch does. */
+export function isCommit(revision: string): boolean {
   return /^[0-9a-f]{40}$/.test(revision);
 }
 

@@ -1,8 +1,13 @@
-import { findModel, type Model } from "../models";
+import { findModel, onHub, type Model } from "../models";
 import type { Paths } from "../paths";
 import type { WebSurroundings } from "../web";
-import { factsOf, isOf, isRepository, knownModels, rememberModel } from "./known-models";
+import { commitOf, factsOf, isOf, isRepository, knownModels, rememberModel } from "./known-models";
 import { lookUp, type LookUpOptions } from "./look-up";
+
+interface ResolveOptions extends Pick<LookUpOptions, "token" | "signal"> {
+  /** The commit that others have. Where this computer knows the model at another one, that stays remembered. */
+  commit?: string;
+}
 
 /**
  * The model that a person names, checked: one of the hub that wasn't named on this computer before is looked up there.
@@ -15,7 +20,7 @@ import { lookUp, type LookUpOptions } from "./look-up";
 export async function resolveModel(
   surroundings: WebSurroundings & { paths: Pick<Paths, "home"> },
   name: string,
-  options: Pick<LookUpOptions, "token" | "signal"> = {},
+  { commit, ...options }: ResolveOptions = {},
 ): Promise<Model> {
   const { paths } = surroundings;
   const typed = name.trim();
@@ -23,9 +28,11 @@ export async function resolveModel(
   const isNew = isRepository(typed) && !known.some((model) => isOf(model, typed));
   const model = isNew ? undefined : findModel(typed, known);
   if (model?.source.kind === "starter") return model;
-  const { repository, revision } = model?.source ?? { repository: typed, revision: undefined };
-  if (model && factsOf(paths, repository)?.revision === revision) return model;
+  const { repository, revision: usual } = model?.source ?? { repository: typed, revision: undefined };
+  const revision = commit ?? usual;
+  if (model && usual === revision && factsOf(paths, repository)?.revision === revision) return model;
   const facts = await lookUp({ repository, revision, surroundings, ...options });
+  if (model && commitOf(model) && usual !== revision) return onHub({ ...model, ...facts });
   rememberModel(paths, facts);
   return findModel(facts.repository, knownModels(paths));
 }

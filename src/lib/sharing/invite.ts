@@ -91,6 +91,7 @@ export function readInvite(text: string): Invite {
     throw invalid("it names no peers that can be used.");
   }
   const common = { dhtPrefix: prefix, peers: [...new Set(peers)], petals };
+  if (matches(repository, REPOSITORY) && revision === undefined) return { model: repository, ...common };
   if (matches(repository, REPOSITORY) && matches(revision, REVISION)) return { model: repository, revision, ...common };
   if (matches(model, ID)) return { model, ...common };
   throw invalid("it names no model.");

@@ -1,5 +1,6 @@
 import type { EngineContext } from "../context";
 import { toTorbizError } from "../errors";
+import { commitOf, knownModels } from "../hub/known-models";
 import type { Model } from "../models";
 import { PETALS_VERSION } from "../version";
 import { missingText } from "./block-bar";
@@ -22,6 +23,7 @@ export interface Finding {
     | "clock-agrees"
     | "versions-agree"
     | "versions-differ"
+    | "commits-differ"
     | "blocks-complete"
     | "blocks-missing"
     | "blocks-suggested"
@@ -52,7 +54,7 @@ export interface JoinCheckOptions {
   signal?: AbortSignal;
 }
 
-const WARNINGS: readonly Finding["code"][] = ["peers-partly-reachable", "versions-differ"];
+const WARNINGS: readonly Finding["code"][] = ["peers-partly-reachable", "versions-differ", "commits-differ"];
 /** That are named; one is usual. */
 const MAX_VERSIONS = 3;
 
@@ -70,19 +72,20 @@ export async function checkJoin(context: EngineContext, options: JoinCheckOption
   const { engine, names } = context;
   const { swarm, limits, signal } = options;
   const model = await modelIn(context, swarm, options.model, options);
+  const known = knownModels(context.paths).find(({ id }) => id === model.id);
   // Only an engine on this computer sees of the network what this computer sees.
   const tried = context.endpoint.socketPath ? await requirePeer(swarm.peers) : [];
   try {
     const map = await readSwarmMap(context, { swarm, model: model.id, limits, signal });
     const { state, swarm: shared } = readStatus(await engine.inspect(names.container));
     const isIn = shared === swarmText(swarm) && (state === "starting" || state === "online");
-    const findings = findingsOf(map, { swarm, tried, isIn });
+    const findings = [...commits(model, known), ...findingsOf(map, { swarm, tried, isIn })];
     return { model, swarm, findings, suggestion: isIn ? null : map.suggestion };
   } catch (error) {
     const { code } = toTorbizError(error);
     if (code !== "image-missing") throw error;
     const unknown = found(code, "Who serves which blocks can be told when the image is built.");
-    return { model, swarm, findings: [...reached(tried), unknown], suggestion: null };
+    return { model, swarm, findings: [...commits(model, known), ...reached(tried), unknown], suggestion: null };
   }
 }
 
@@ -137,6 +140,18 @@ function versions(servers: SwarmMap["servers"], invited: string | undefined): Fi
     found(
       "versions-differ",
       `Others run Petals ${theirs}, this computer ${PETALS_VERSION}: they may not work together.`,
+    ),
+  ];
+}
+
+/** Of the swarm's model, beside what this computer knows of it. */
+function commits(model: Model, known: Model | undefined): Finding[] {
+  const [theirs, ours] = [model, known].map((each) => each && commitOf(each)?.slice(0, 7));
+  if (!ours || theirs === ours) return [];
+  return [
+    found(
+      "commits-differ",
+      `Others have ${model.title} at commit ${theirs}, this computer at ${ours}: to join, theirs is downloaded.`,
     ),
   ];
 }

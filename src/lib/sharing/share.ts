@@ -6,6 +6,7 @@ import type { EngineContext } from "../context";
 import { TorbizError } from "../errors";
 import { hubEndpoint } from "../hub/endpoint";
 import type { Model } from "../models";
+import { rememberShared } from "../hub/known-models";
 import { LABELS } from "../names";
 import { acquireLock } from "../process-lock";
 import type { OnProgress } from "../progress";
@@ -234,6 +235,7 @@ async function adoptOrStart(context: EngineContext, start: Start): Promise<Runni
     await engine.remove(containerId, { force: true });
     throw error;
   }
+  rememberShared(context.paths, model);
   return {
     containerId,
     swarm: swarmText(swarm),

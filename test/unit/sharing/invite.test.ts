@@ -44,6 +44,13 @@ test("a model of the hub is named by repository and revision", () => {
   expect(readInvite(createInvite(ONLINE, model, { kind: "private" }))).toMatchObject({ model: repository, revision });
 });
 
+test("a model of the hub may also be named without its commit", () => {
+  const named = { model: undefined, repository: "owner/name" };
+  expect(readInvite(encode(content(named)))).toEqual({
+    ...{ model: "owner/name", dhtPrefix: "m-hf", peers: [HERE], petals: "2.2.0" },
+  });
+});
+
 test("one who joined invites by its own address where others reach it, and by those it joined by", () => {
   const joined = parseSwarm([OTHER]);
   expect(readInvite(createInvite(ONLINE, defaultModel, joined)).peers).toEqual([HERE, OTHER]);

@@ -1,8 +1,12 @@
 import { createServer, type Server } from "node:net";
 import { openEngine } from "../../../src/lib/context";
+import { knownModels } from "../../../src/lib/hub/known-models";
+import { findModel } from "../../../src/lib/models";
+import { modelIn } from "../../../src/lib/sharing/swarm-model";
 import { checkJoin, findingsOf, type JoinedSwarm } from "../../../src/lib/sharing/join-check";
 import type { SwarmServer } from "../../../src/lib/sharing/swarm-look";
 import { PETALS_VERSION } from "../../../src/lib/version";
+import { COMMIT, INFO, ScriptedHub } from "../hub/scripted-hub";
 import { scriptedShare, type ScriptedShare } from "./scripted-share";
 
 const ID = "12D3KooWK1SGTStbo4A7ibkWW4FyC65cys4K5NXdVmsgfAxLYnwL";
@@ -108,6 +112,64 @@ describe("before an engine without the image", () => {
       message: `Nobody answers at 127.0.0.1 (port ${port}).`,
     });
     expect(share.engine.requests.length).toBe(asked);
+  });
+
+  describe("by an invite that names a commit of the model", () => {
+    const THEIRS = "b".repeat(40);
+    let hub: ScriptedHub;
+
+    beforeEach(async () => {
+      hub = await new ScriptedHub().start();
+      share.surroundings.env.HF_ENDPOINT = hub.address;
+    });
+
+    afterEach(() => hub.stop());
+
+    const invited = (revision?: string, model = "Owner/Name", dhtPrefix = "Name-hf"): JoinedSwarm => ({
+      ...at(port),
+      invite: { model, revision, dhtPrefix, peers: [], petals: PETALS_VERSION },
+    });
+    const check = async (swarm: JoinedSwarm) => checkJoin(await openEngine(share.surroundings), { swarm });
+    const codes = async (swarm: JoinedSwarm) => (await check(swarm)).findings.map(({ code }) => code);
+    const here = () => findModel("owner/name", knownModels(share.surroundings.paths)).source;
+
+    test("one that is new here is looked up at that commit", async () => {
+      hub.info = { ...INFO, sha: THEIRS };
+      expect(await codes(invited(THEIRS))).toEqual(["peers-reachable", "image-missing"]);
+      expect(hub.seen[0]?.path).toContain(`/api/models/Owner/Name/revision/${THEIRS}?`);
+      expect(here()).toMatchObject({ revision: THEIRS });
+      const asked = hub.seen.length;
+      await check(invited(THEIRS));
+      expect(hub.seen.length).toBe(asked);
+    });
+
+    test("one that is known here at another commit is joined at theirs, which is said; a look changes nothing", async () => {
+      await check(invited());
+      expect(here()).toMatchObject({ revision: COMMIT });
+      hub.info = { ...INFO, sha: THEIRS };
+      const { model, findings } = await check(invited(THEIRS, "owner/name"));
+      expect(model.source).toMatchObject({ revision: THEIRS });
+      expect(findings[0]).toEqual({
+        code: "commits-differ",
+        warning: true,
+        sentence: "Others have Name at commit bbbbbbb, this computer at 0123456: to join, theirs is downloaded.",
+      });
+      expect(here()).toMatchObject({ revision: COMMIT });
+      // The share that follows names it by its id.
+      expect(await modelIn(await openEngine(share.surroundings), invited(THEIRS), model.id, {})).toEqual(model);
+    });
+
+    test("one that the catalogue has at another commit is refused", async () => {
+      const { id, dhtPrefix } = findModel("tinyllama-1.1b-chat");
+      const repository = "TinyLlama/TinyLlama-1.1B-Chat-v1.0";
+      hub.info = { ...INFO, id: repository, sha: THEIRS };
+      for (const name of [id, repository]) {
+        await expect(check(invited(THEIRS, name, dhtPrefix))).rejects.toMatchObject({
+          code: "swarm-invalid",
+          hint: "Use the same version of Torbiz on both computers.",
+        });
+      }
+    });
   });
 
   test("an invite to another model's swarm is refused", async () => {

@@ -1,6 +1,12 @@
+import { createServer, type AddressInfo, type Server } from "node:net";
 import { openEngine } from "../../../src/lib/context";
+import { knownModels } from "../../../src/lib/hub/known-models";
+import { resolveModel } from "../../../src/lib/hub/resolve-model";
+import { findModel } from "../../../src/lib/models";
 import { share } from "../../../src/lib/sharing/share";
 import { requestStop } from "../../../src/lib/sharing/stop-request";
+import { PETALS_VERSION } from "../../../src/lib/version";
+import { INFO, ScriptedHub } from "../hub/scripted-hub";
 import { LABELS, scriptedShare, type ScriptedShare } from "./scripted-share";
 
 let engine: ScriptedShare;
@@ -49,4 +55,50 @@ test("blocks that the model has not are refused before anything starts", async (
     code: "blocks-invalid",
     message: "SmolLM2 135M Instruct has the blocks 0 to 29.",
   });
+});
+
+/** A server that takes connections, and its port. */
+async function listening(): Promise<[Server, number]> {
+  const server = createServer((connection) => connection.end()).listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  return [server, (server.address() as AddressInfo).port];
+}
+
+test("one who is invited to another commit of a model shares that one, and knows it from then on", async () => {
+  const theirs = "b".repeat(40);
+  const hub = await new ScriptedHub().start();
+  const [peer, at] = await listening();
+  const [taken, port] = await listening();
+  taken.close();
+  try {
+    const peers = [`/ip4/127.0.0.1/tcp/${at}/p2p/12D3KooWK1SGTStbo4A7ibkWW4FyC65cys4K5NXdVmsgfAxLYnwL`];
+    const { surroundings, others } = engine;
+    surroundings.env.HF_ENDPOINT = hub.address;
+    engine.image = {};
+    let made = "";
+    others["/volumes/create"] = (_, response) => void response.writeHead(201).end(JSON.stringify({ Name: "vol" }));
+    others["/networks/create"] = (_, response) => void response.writeHead(201).end(JSON.stringify({ Id: "net" }));
+    others["/containers/create"] = (request, response) => {
+      request.on("data", (piece) => (made += String(piece)));
+      request.on("end", () => response.writeHead(201).end(JSON.stringify({ Id: "abc" })));
+    };
+    others["/containers/abc/start"] = (_, response) => void response.writeHead(204).end();
+
+    await resolveModel(surroundings, "owner/name");
+    hub.info = { ...INFO, sha: theirs };
+    const invite = { model: "Owner/Name", revision: theirs, dhtPrefix: "Name-hf", peers, petals: PETALS_VERSION };
+    const swarm = { kind: "join", peers, invite } as const;
+    await share(await openEngine(surroundings), {
+      model: "owner--name",
+      swarm,
+      port,
+      lan: "192.168.1.9",
+      wait: false,
+    });
+    expect(JSON.parse(made)).toMatchObject({ Cmd: expect.arrayContaining(["--revision", theirs]) as unknown });
+    expect(findModel("owner/name", knownModels(surroundings.paths)).source).toMatchObject({ revision: theirs });
+  } finally {
+    peer.close();
+    await hub.stop();
+  }
 });
