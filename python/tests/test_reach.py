@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -126,7 +127,7 @@ def watch_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def watch(server: Peer, first: list[str], status: StatusFile, on_return: Callable[[], None]) -> reach.ReachWatch:
-    return reach.ReachWatch(server, reach.Access("unknown", {}), first, status, on_return)
+    return reach.ReachWatch(server, reach.Access("unknown", {}), first, status, on_return, on_lost=pytest.fail)
 
 
 @pytest.mark.usefixtures("watch_often")
@@ -156,6 +157,43 @@ def test_a_first_peer_that_was_away_is_found_again(open_peer: Callable[..., Peer
         open_peer(**same)
         wait_until(lambda: bool(returns))
     assert known(server)
+
+
+@pytest.mark.usefixtures("watch_often")
+def test_a_relay_that_was_away_is_lost_once_it_is_back(
+    open_peer: Callable[..., Peer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "RELAY_WATCH_SECONDS", 1.0)
+    status = StatusFile(tmp_path / "status.json", Status(stage="online", model="m", reachability="relayed"))
+    same: dict[str, Any] = {"port": free_port(), "identity_path": str(tmp_path / "first.key")}
+    same |= {"use_relay": True, "force_reachability": "public"}
+    first = Peer(**same)
+    _, where = place(tmp_path)
+    access = reach.access_to_joined_swarm([first.address], [CLOSED], **where)
+    home = DHT(initial_peers=[first.address], client_mode=True, start=True, **where, **relay_options(access))
+    server = SimpleNamespace(dht=home)
+    assert reach.wait_for_relay(access.circuits, str(home.peer_id))
+    losses: list[str] = []
+    watching = reach.ReachWatch(
+        server,
+        access,
+        [first.address],
+        status,
+        on_return=lambda: None,
+        on_lost=lambda: losses.append(status.status.reachability),
+    )
+    try:
+        with watching:
+            time.sleep(10)
+            assert (status.status.reachability, losses) == ("relayed", [])
+            first.close()
+            wait_until(lambda: status.status.reachability == "unreachable")
+            assert losses == []  # nobody is there through whom it could be reached
+            open_peer(**same)
+            wait_until(lambda: bool(losses))
+    finally:
+        home.shutdown()
+    assert losses == ["unreachable"]
 
 
 def known(server: Peer) -> list[Any]:

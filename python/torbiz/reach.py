@@ -38,8 +38,8 @@ P2P.FORCE_REACHABILITY_MAPPING["private"] = {"forceReachabilityPrivate": 1, "rel
 wait three minutes until it knew four, and take any two of them, whatever is announced.
 
 A relay that was lost, as in a cut of the network, it doesn't take again either way: libp2p asks such a list once, and
-any other relay not within an hour (``autorelay``: ``handleStaticRelays``, ``backoff``). The status is ``unreachable``
-then."""
+any other relay not within an hour (``autorelay``: ``handleStaticRelays``, ``backoff``). Only a p2pd started anew does,
+which is why ``ReachWatch`` tells."""
 
 RELAY_SECONDS = 120.0
 """How long a relay may take on a busy computer; an idle one has it in seconds."""
@@ -138,6 +138,8 @@ class ReachWatch:
 
     :param server: Petals' ``Server``
     :param on_return: called when the swarm was found again
+    :param on_lost: called when nobody comes through the relays any more although the first peers answer; it watches no
+        longer then
     """
 
     def __init__(
@@ -147,12 +149,14 @@ class ReachWatch:
         initial_peers: Sequence[str],
         status: StatusFile,
         on_return: Callable[[], None],
+        on_lost: Callable[[], None],
     ) -> None:
         self._server = server
         self._access = access
         self._first = [(Multiaddr(address)["p2p"], address.rpartition("/p2p/")[0]) for address in initial_peers]
         self._status = status
         self._on_return = on_return
+        self._on_lost = on_lost
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reach", daemon=True)
 
@@ -167,24 +171,41 @@ class ReachWatch:
         looked = time.monotonic()
         pause = RELAY_WATCH_SECONDS if self._access.circuits else 0.0
         while not self._end.wait(WATCH_SECONDS):
-            self._attempt(self._return)
-            if self._status.status.stage == "online" and time.monotonic() - looked >= pause:
+            returned = self._attempt(self._return)
+            if self._status.status.stage == "online" and (returned or time.monotonic() - looked >= pause):
                 self._attempt(self._look)
                 looked = time.monotonic()
+                if self._attempt(self._is_lost) and not self._end.is_set():
+                    self._on_lost()
+                    return
 
     @staticmethod
-    def _attempt(work: Callable[[], None]) -> None:
+    def _attempt(work: Callable[[], bool | None]) -> bool:
         try:
-            work()
+            return bool(work())
         except Exception as error:  # the next one may do, and what it watches goes on
             logger.warning("How peers reach this server is not known: %s", str(error) or type(error).__name__)
+            return False
 
-    def _return(self) -> None:
-        """Connects to first peers that were forgotten."""
-        connect = partial(_connect_again, first=self._first)
-        if self._first and self._server.dht.run_coroutine(connect, return_future=True).result(ASK_SECONDS):
-            logger.info("Found the swarm again")
-            self._on_return()
+    def _return(self) -> bool:
+        """Connects to first peers that were forgotten; whether one is back."""
+        if not self._first or not self._ask_dht(partial(_connect_again, first=self._first)):
+            return False
+        logger.info("Found the swarm again")
+        self._on_return()
+        return True
+
+    def _is_lost(self) -> bool:
+        """Whether only a new p2pd brings peers here again. An answer on its way proves that they still come."""
+        status = self._status.status
+        if not self._access.circuits or status.reachability != "unreachable" or status.active > 0:
+            return False
+        answers: bool = self._ask_dht(partial(_anybody_answers, peers=[name for name, _ in self._first]))
+        # A busy computer may have been too slow for one look.
+        return answers and self._find() == "unreachable"
+
+    def _ask_dht(self, work: Callable[..., Any]) -> Any:
+        return self._server.dht.run_coroutine(work, return_future=True).result(ASK_SECONDS)
 
     def _look(self) -> None:
         found = self._find()
@@ -196,7 +217,7 @@ class ReachWatch:
         dht = self._server.dht
         if self._access.circuits:
             return "relayed" if is_relayed(self._access.circuits, str(dht.peer_id)) else "unreachable"
-        peers = dht.run_coroutine(_known_peers, return_future=True).result(ASK_SECONDS)
+        peers = self._ask_dht(_known_peers)
         protocol = self._server.reachability_protocol
         asking = _ask(protocol, sample(peers, min(len(peers), MOST_ASKED)), dht.peer_id)
         answers = asyncio.run_coroutine_threadsafe(asking, protocol._event_loop).result(ASK_SECONDS)
@@ -212,6 +233,11 @@ async def _ask(protocol: Any, peers: Sequence[PeerID], own: PeerID) -> list[bool
 
 async def _known_peers(_dht: Any, node: Any) -> list[PeerID]:
     return list(node.protocol.routing_table.peer_id_to_uid)
+
+
+async def _anybody_answers(_dht: Any, node: Any, peers: Sequence[str]) -> bool:
+    pings = (node.protocol.call_ping(PeerID.from_base58(peer)) for peer in peers)
+    return any(answer is not None for answer in await asyncio.gather(*pings))
 
 
 async def _connect_again(_dht: Any, node: Any, first: list[tuple[str, str]]) -> bool:

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import argparse
 import functools
+import gc
 import logging
 import os
 import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -55,6 +57,8 @@ servers."""
 
 STOP_RETRY_SECONDS = 1.0
 TOKEN_SECONDS = 30.0
+RETURN_SECONDS = 30.0
+"""Between two tries to find a swarm that was lost."""
 
 
 class SeederError(Exception):
@@ -249,9 +253,6 @@ def main(arguments: list[str] | None = None) -> int:
         serve(options, token, status, signals, counters, finish)
     except KeyboardInterrupt:
         signals.end_begins()
-    except SeederError as error:
-        fail(status, error.code, str(error))
-        return 1
     except Exception as error:
         code, message = explain(error, is_public=options.initial_peers is None)
         if code == "unexpected":
@@ -300,9 +301,6 @@ def serve(
     import petals.server.server as petals_server
     import torch
 
-    from torbiz import reach
-    from torbiz.swarm_look import SwarmWatch
-
     configure_logging(secrets=(token,) if token else ())  # again: the imports brought handlers of their own
     if threads := os.environ.get("OMP_NUM_THREADS"):
         torch.set_num_threads(int(threads))
@@ -312,14 +310,66 @@ def serve(
         torch.zeros(1).share_memory_()  # type: ignore[no-untyped-call]
     announcements = Announcements()
     report = ServingReport(counters, status, contribution.Contribution(options.cache_dir / contribution.FILE))
-    peers = public_peers() if options.initial_peers is None else options.initial_peers
-    server: Any = None
     with report:
         folder, bring_blocks = find_model(options, token, status)
         watch_petals(petals_server, status, announcements, signals, finish, report, bring_blocks)
         watch_sessions(petals_server.TransformerConnectionHandler, counters, finish)
         config = load_config(options, folder)
         blocks = plan_blocks(options, config)
+        Membership(options, folder, config, blocks, status, announcements, signals, finish, report).last()
+
+
+@dataclass
+class Membership:
+    """The server's time in the swarm. Where peers lose the way to it, it joins anew, as after a cut of the network."""
+
+    options: Options
+    folder: Path
+    config: Any
+    blocks: int | range
+    status: StatusFile
+    announcements: Announcements
+    signals: StopSignals
+    finish: Finish
+    report: ServingReport
+
+    def last(self) -> None:
+        """Until KeyboardInterrupt or the end of a finish. In the end peers are told and the status says so."""
+        try:
+            again = self._serve()
+            while again:
+                again = self._serve_again()
+        finally:
+            self._end()
+            if self.announcements.offline.is_set():
+                logger.info("Peers were told that this server is offline")
+
+    def _serve_again(self) -> bool:
+        """As ``_serve``. A swarm that isn't there now may be later: this server has been in it."""
+        logger.info("Joining the swarm anew")
+        try:
+            return self._serve()
+        except Exception as error:
+            code, message = explain(error, is_public=self.options.initial_peers is None)
+            if code not in NO_WAY:
+                raise
+            logger.warning("Trying again in %.0f s: %s", RETURN_SECONDS, message)
+            self.status.update(stage="connecting", message=message)
+            time.sleep(RETURN_SECONDS)
+            return True
+
+    def _serve(self) -> bool:
+        """From the search for a way in until there is none any more, which is True, or until a finish is over."""
+        import petals.server.server as petals_server
+
+        from torbiz import reach
+        from torbiz.swarm_look import SwarmWatch
+
+        options, status = self.options, self.status
+        peers = public_peers() if options.initial_peers is None else options.initial_peers
+        lost = threading.Event()
+        server: Any = None
+        gc.collect()  # the blocks of a server before
         status.update(stage="connecting")
         try:
             access = find_access(options, peers)
@@ -327,10 +377,10 @@ def serve(
             server = petals_server.Server(
                 initial_peers=peers,
                 dht_prefix=options.dht_prefix,
-                converted_model_name_or_path=str(folder),
+                converted_model_name_or_path=str(self.folder),
                 throughput="auto",
-                num_blocks=blocks if isinstance(blocks, int) else None,
-                block_indices=None if isinstance(blocks, int) else f"{blocks.start}:{blocks.stop}",
+                num_blocks=self.blocks if isinstance(self.blocks, int) else None,
+                block_indices=None if isinstance(self.blocks, int) else f"{self.blocks.start}:{self.blocks.stop}",
                 num_handlers=NUM_HANDLERS,
                 attn_cache_tokens=ATTN_CACHE_TOKENS,
                 inference_max_length=ATTN_CACHE_TOKENS,
@@ -343,7 +393,7 @@ def serve(
                 mean_block_selection_delay=5 if peers else 0,
             )
             server.should_validate_reachability = bool(access.circuits)
-            if folder != Path(options.model_path):
+            if self.folder != Path(options.model_path):
                 # Petals tells it where it is given the repository itself.
                 server.model_info.repository = f"https://huggingface.co/{options.model_path}"
             status.update(
@@ -351,22 +401,33 @@ def serve(
                 addresses=[str(address) for address in server.dht.get_visible_maddrs(latest=True)],
                 reachability=access.reachability if not access.circuits else "unknown",
                 throughput=round(float(server.server_info.throughput), 1),
+                message=None,
             )
-            report.is_slow = is_slow(server.server_info.inference_rps, config.num_hidden_layers)
-            finish.stop_serving = server.stop.set
+            model_blocks = self.config.num_hidden_layers
+            self.report.is_slow = is_slow(server.server_info.inference_rps, model_blocks)
+            self.finish.stop_serving = server.stop.set
+
+            def leave() -> None:
+                lost.set()
+                server.stop.set()
+
             with (
-                SwarmWatch(server.dht, server.dht_prefix, config.num_hidden_layers, status),
-                reach.ReachWatch(server, access, peers, status, on_return=announcements.again),
+                SwarmWatch(server.dht, server.dht_prefix, model_blocks, status),
+                reach.ReachWatch(server, access, peers, status, on_return=self.announcements.again, on_lost=leave),
             ):
                 server.run()
         finally:
-            signals.end_begins()
-            status.update(stage="stopping")
-            announcements.ensure_offline()
-            if announcements.offline.is_set():
-                logger.info("Peers were told that this server is offline")
-            if server is not None:
-                server.shutdown()
+            if self.signals.requested or self.finish.wanted:
+                self._end()
+            with self.signals.held():  # half a shutdown would leave processes
+                self.announcements.ensure_offline()
+                if server is not None:
+                    server.shutdown()
+        return lost.is_set() and not self.finish.wanted
+
+    def _end(self) -> None:
+        self.signals.end_begins()
+        self.status.update(stage="stopping")
 
 
 def prepare_cache(folder: Path) -> None:
@@ -638,6 +699,9 @@ def watch_petals(
     petals_server.ModuleContainer = KnownContainer
 
 
+NO_WAY = ("swarm-unreachable", "public-swarm-silent", "not-reachable")
+"""Codes of failures that may pass by themselves."""
+
 NO_FIRST_PEER = (
     "bootstrap failed",
     "none of the initial_peers",
@@ -649,7 +713,7 @@ NO_FIRST_PEER = (
 
 def explain(error: Exception, *, is_public: bool = False) -> tuple[str, str]:
     """(code, sentence) of a failure that comes out of Petals or hivemind as a bare exception."""
-    if isinstance(error, DownloadError):
+    if isinstance(error, SeederError | DownloadError):
         return error.code, str(error)
     text = f"{type(error).__name__}: {error}"
     if any(words in text for words in NO_FIRST_PEER):

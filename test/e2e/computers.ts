@@ -56,6 +56,19 @@ export class Neighbourhood {
     for (const rule of this.rules) await exec("iptables", ["-I", ...rule]);
   }
 
+  /** Nothing comes to some computers or from them any more, and nobody is told. @returns what mends it */
+  async cut(computers: readonly Computer[]): Promise<() => Promise<void>> {
+    const rules = computers.flatMap(({ address }) => [
+      ["DOCKER-USER", "-s", address, "-j", "DROP"],
+      ["DOCKER-USER", "-d", address, "-j", "DROP"],
+    ]);
+    for (const rule of rules) await exec("iptables", ["-I", ...rule]);
+    this.rules.push(...rules);
+    return async () => {
+      for (const rule of rules) await exec("iptables", ["-D", ...rule]);
+    };
+  }
+
   /** Removes all of it, also what an earlier run that was killed has left. */
   async close(): Promise<void> {
     const { engine, names } = this.context;
@@ -115,7 +128,7 @@ export class Computer {
     private readonly neighbourhood: Neighbourhood,
     readonly id: string,
     readonly volume: string,
-    private readonly address: string,
+    readonly address: string,
   ) {}
 
   async status(): Promise<SharingStatus> {
@@ -136,6 +149,11 @@ export class Computer {
 
   online(): Promise<SharingStatus> {
     return this.until("online", ({ state }) => state === "online");
+  }
+
+  /** When its container was started. */
+  async startedAt(): Promise<string | undefined> {
+    return (await this.neighbourhood.context.engine.inspect(this.id))?.State.StartedAt;
   }
 
   async log(): Promise<string> {

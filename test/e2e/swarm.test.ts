@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { ensureStarterModel } from "../../src/lib/sharing/starter";
 import { inviteTo } from "../../src/lib/sharing/share-invite";
 import { parseSwarm, type Swarm } from "../../src/lib/sharing/swarm";
@@ -45,6 +46,15 @@ function ask(...words: string[]): Promise<Ended> {
 
 function asking(): string[] {
   return ["ask", "--engine", "swarm", "--swarm", invite, "--allow-strangers", "--temperature", "0"];
+}
+
+/** The swarm forgets and learns within minutes; so long an answer may be refused, and never be wrong. */
+async function askUntilAnswered(): Promise<Ended> {
+  for (const end = Date.now() + 5 * 60_000; ;) {
+    const ended = await ask(QUESTION);
+    if (ended.last.ok === true || Date.now() > end) return ended;
+    await sleep(5_000);
+  }
 }
 
 interface Hop {
@@ -119,6 +129,20 @@ test("a question crosses all of them", async () => {
   const ended = await ask(QUESTION);
   expect(ended.last).toMatchObject({ ok: true, answer: ANSWER });
   expect(route(ended)).toEqual(await wholeRoute());
+});
+
+test("after a cut of the network all are back by themselves: the direct one, and the one that had lost its relay", async () => {
+  const away = [second, third];
+  const started = await Promise.all(away.map((computer) => computer.startedAt()));
+  const whole = await wholeRoute();
+  const mend = await neighbourhood.cut(away);
+  expect((await ask(QUESTION)).last).toMatchObject({ ok: false });
+  await third.until("cut off", ({ reachability }) => reachability === "unreachable");
+  await mend();
+  await third.until("back", ({ state, reachability }) => state === "online" && reachability === "relayed");
+  const ended = await askUntilAnswered();
+  expect(route(ended)).toEqual(whole);
+  expect(await Promise.all(away.map((computer) => computer.startedAt()))).toEqual(started);
 });
 
 test("a computer that dies in the middle of an answer is replaced by one with the same blocks", async () => {
