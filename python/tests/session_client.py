@@ -2,9 +2,10 @@
 
     python session_client.py MODEL_FOLDER DHT_PREFIX ADDRESS BLOCKS
 
-``open`` opens one more over the first BLOCKS blocks; ``step N`` computes N tokens in the newest, which opens it at the
-server; ``close`` closes the newest; ``state`` tells what the DHT says of the first block's servers. What fails is
-answered with ``failed: REASON``.
+``forward N`` computes N tokens without a session, and ``train N`` also their gradients. ``open`` opens a session over
+the first BLOCKS blocks; ``step N`` computes N tokens in the newest, which opens it at the server; ``close`` closes the
+newest; ``state`` tells what the DHT says of the first block's servers. What fails is answered with
+``failed: REASON``.
 """
 
 from __future__ import annotations
@@ -19,19 +20,34 @@ from torbiz import petals_compat  # noqa: F401  (its import is its effect; it mu
 import torch
 from petals import AutoDistributedModelForCausalLM
 from petals.client.inference_session import InferenceSession
+from petals.client.routing.sequence_manager import RemoteSequenceManager
 from petals.utils.dht import get_remote_module_infos
 
 folder, prefix, address, blocks = sys.argv[1:]
 model: Any = AutoDistributedModelForCausalLM.from_pretrained(
-    folder, initial_peers=[address], dht_prefix=prefix, torch_dtype=torch.float32, max_retries=1
+    folder, initial_peers=[address], dht_prefix=prefix, torch_dtype=torch.float32, max_retries=1, update_period=3600
 )
+RemoteSequenceManager.on_request_failure = lambda *_: None  # to be refused by the same server again
 sequence = model.transformer.h[: int(blocks)]
 sessions: list[Any] = []
+
+
+@torch.inference_mode(False)
+def compute(count: int, *, with_gradients: bool) -> str:
+    """Computes tokens without a session."""
+    inputs = torch.zeros(1, count, model.config.hidden_size, requires_grad=with_gradients)
+    outputs = sequence(inputs)
+    if with_gradients:
+        outputs.sum().backward()
+        assert inputs.grad is not None
+    return f"computed {outputs.shape[1]} tokens"
 
 
 @torch.inference_mode()
 def do(order: str, count: int = 0) -> str:
     """Does what a line says, and answers it."""
+    if order in ("forward", "train"):
+        return compute(count, with_gradients=order == "train")
     if order == "open":
         sessions.append(InferenceSession(sequence.sequence_manager, max_length=1024))
         return "opened"

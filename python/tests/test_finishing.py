@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,15 @@ from typing import Any
 import pytest
 
 from tests.test_seeder import LIMIT_SECONDS, Seeder, SessionClient, online
-from torbiz.counters import IDLE_SECONDS
-from torbiz.finishing import FINISH_SECONDS
+from torbiz import petals_compat  # noqa: F401  (its import is its effect; it must come before petals)
+from torbiz.counters import IDLE_SECONDS, Counters, SessionRefused
+from torbiz.finishing import FINISH_SECONDS, Finish
+from torbiz.serving import watch_sessions
+from torbiz.status import Status, StatusFile
 
 BLOCKS = 2
+OUTSIDE = ["forward 3", "train 3", "forward 600", "train 600"]
+"""Requests that need no session; the last two are so large that Petals streams them."""
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +67,8 @@ def test_an_answer_on_its_way_comes_to_its_end_and_nothing_new_begins(
 ) -> None:
     seeder, client = start()
     assert client.do("state") == "ONLINE"
+    for outside in OUTSIDE:
+        assert client.do(outside) == f"computed {outside.split()[1]} tokens"
     asked = time.time()
     status = finish(seeder)
     assert status["active"] == 1
@@ -77,6 +85,11 @@ def test_an_answer_on_its_way_comes_to_its_end_and_nothing_new_begins(
     assert refusal.startswith("failed: ")
     assert "finishes its sessions and takes no new ones" in refusal
     client.do("close")
+    for outside in OUTSIDE:
+        refusal = client.do(outside)
+        assert refusal.startswith("failed: ")
+        # Who still sends a stream finds it closed.
+        assert "finishes its sessions and takes no new ones" in refusal or "600" in outside
 
     # The answer goes on for longer than a pause may be: it is finished by its end, not by the clock.
     until = time.monotonic() + IDLE_SECONDS + 3
@@ -93,6 +106,59 @@ def test_an_answer_on_its_way_comes_to_its_end_and_nothing_new_begins(
     assert "Peers were told that this server is offline" in log
     assert "A session was refused" in log
     assert "Traceback" not in log
+
+
+class Handler:
+    """Answers as Petals' handlers do, as soon as it may."""
+
+    _handler_index = 0
+
+    def __init__(self) -> None:
+        self.may_end = asyncio.Event()
+
+    async def rpc_forward(self, request: str, _context: None) -> str:
+        await self.may_end.wait()
+        return request
+
+    async def rpc_forward_stream(self, requests: str, _context: None) -> AsyncIterator[str]:
+        yield requests
+        await self.may_end.wait()
+
+    rpc_backward, rpc_backward_stream = rpc_forward, rpc_forward_stream
+    _allocate_cache = _iterate_inference_steps = None
+
+
+@pytest.mark.parametrize("name", ["rpc_forward", "rpc_backward", "rpc_forward_stream", "rpc_backward_stream"])
+def test_what_is_computed_outside_of_sessions_is_on_its_way_until_its_end(tmp_path: Path, name: str) -> None:
+    counters = Counters(1)
+    finishing = Finish(1, tmp_path, StatusFile(tmp_path / "status.json", Status(stage="online", model="m")), counters)
+
+    class Watched(Handler):
+        pass
+
+    watch_sessions(Watched, counters, finishing)
+
+    async def ask(handler: Watched) -> list[str]:
+        answer = getattr(handler, name)("words", None)
+        return [part async for part in answer] if name.endswith("stream") else [await answer]
+
+    async def run() -> None:
+        handler = Watched()
+        asked, given_up = asyncio.create_task(ask(handler)), asyncio.create_task(ask(handler))
+        await asyncio.sleep(0)
+        assert counters.read().active == 2
+        given_up.cancel()
+        await asyncio.gather(given_up, return_exceptions=True)
+        assert counters.read().active == 1
+        finishing._handle(signal.SIGUSR1, None)
+        with pytest.raises(SessionRefused):
+            await ask(handler)
+        handler.may_end.set()
+        assert await asked == ["words"]
+
+    asyncio.run(run())
+    counts = counters.read()
+    assert (counts.active, counts.sessions, counts.opened, counts.tokens) == (0, 0, 0, 0)
 
 
 def test_a_session_that_is_only_kept_does_not_hold_it(start: Callable[..., tuple[Seeder, SessionClient]]) -> None:

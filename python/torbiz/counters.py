@@ -49,7 +49,7 @@ class Counts:
     """What was served since the start, and what is being served now."""
 
     sessions: int
-    """Open ones."""
+    """Open ones, and requests outside of sessions that are being answered."""
     active: int
     """Of these, those with a step within ``IDLE_SECONDS``: an answer is on its way."""
     opened: int
@@ -114,11 +114,22 @@ class Counters:
 
         :raises SessionRefused: when the handler has ``SESSIONS_A_HANDLER`` of them
         """
+        with self._place(handler) as session:
+            self._own(handler).opened += 1
+            yield session
+
+    @contextmanager
+    def request(self, handler: int) -> Iterator[None]:
+        """While a request outside of sessions is answered: as a session with one step, but not among the opened."""
+        with self._place(handler) as session, session.step(0):
+            yield
+
+    @contextmanager
+    def _place(self, handler: int) -> Iterator[Session]:
         slot = self._own(handler)
         free = next((number for number, state in enumerate(slot.sessions) if state == _FREE), None)
         if free is None:
             raise SessionRefused("This server has too many sessions already. Ask another peer.")
-        slot.opened += 1
         session = Session(slot, free)
         try:
             yield session

@@ -54,7 +54,7 @@ class Finish:
         os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGUSR1, signal.SIG_IGN))
 
     def check(self) -> None:
-        """To be called for a new session.
+        """To be called for a new session, and for a request outside of sessions.
 
         :raises SessionRefused: when it can't be taken any more
         """

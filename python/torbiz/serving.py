@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,7 +33,9 @@ _session: ContextVar[Session] = ContextVar("session")
 def watch_sessions(handler_class: Any, counters: Counters, finish: Finish) -> None:
     """Counts the sessions and steps of Petals' ``TransformerConnectionHandler`` (2.2.0.post1).
 
-    A session lives as long as its memory in the attention cache. While ``finish`` is wanted no new one gets any.
+    A session lives as long as its memory in the attention cache. While ``finish`` is wanted no new one gets any. Who
+    answers uses nothing else; who trains, or wants all the logits of a text, asks without a session (``rpc_forward``,
+    ``rpc_backward``): that is refused then, too, and what is on its way holds a finish up.
     """
     from petals.server.memory_cache import AllocationFailed
 
@@ -59,6 +62,34 @@ def watch_sessions(handler_class: Any, counters: Counters, finish: Finish) -> No
             with session.step(batch * length):
                 yield request, metadata
 
+    def counting(name: str) -> Any:
+        answer = getattr(handler_class, name)
+
+        # hivemind finds a message's type by the name of its parameter.
+        @functools.wraps(answer)
+        async def answer_and_count(self: Any, request: Any, context: Any) -> Any:
+            finish.check()
+            with counters.request(self._handler_index):
+                return await answer(self, request, context)
+
+        return answer_and_count
+
+    def counting_stream(name: str) -> Any:
+        answer = getattr(handler_class, name)
+
+        @functools.wraps(answer)
+        async def answer_and_count(self: Any, requests: Any, context: Any) -> AsyncIterator[Any]:
+            finish.check()
+            with counters.request(self._handler_index):
+                async with aclosing(answer(self, requests, context)) as parts:
+                    async for part in parts:
+                        yield part
+
+        return answer_and_count
+
+    for name in ("rpc_forward", "rpc_backward"):
+        setattr(handler_class, name, counting(name))
+        setattr(handler_class, f"{name}_stream", counting_stream(f"{name}_stream"))
     handler_class._allocate_cache = allocate_and_count
     handler_class._iterate_inference_steps = iterate_and_count
     logging.getLogger("hivemind.p2p.p2p_daemon").addFilter(_without_traceback_of_refusals)
