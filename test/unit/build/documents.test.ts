@@ -4,7 +4,7 @@ import { CONTRACT } from "../../../src/lib/docker/build/state";
 import { errorCodes } from "../../../src/lib/errors";
 import { LABELS, resolveNames } from "../../../src/lib/names";
 import { BASE_IMAGE_STAND_IN } from "../../../src/lib/setup/base-image";
-import { VERSION } from "../../../src/lib/version";
+import { PETALS_VERSION, VERSION } from "../../../src/lib/version";
 
 const read = (name: string) => readFileSync(join(import.meta.dirname, "..", "..", "..", "docker", name), "utf8");
 
@@ -45,6 +45,13 @@ describe("the image's files", () => {
     expect(read("Dockerfile.macos")).toContain(`${LABELS.version}="${VERSION}"`);
     expect(read("Dockerfile.macos")).toContain(`org.opencontainers.image.version="${VERSION}"`);
     expect(read("docker-compose.macos.yml")).toContain(`${LABELS.version}: "${VERSION}"`);
+  });
+
+  // Invites name it, and one who joins compares.
+  it.each(["petals.in", "petals.txt", "swarm.txt"])("have the Petals that the code names (%s)", (name) => {
+    const lines = read(`../python/requirements/${name}`).split("\n");
+    const versions = lines.flatMap((line) => /^petals==(\S+)/.exec(line)?.[1] ?? []);
+    expect(versions).toEqual([PETALS_VERSION]);
   });
 
   it("speak the contract that the code asks for", () => {
