@@ -24,9 +24,12 @@ import { runStats } from "./cli/stats";
 import { runStatus } from "./cli/status";
 import { runStop } from "./cli/stop";
 import { runSwarm } from "./cli/swarm";
+import { runUninstall } from "./cli/uninstall";
 import { openSurroundings } from "./lib/context";
 import { toTorbizError, TorbizError, type ErrorCode } from "./lib/errors";
 import { findRuntimeFiles } from "./lib/runtime-files";
+import { LEVELS } from "./lib/sharing/log-lines";
+import { PART_IDS } from "./lib/uninstall";
 import { VERSION } from "./lib/version";
 
 const EXIT = { ok: 0, error: 1, usage: 2, interrupted: 130 } as const;
@@ -98,6 +101,15 @@ function atLeastOne(text: string): number {
   const number = wholeNumber(text);
   if (number < 1) throw new InvalidArgumentError("It must be at least 1.");
   return number;
+}
+
+/** Of an option that may be given more than once. */
+function oneMore<Choice extends string>(choices: readonly Choice[]) {
+  return (value: string, before?: Choice[]): Choice[] => {
+    const chosen = choices.find((choice) => choice === value);
+    if (!chosen) throw new InvalidArgumentError(`Allowed are ${choices.join(", ")}.`);
+    return [...(before ?? []), chosen];
+  };
 }
 
 function common(command: Command): Command {
@@ -183,8 +195,15 @@ function program(asJson: boolean): Command {
 
   common(torbiz.command("logs"))
     .description("the log of the share that runs, or of the last one")
-    .option("-f, --follow", "go on as it grows", false)
-    .option("-n, --lines <n>", "how many of the last lines", wholeNumber, 200)
+    .option("-f, --follow", "go on as it grows, also when Docker went away and is back", false)
+    .option(
+      "-n, --lines <n>",
+      "how many of the last lines (default: 200, or all that the other options choose)",
+      wholeNumber,
+    )
+    .option("--since <time>", "only from then on: how long ago, such as 10m or 2h, or 2026-01-31T12:00")
+    .addOption(new Option("--level <level>", "only what is at least so bad").choices(LEVELS))
+    .addOption(new Option("--export <file>", "write it to a new file").conflicts("follow"))
     .action((flags) => run(flags, (session) => runLogs(session, flags)));
 
   common(torbiz.command("stop"))
@@ -284,6 +303,15 @@ function program(asJson: boolean): Command {
     .option("--repair", "repair what can be, then look again", false)
     .option("--bundle <file>", "write what was found and the last logs, without names and tokens, for a report")
     .action((flags) => run(flags, (session) => runDoctor(session, flags)));
+
+  common(torbiz.command("uninstall"))
+    .description("list what Torbiz has put on this computer with its size, and remove what you choose")
+    .addOption(
+      new Option("--only <part>", `what to remove (repeatable): ${PART_IDS.join(", ")}`).argParser(oneMore(PART_IDS)),
+    )
+    .option("--stop", "stop a share that runs; peers are told", false)
+    .option("--yes", "don't ask: remove what --only names, or all of it", false)
+    .action((flags) => run(flags, (session) => runUninstall(session, flags)));
 
   common(torbiz.command("build"))
     .description("build the image for sharing")

@@ -1,35 +1,99 @@
+import type { Surroundings } from "../lib/context";
 import { openEngine } from "../lib/context";
+import type { LogLine } from "../lib/docker/demux";
 import { TorbizError } from "../lib/errors";
+import { redactor } from "../lib/redact";
+import { followThrough } from "../lib/sharing/follow-through";
 import { lastKeptLog } from "../lib/sharing/kept-logs";
+import { atLeast, type Level } from "../lib/sharing/log-lines";
 import { readStatus } from "../lib/sharing/status";
 import { foreignContainer } from "../lib/sharing/stop";
+import { parseSince } from "../lib/since";
 import type { Session } from "./session";
+import { writeNew } from "./write-new";
 
 export interface LogFlags {
-  follow: boolean;
-  lines: number;
+  follow?: boolean;
+  /** How many of the last lines; 200 where nothing else limits them. */
+  lines?: number;
+  /** A time, or how long ago. */
+  since?: string;
+  level?: Level;
+  /** A file to make of it. */
+  export?: string;
 }
 
-/** `torbiz logs`: of the share that runs, else of the one that ended last. */
-export async function runLogs({ output, surroundings, signal }: Session, { follow, lines }: LogFlags): Promise<void> {
-  const { engine, names } = await openEngine(surroundings);
-  const container = await engine.inspect(names.container);
-  const { state } = readStatus(container);
-  if (container && state === "foreign") throw foreignContainer(names.container, container.Config.Image);
+const LINES = 200;
+
+/**
+ * `torbiz logs`: of the share that runs, else of the one that ended last. Without tokens, the home folder and the user's
+ * name, as what is shown here is shown to others.
+ */
+export async function runLogs(session: Session, flags: LogFlags): Promise<void> {
+  const { output, surroundings } = session;
+  const redact = redactor(surroundings);
+  const lines = await linesOf(session, flags);
+  if (flags.export !== undefined) {
+    const all: string[] = [];
+    for await (const { time, text } of lines) all.push(redact(`${time} ${text}\n`));
+    const path = writeNew(flags.export, all.join(""));
+    output.result({ lines: all.length, path }, `Wrote ${all.length} lines to ${path}.`);
+    return;
+  }
   let count = 0;
-  if (container) {
-    for await (const line of engine.logs(container.Id, { follow, tail: lines, signal })) {
-      output.log(line);
-      count += 1;
-    }
-  } else {
-    const kept = lastKeptLog(surroundings);
-    if (!kept) throw new TorbizError("not-sharing", "Nothing is shared, and nothing was: there is no log.");
-    output.note(`Nothing is shared now. This is the log of the share that ended last: ${kept.path}`);
-    for (const line of kept.lines.slice(Math.max(0, kept.lines.length - lines))) {
-      output.log(line);
-      count += 1;
-    }
+  for await (const line of lines) {
+    output.log({ ...line, text: redact(line.text) });
+    count += 1;
   }
   output.result({ lines: count }, "");
+}
+
+async function linesOf(
+  session: Session,
+  { follow = false, level, ...flags }: LogFlags,
+): Promise<AsyncIterable<LogLine>> {
+  const { output, surroundings, signal } = session;
+  const since = flags.since === undefined ? undefined : parseSince(flags.since);
+  const count = flags.lines ?? (since !== undefined || level || flags.export !== undefined ? Infinity : LINES);
+  const isWanted = level ? atLeast(level) : () => true;
+  const context = await openEngine(surroundings);
+  const { engine, names } = context;
+  const container = await engine.inspect(names.container);
+  if (!container) return last(count, filter(since, isWanted, lastLog(surroundings, output.note)));
+  if (readStatus(container).state === "foreign") throw foreignContainer(names.container, container.Config.Image);
+  // The engine counts lines before they are chosen.
+  const tail = level || count === Infinity ? undefined : count;
+  if (!follow) return last(count, filter(since, isWanted, engine.logs(container.Id, { since, tail, signal })));
+  const onCut = () => output.note("Docker went away. The log goes on when it is back.");
+  return filter(since, isWanted, followThrough(context, container.Id, { since, tail, signal }, onCut));
+}
+
+function lastLog(surroundings: Surroundings, note: (message: string) => void): LogLine[] {
+  const kept = lastKeptLog(surroundings);
+  if (!kept) throw new TorbizError("not-sharing", "Nothing is shared, and nothing was: there is no log.");
+  note(`Nothing is shared now. This is the log of the share that ended last: ${kept.path}`);
+  return kept.lines;
+}
+
+async function* filter(
+  since: string | undefined,
+  isWanted: (line: LogLine) => boolean,
+  lines: AsyncIterable<LogLine> | Iterable<LogLine>,
+): AsyncGenerator<LogLine> {
+  // Times of logs have nine digits after the point, and are compared as text.
+  const from = since?.replace("Z", "") ?? "";
+  for await (const line of lines) {
+    // Asked of each line, as what belongs to one depends on it.
+    if (isWanted(line) && line.time >= from) yield line;
+  }
+}
+
+async function* last(count: number, lines: AsyncIterable<LogLine>): AsyncGenerator<LogLine> {
+  if (count === Infinity) return yield* lines;
+  const kept: LogLine[] = [];
+  for await (const line of lines) {
+    kept.push(line);
+    if (kept.length > count) kept.shift();
+  }
+  yield* kept;
 }

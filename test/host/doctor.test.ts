@@ -1,4 +1,14 @@
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { healthy, scriptedEngine, type ScriptedEngine } from "../unit/docker/scripted-engine";
@@ -87,4 +97,24 @@ it("is a step away from Share GPU", async () => {
   await view.waitFor("Docker Is Starting");
   await view.run("Run Doctor");
   await host.waitFor(() => host.events.some(({ event, name }) => event === "launch" && name === "doctor"));
+});
+
+it("uninstalls what is ticked, after a yes", async () => {
+  writeFileSync(join(here.paths.conversations, "c-1.jsonl"), Buffer.alloc(1_000));
+  mkdirSync(join(here.paths.models, "a"));
+  writeFileSync(join(here.paths.models, "a", "file.gguf"), Buffer.alloc(2_000_000));
+  await open();
+  const view = await host.launch("doctor");
+  await view.waitFor("Does It Work?");
+  await view.run("Uninstall…");
+  await view.waitFor("Models, 2.0 MB");
+  await view.type("conversations", true);
+  host.confirm = () => false;
+  await view.submit();
+  expect(host.alerts.at(-1)).toMatchObject({ title: "Remove Conversations?" });
+  expect(existsSync(here.paths.conversations)).toBe(true);
+  host.confirm = () => true;
+  await view.submit();
+  await host.waitFor(() => view.toast()?.title === "Removed");
+  expect([existsSync(here.paths.conversations), existsSync(here.paths.models)]).toEqual([false, true]);
 });

@@ -9,6 +9,7 @@ import { OpenGuideAction, OpenPreferencesAction } from "../share/help-actions";
 import { SHORTCUTS } from "../share/shortcuts";
 import { tinted } from "../status-look";
 import { titleCase } from "../title-case";
+import { UninstallForm } from "./uninstall-form";
 
 const LOOKS = {
   problem: { title: "Problem", icon: tinted(Icon.XMarkCircle, "bad") },
@@ -113,6 +114,7 @@ function CommonActions({ examination, doctor, text }: RowProps & { text: string 
           onAction={() => doctor.report(examination)}
         />
         <Action.CopyToClipboard title="Copy Finding" content={text} shortcut={SHORTCUTS.copy} />
+        <Action.Push title="Uninstall…" icon={Icon.Trash} target={<UninstallForm />} />
         <OpenGuideAction />
         <OpenPreferencesAction />
       </ActionPanel.Section>

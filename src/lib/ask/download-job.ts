@@ -1,4 +1,5 @@
 import { readFileSync, statSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { commandLineOf } from "../command-line-of";
@@ -188,6 +189,14 @@ export async function cancelDownload(paths: Paths, job: DownloadJob): Promise<bo
     await sleep(POLL_MS / 2);
   }
   return true;
+}
+
+/** Ends every download into the home folder. */
+export async function cancelAllDownloads(paths: Paths): Promise<void> {
+  for (const file of await readdir(paths.run).catch(() => [])) {
+    const [, name] = /^download-(.+)\.json$/.exec(file) ?? [];
+    if (name) await cancelDownload(paths, { name, title: name });
+  }
 }
 
 /** Whether it runs now. */

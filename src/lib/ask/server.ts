@@ -122,6 +122,17 @@ export async function endHungServer(
   if ((await getHealth(socket, answerMs)) === "hung") kill(lock);
 }
 
+/** Ends the server of a kind, if one runs. An answer on its way is kept as far as it has come. */
+export async function endAskServer({ paths }: Pick<Surroundings, "paths">, kind: AskServerKind): Promise<void> {
+  const { socket, lock } = filesOf(paths, kind);
+  for (const end = Date.now() + ANSWER_MS; Date.now() < end; await sleep(100)) {
+    const health = await getHealth(socket, LOOK_MS);
+    if (health === "absent") return;
+    if (health !== "hung") await callServer(socket, "POST", "/torbiz/shutdown", LOOK_MS);
+  }
+  kill(lock);
+}
+
 /** Why a server that was just there is gone, as far as its log tells. */
 export interface ServerEnd {
   /** A sentence; empty when another one runs already. */

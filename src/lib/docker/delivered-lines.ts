@@ -7,7 +7,7 @@ interface Last {
 }
 
 /**
- * Remembers how far a log was delivered, so that a second reading can go on there without a gap and without a repetition.
+ * Remembers how far a log was delivered, so that a further reading can go on there without a gap and without a repetition.
  * Kept for each stream: times only rise within one, and the two are interleaved as they happened to be written.
  */
 export class DeliveredLines {
@@ -18,8 +18,18 @@ export class DeliveredLines {
   note({ time, stream }: LogLine): void {
     this.first ??= time;
     const last = this.last.get(stream);
-    if (last?.time === time) last.count += 1;
-    else this.last.set(stream, { time, count: 1 });
+    if (last?.time === time) {
+      last.count += 1;
+    } else {
+      this.last.set(stream, { time, count: 1 });
+      // In a further reading this line was seen, too.
+      this.repeated.set(stream, 1);
+    }
+  }
+
+  /** A further reading begins, from `since` on. */
+  readAgain(): void {
+    this.repeated.clear();
   }
 
   /** From when on to read again: what either stream may lack is after it. Undefined when nothing was delivered. */
@@ -28,7 +38,7 @@ export class DeliveredLines {
     return times.sort()[0];
   }
 
-  /** Whether a line of the second reading, given in order, was not delivered by the first. */
+  /** Whether a line of a further reading, given in order, was not delivered before. */
   isNew({ time, stream }: LogLine): boolean {
     const last = this.lastOf(stream);
     if (!last || time > last.time) return true;

@@ -336,6 +336,7 @@ export class Engine {
     // Engines before 23.0 may end a followed log with the container while much of it is unread, in the middle of a line
     // too (20.10: in about one of ten containers that end in a burst). The stored log has it all.
     const { tail, since, signal } = options;
+    delivered.readAgain();
     const rest = delivered.since ? { since: delivered.since, signal } : { tail, since, signal };
     try {
       for await (const line of this.readLog(id, rest)) if (delivered.isNew(line)) yield line;

@@ -9,7 +9,6 @@ import { TorbizError, toTorbizError } from "../errors";
 import { isRecord, parseJson } from "../json";
 import { LABELS } from "../names";
 import { nobodyAnswers, tryPeers } from "../sharing/first-peers";
-import { gigabytes } from "../sharing/fit";
 import { lastKeptLog } from "../sharing/kept-logs";
 import { lastChoice } from "../sharing/last-choice";
 import { requireFreePort } from "../sharing/port";
@@ -17,6 +16,7 @@ import { readStatus } from "../sharing/status";
 import { foreignContainer, stopContainer, toldLast } from "../sharing/stop";
 import { parseSwarmText } from "../sharing/swarm";
 import { readSwarmMap } from "../sharing/swarm-map";
+import { sizeText } from "../units";
 import { problem, warning, withEngine, type Check, type Repair, type Verdict } from "./finding";
 import { roomVerdict } from "./room";
 
@@ -71,7 +71,7 @@ async function image(context: EngineContext): Promise<Verdict> {
   const building = currentBuild(paths, names);
   if (building) return { state: "warning", detail: `${names.image} is being built now.`, pending: true };
   const [state, facts] = await Promise.all([imageState(context), engine.image(names.image)]);
-  const size = facts ? ` (${gigabytes(facts.sizeBytes)})` : "";
+  const size = facts ? ` (${sizeText(facts.sizeBytes)})` : "";
   switch (state) {
     case "current":
       return { state: "ok", detail: `${names.image} is up to date${size}.` };
@@ -168,7 +168,7 @@ async function volume({ engine, names }: EngineContext): Promise<Verdict> {
       pending: true,
     };
   const bytes = await engine.volumeBytes(names.volume);
-  const holds = bytes === undefined ? "" : ` and holds ${gigabytes(bytes)}`;
+  const holds = bytes === undefined ? "" : ` and holds ${sizeText(bytes)}`;
   if (labels[LABELS.managed] === "1")
     return { state: "ok", detail: `The volume ${names.volume} is there${holds}: it outlives every share.` };
   return {

@@ -1,9 +1,10 @@
-import { readdirSync, rmSync, statSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { isRecord, parseJson } from "../json";
 import type { EngineContext } from "../context";
 import { removeAbandoned, runOneOff } from "../docker/one-off";
 import { TorbizError } from "../errors";
+import { folderBytes } from "../folder-bytes";
 import { forgetModel, isRepository, knownModels } from "../hub/known-models";
 import { findModel, repositoryOf, type Model } from "../models";
 import { LABELS } from "../names";
@@ -48,7 +49,7 @@ export async function listCache(context: EngineContext, signal?: AbortSignal): P
     .map(({ repository, model }) => ({
       ...{ repository, model },
       volumeBytes: inVolume.get(repository) ?? 0,
-      homeBytes: model ? sizeOf(homeFolder(context, model)) : 0,
+      homeBytes: model ? folderBytes(homeFolder(context, model)) : 0,
     }))
     .filter(({ volumeBytes, homeBytes }) => volumeBytes + homeBytes > 0)
     .toSorted((a, b) => b.volumeBytes + b.homeBytes - a.volumeBytes - a.homeBytes);
@@ -88,7 +89,7 @@ export async function removeCached(context: EngineContext, name: string, signal?
       );
     }
     const { removed } = await onVolume(context, ["remove", repository], signal);
-    const homeBytes = model ? sizeOf(homeFolder(context, model)) : 0;
+    const homeBytes = model ? folderBytes(homeFolder(context, model)) : 0;
     if (model) {
       rmSync(homeFolder(context, model), { recursive: true, force: true });
       forgetModel(paths, model);
@@ -140,15 +141,4 @@ async function onVolume(
 /** Where asking keeps what it needs of a model. */
 function homeFolder({ paths }: EngineContext, { id }: Model): string {
   return join(paths.models, id, "petals");
-}
-
-/** Bytes that a folder's files take; 0 for none. */
-function sizeOf(folder: string): number {
-  try {
-    return readdirSync(folder, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
-  } catch {
-    return 0;
-  }
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { ContainerInspectInfo } from "dockerode";
 import type { LogLine } from "../docker/demux";
 import type { EngineContext, Surroundings } from "../context";
+import { redactor } from "../redact";
 
 /** How many ended shares keep their log. */
 const KEPT = 10;
@@ -24,7 +25,8 @@ export async function keepLogs(
   mkdirSync(context.paths.logs, { recursive: true, mode: 0o700 });
   const stamp = endOf(container).toISOString().replace(/[-:]/g, "").replace(/\.\d+/, "");
   const path = join(context.paths.logs, `${prefix(context)}${stamp}.log`);
-  writeFileSync(path, lines.map(({ time, text }) => `${time} ${text}\n`).join(""), { mode: 0o600 });
+  const redact = redactor(context);
+  writeFileSync(path, redact(lines.map(({ time, text }) => `${time} ${text}\n`).join("")), { mode: 0o600 });
   for (const name of keptLogs(context).slice(0, -KEPT)) rmSync(join(context.paths.logs, name), { force: true });
   return { path, lines };
 }

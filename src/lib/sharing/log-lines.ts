@@ -113,6 +113,21 @@ export function levelOf(text: string): FollowedLine["level"] {
   return level?.toLowerCase() as FollowedLine["level"];
 }
 
+/** From the least to the worst. */
+export const LEVELS = ["info", "warning", "error"] as const;
+
+export type Level = (typeof LEVELS)[number];
+
+/** Lets lines through that are at least so bad, with what belongs to them: a traceback has no level of its own. */
+export function atLeast(least: Level): (line: { text: string }) => boolean {
+  let isShown = false;
+  return ({ text }) => {
+    const level = levelOf(text);
+    if (level) isShown = LEVELS.indexOf(level) >= LEVELS.indexOf(least);
+    return isShown;
+  };
+}
+
 interface ContainerEvent {
   action: string;
   exitCode?: number;
