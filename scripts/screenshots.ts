@@ -161,7 +161,7 @@ async function takeAsk(album: Album): Promise<void> {
     take("conversation", view);
     take("actions", view, { actions: true });
     await send(QUESTION);
-    await view.waitFor(/\n +([\w',.“”-]+ ){60}/, START);
+    await view.waitFor(/\n +[^\n]{350}/, START);
     take("streaming", view);
     await view.run("Stop");
     await ended();
@@ -247,6 +247,20 @@ async function takeChoice(album: Album, view: CommandView): Promise<void> {
   await view.waitFor("error:");
   album.window("form-error", view, "Share GPU", { pushed: true });
   await view.back();
+  await view.run("Enter Model Name", { item: "Another Model…" });
+  await view.type("name", "torbiz/no-such-model");
+  await view.submit();
+  await view.waitFor(/Unknown Model|Can't Be Reached/);
+  album.window("another-model", view, "Share GPU", { pushed: true });
+  await view.back();
+  await view.run("Enter Invite", { item: "Join by Invite…" });
+  await view.type("invite", "torbiz-invite:abc");
+  await view.submit();
+  await view.waitFor("error:");
+  album.window("join-by-invite", view, "Share GPU", { pushed: true });
+  await view.back();
+  const [usual] = view.items();
+  await view.select(usual?.title ?? "");
 }
 
 async function takeStart(album: Album, host: RaycastHost, view: CommandView): Promise<void> {
@@ -301,7 +315,11 @@ async function takeLive(album: Album, host: RaycastHost): Promise<void> {
     album.window(`live-${title.toLowerCase().replaceAll(" ", "-")}`, view, "Share GPU");
   }
   album.menu("menu-online", shown(await host.refresh("menu-bar")));
-  await view.run("Stop Now");
+  await view.run("Stop Now", { item: "Status" });
+  await view.run("Show Swarm Map");
+  await view.waitFor("-- Servers", START);
+  album.window("swarm-map", view, "Share GPU", { pushed: true });
+  await view.back();
   await view.run("View Log");
   await view.waitFor(() => view.items().length > 10);
   album.window("log", view, "Share GPU", { pushed: true });

@@ -159,7 +159,9 @@ function statusRow(
         : [
             ...(blocks ? [{ title: "Blocks", text: blocks }] : []),
             ...(peerId ? [{ title: "Peer ID", text: shortPeer(peerId) }] : []),
-            ...servedFacts(status),
+            ...countFacts(status),
+            // The pane has room for one: what was measured tells more.
+            ...speedFacts(status).slice(-1),
             ...(since ? [{ title: "Since", text: dateWords(since) }] : []),
             ...usage,
           ]),
@@ -181,15 +183,29 @@ function blocksRange({ blocks }: SharingStatus, all: number | undefined): string
   return `${start} to ${end - 1}, ${part}`;
 }
 
-function servedFacts({ sessions, tokens, throughput, served, lastActivity }: SharingStatus): Fact[] {
+function servedFacts(status: SharingStatus): Fact[] {
+  const { lastActivity } = status;
+  return [
+    ...countFacts(status),
+    ...speedFacts(status),
+    ...(lastActivity === null ? [] : [{ title: "Last Served", text: agoText(lastActivity) }]),
+  ];
+}
+
+function countFacts({ sessions, tokens }: SharingStatus): Fact[] {
   return [
     { title: "Sessions", text: String(sessions) },
     { title: "Tokens Served", text: tokens.toLocaleString("en-US") },
+  ];
+}
+
+/** What it announces, then what was measured, as far as they are known. */
+function speedFacts({ throughput, served }: SharingStatus): Fact[] {
+  return [
     ...(throughput === null ? [] : [{ title: "Throughput", text: `${throughput.toFixed(1)} tokens/s (announced)` }]),
     ...(served === null
       ? []
       : [{ title: "Measured", text: `${served.toFixed(1)} tokens/s (while serving one session)` }]),
-    ...(lastActivity === null ? [] : [{ title: "Last Served", text: agoText(lastActivity) }]),
   ];
 }
 
