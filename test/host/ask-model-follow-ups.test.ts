@@ -54,7 +54,9 @@ it("asks on where a conversation was answered, until another engine is chosen, a
   expect(second.requests.at(-1)?.authorization).toBe("Bearer sk-canary");
   await openFirst();
   await view.run("Change Model…");
-  await view.waitFor("- scripted (Answers Now)");
+  const chosen = () =>
+    view.items().find(({ node }) => JSON.stringify(node.props.accessories ?? []).includes("Answers Now"));
+  await view.waitFor(() => chosen()?.title === "scripted");
   await view.select("scripted");
   await view.waitFor(`Where: ${home.other.baseUrl}`);
   await view.back();

@@ -96,11 +96,15 @@ function EngineRow({ engine, controls, onChange }: EngineRowProps) {
       id={engineKey(choice)}
       title={title}
       icon={{ value: icon, tooltip: word }}
-      accessories={[
-        ...(isRecommended ? [{ tag: TAGS.recommended }] : []),
-        ...(model?.source === "starter" ? [{ tag: TAGS.starter }] : []),
-        ...(isChosen ? [{ icon: Icon.Checkmark, text: "Answers Now" }] : []),
-      ]}
+      accessories={
+        // Beside the name there is room for one.
+        isChosen
+          ? [{ icon: Icon.Checkmark, tooltip: "Answers Now" }]
+          : [
+              ...(isRecommended ? [{ tag: TAGS.recommended }] : []),
+              ...(model?.source === "starter" ? [{ tag: TAGS.starter }] : []),
+            ]
+      }
       detail={
         <List.Item.Detail
           markdown={model?.note ?? detail}
