@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { redactor } from "../../src/lib/redact";
 
 const redact = redactor(
@@ -22,4 +23,21 @@ test.each([
 
 test("root is no name of a person", () => {
   expect(redactor({ env: {}, home: "/root" }, "root")("a read-only root, /root/x")).toBe("a read-only root, ~/x");
+});
+
+it("never leaves a secret, the home folder or the user's name, and never throws, whatever they are", () => {
+  const secret = fc.string({ minLength: 8, maxLength: 40 });
+  const name = fc.stringMatching(/^[a-z][a-z0-9_.-]{3,12}$/);
+  fc.assert(
+    fc.property(fc.array(fc.string()), secret, name, (texts, value, user) => {
+      const home = `/Users/${user}`;
+      const clean = redactor(
+        { env: { HF_TOKEN: value }, home },
+        user,
+      )([...texts, value, `${home}/models`, `by ${user}!`].join("\n"));
+      if (!"[token]".includes(value)) expect(clean).not.toContain(value);
+      expect(clean).not.toContain(`${home}/`);
+      expect(clean).not.toContain(`by ${user}!`);
+    }),
+  );
 });

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { BuildProgressParser } from "../../../src/lib/docker/build/progress";
 import { planBuild } from "../../../src/lib/docker/build/plan";
 import { fixture, replay } from "./recording";
@@ -131,4 +132,30 @@ describe("BuildProgressParser", () => {
     parser.read("Step 15/30 : RUN rest");
     expect(parser.progress().percent).toBeGreaterThan(late);
   });
+});
+
+it("tells how far a build is whatever lines come, and never goes back", () => {
+  const line = fc.oneof(
+    fc.string(),
+    fc.tuple(fc.nat(99), fc.nat(99), fc.string()).map(([step, of, text]) => `Step ${step}/${of} : ${text}`),
+    fc.tuple(fc.nat(99), fc.nat(99), fc.nat(99)).map(([id, step, of]) => `#${id} [packages ${step}/${of}] RUN pip`),
+    fc
+      .tuple(fc.nat(99), fc.constantFrom("DONE 1.0s", "CACHED", "ERROR: no", "0.5 Collecting x"))
+      .map(([id, rest]) => `#${id} ${rest}`),
+    fc.constantFrom(" ---> Using cache", " ---> 0123456789ab", "Successfully built 0123456789ab"),
+  );
+  fc.assert(
+    fc.property(fc.array(line, { maxLength: 60 }), (log) => {
+      const parser = new BuildProgressParser({ dockerfile });
+      let before = 0;
+      for (const text of log) {
+        parser.read(text);
+        const { percent, step, steps } = parser.progress();
+        expect(percent).toBeGreaterThanOrEqual(before);
+        expect(percent).toBeLessThanOrEqual(1);
+        expect(step).toBeLessThanOrEqual(steps);
+        before = percent;
+      }
+    }),
+  );
 });

@@ -1,4 +1,6 @@
+import fc from "fast-check";
 import { demultiplex, type LogLine } from "../../../src/lib/docker/demux";
+import { TorbizError } from "../../../src/lib/errors";
 
 const TIME = "2026-11-23T17:22:38.862634443Z";
 
@@ -108,5 +110,51 @@ describe("demultiplex", () => {
     await expect(lines([Buffer.from("plain text from a TTY\n")])).rejects.toMatchObject({
       code: "docker-unexpected-answer",
     });
+  });
+});
+
+describe("any bytes", () => {
+  const printable = fc.string({ unit: "grapheme", maxLength: 200 }).map((text) => text.replace(/[\r\n]/g, ""));
+  const message = fc.record({ kind: fc.constantFrom(1, 2), text: printable });
+  const sizes = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 });
+
+  /** Cut into pieces of these sizes, again and again. */
+  function cutAnyhow(bytes: Buffer, lengths: readonly number[]): Buffer[] {
+    const chunks: Buffer[] = [];
+    for (let at = 0, next = 0; at < bytes.length; next += 1) {
+      const size = lengths[next % lengths.length] ?? 1;
+      chunks.push(bytes.subarray(at, at + size));
+      at += size;
+    }
+    return chunks;
+  }
+
+  it("gives every line whole and once, however the answer is cut", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(message), sizes, async (messages, lengths) => {
+        const log = Buffer.concat(messages.map(({ kind, text }) => frame(kind, `${TIME} ${text}\n`)));
+        const expected = messages.map(({ kind, text }) => ({
+          time: TIME,
+          stream: kind === 1 ? "stdout" : "stderr",
+          text,
+        }));
+        expect(await lines(cutAnyhow(log, lengths))).toEqual(expected);
+      }),
+    );
+  });
+
+  it("gives lines or an error of the catalogue, whatever comes", async () => {
+    const noise = fc.oneof(
+      fc.uint8Array({ maxLength: 300 }),
+      fc.tuple(fc.integer({ min: 0, max: 4 }), fc.uint8Array({ maxLength: 100 })).map(([kind, payload]) => {
+        return new Uint8Array(frame(kind, Buffer.from(payload)));
+      }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(noise), sizes, async (parts, lengths) => {
+        const found = await lines(cutAnyhow(Buffer.concat(parts), lengths)).catch((error: unknown) => error);
+        if (!Array.isArray(found)) expect(found).toBeInstanceOf(TorbizError);
+      }),
+    );
   });
 });

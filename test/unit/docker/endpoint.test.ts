@@ -1,8 +1,10 @@
+import fc from "fast-check";
 import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { resolveEndpoints, type DockerSurroundings } from "../../../src/lib/docker/endpoint";
+import { resolveEndpoints, type DockerSurroundings, type Endpoint } from "../../../src/lib/docker/endpoint";
+import { TorbizError } from "../../../src/lib/errors";
 
 let home: string;
 
@@ -225,5 +227,45 @@ describe("without a choice", () => {
       socketPath: "//./pipe/dockerDesktopLinuxEngine",
       source: "socket",
     });
+  });
+});
+
+describe("any configuration", () => {
+  /** What stands in a file: JSON of any shape, near misses of what should be there, and no JSON at all. */
+  const content = fc.oneof(
+    fc.json(),
+    fc.string(),
+    fc
+      .record({ currentContext: fc.oneof(fc.jsonValue(), fc.constantFrom("mine", "default", "../mine")) })
+      .map((value) => JSON.stringify(value)),
+  );
+  const meta = fc.oneof(
+    fc.json(),
+    fc.string(),
+    fc
+      .record({ Host: fc.oneof(fc.jsonValue(), fc.webUrl(), fc.constantFrom("unix:///x", "ssh://a", "tcp://b", "")) })
+      .map((docker) => JSON.stringify({ Name: "mine", Endpoints: { docker } })),
+  );
+  const setting = fc.option(fc.oneof(fc.string(), fc.webUrl(), fc.constantFrom("mine", "unix:///x", "tcp://[::1]:1")), {
+    nil: undefined,
+  });
+
+  it("resolves to endpoints or to an error of the catalogue", async () => {
+    const folder = join(home, ".docker", "contexts", "meta", createHash("sha256").update("mine").digest("hex"));
+    await mkdir(folder, { recursive: true });
+    const given = fc.record({ content, meta, host: setting, hostVariable: setting, contextVariable: setting });
+    await fc.assert(
+      fc.asyncProperty(given, async ({ content, meta, host, hostVariable, contextVariable }) => {
+        await writeFile(join(home, ".docker", "config.json"), content);
+        await writeFile(join(folder, "meta.json"), meta);
+        const env = { DOCKER_HOST: hostVariable, DOCKER_CONTEXT: contextVariable };
+        const found = await resolve(env, { host }).catch((error: unknown) => error);
+        if (!Array.isArray(found)) return expect(found).toBeInstanceOf(TorbizError);
+        for (const { url, socketPath, tcp } of found as Endpoint[]) {
+          expect(url).toMatch(/^(unix|npipe|tcp):\/\//);
+          expect(socketPath === undefined).toBe(tcp !== undefined);
+        }
+      }),
+    );
   });
 });
