@@ -297,6 +297,7 @@ const CATALOGUE = {
   unexpected: {
     title: "Something unexpected went wrong",
     hint: "Try again; if it stays, report it with the message above.",
+    cliHint: "`torbiz doctor` looks for what is wrong.",
   },
 } as const satisfies Record<string, CatalogueEntry>;
 

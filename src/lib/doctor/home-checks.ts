@@ -34,11 +34,10 @@ export const homeChecks: readonly Check[] = [
     id: "disk",
     title: "Disk",
     look: async ({ surroundings: { paths } }) =>
-      roomVerdict(
-        await freeBytes(paths.home),
-        `for ${paths.home}`,
-        "Free some space: see what Torbiz has with `torbiz uninstall`.",
-      ),
+      roomVerdict(await freeBytes(paths.home), `for ${paths.home}`, {
+        hint: "Free some space.",
+        cliHint: "`torbiz uninstall` lists what Torbiz has.",
+      }),
   },
   {
     id: "python",

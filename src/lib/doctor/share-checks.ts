@@ -22,7 +22,8 @@ import { roomVerdict } from "./room";
 
 /** Importing Petals takes a busy computer that long. */
 const IMPORT_LIMIT_MS = 120_000;
-const IMPORT_MEMORY_BYTES = 1_500_000_000;
+/** It must leave a share its own. */
+const IMPORT_MEMORY_BYTES = 1024 ** 3;
 const TMP_BYTES = 16 * 1024 ** 2;
 /** A script reads all that the image is made from. */
 const HASH_LIMIT_MS = 60_000;
@@ -59,11 +60,9 @@ async function dockerDisk(context: EngineContext, signal: AbortSignal): Promise<
   const { lines } = await inImage(context, FREE_BYTES, signal);
   const free = Number(lines.at(-1));
   if (!(free >= 0)) throw new TorbizError("unexpected", "The image doesn't tell how much is free.");
-  return roomVerdict(
-    free,
-    "on Docker's disk",
-    "See what takes it with `docker system df`, or make Docker's disk larger in its settings.",
-  );
+  return roomVerdict(free, "on Docker's disk", {
+    hint: "See what takes it with `docker system df`, or make Docker's disk larger in its settings.",
+  });
 }
 
 async function image(context: EngineContext): Promise<Verdict> {

@@ -1,6 +1,8 @@
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
+import { openEngine } from "../../../src/lib/context";
+import { keepLogs } from "../../../src/lib/sharing/kept-logs";
 import { runLogs } from "../../../src/cli/logs";
 import { LABELS, scriptedShare, type ScriptedShare } from "../sharing/scripted-share";
 import { recordedSession, toldSession } from "./session";
@@ -74,6 +76,21 @@ test("is exported for others: whole, private, without tokens and the home folder
   expect(written).not.toContain("hf_0123456789abcdef");
   expect(statSync(file).mode & 0o777).toBe(0o600);
   await expect(runLogs(session, { export: file })).rejects.toMatchObject({ code: "usage" });
+});
+
+test("is kept without tokens and the home folder when its container goes", async () => {
+  const { home } = share.surroundings;
+  share.log.push(`${at(7)} a path: ${home}/models`);
+  share.container = { State: { Status: "exited", ExitCode: 0, FinishedAt: at(9) }, Config: { Labels: LABELS } };
+  const context = await openEngine(share.surroundings);
+  const container = await context.engine.inspect("abc");
+  if (!container) throw new Error("There is no container.");
+  const { path, lines } = await keepLogs(context, container);
+  const kept = readFileSync(path, "utf8");
+  expect(kept).toContain("token [token]\n");
+  expect(kept).toContain("a path: ~/models\n");
+  // Why it ended is read from what it said.
+  expect(lines.at(-1)?.text).toBe(`a path: ${home}/models`);
 });
 
 test("is followed through an engine that goes away: no line is missing, none comes twice", async () => {

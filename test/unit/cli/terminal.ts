@@ -20,7 +20,7 @@ export async function atTerminal(
   let asked = 0;
   child.stdout.on("data", (data: Buffer) => {
     screen += data.toString();
-    for (const questions = screen.match(/\[(Y\/n|y\/N|1)\]/g)?.length ?? 0; asked < questions; asked++) {
+    for (const questions = screen.match(/\[(Y\/n|y\/N|1|none)\]/g)?.length ?? 0; asked < questions; asked++) {
       child.stdin.write(keys[asked] ?? "");
     }
   });

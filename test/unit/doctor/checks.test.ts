@@ -321,7 +321,7 @@ describe("this computer", () => {
     [3e9, "warning"],
     [0.5e9, "problem"],
   ])("has room or not: %d bytes are %s", (bytes, state) => {
-    expect(roomVerdict(bytes, "here", "Free some.").state).toBe(state);
+    expect(roomVerdict(bytes, "here", { hint: "Free some." }).state).toBe(state);
   });
 
   it("has a Python, or one can be fetched, unless a person chose one", async () => {
