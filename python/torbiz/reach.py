@@ -23,11 +23,12 @@ from typing import Any
 from torbiz import petals_compat  # noqa: F401  (its import is its effect; it must come before petals)
 
 # isort: split
+from hivemind.dht import DHTNode
 from hivemind.moe.client.remote_expert_worker import RemoteExpertWorker
 from hivemind.p2p import P2P, PeerID
 from hivemind.p2p.p2p_daemon_bindings.utils import ControlFailure, P2PDaemonError
 from hivemind.utils.multiaddr import Multiaddr
-from petals.server.reachability import check_direct_reachability
+from petals.server.reachability import ReachabilityProtocol
 
 from torbiz.status import Reachability, StatusFile
 
@@ -48,6 +49,8 @@ PROBE_SECONDS = 15.0
 ASK_SECONDS = 20.0
 """How long one peer may take to try a connection: Petals' own peers give up after 10 s."""
 MOST_ASKED = 5
+MOST_ASKED_FIRST = 16
+"""Before it serves, as that settles how it does. In a dormant network most of them have gone."""
 WATCH_SECONDS = 30.0
 RELAY_WATCH_SECONDS = 120.0
 """A look through a relay takes a p2pd of its own."""
@@ -81,8 +84,7 @@ def access_to_joined_swarm(initial_peers: Sequence[str], announce: Sequence[str]
     :raises Exception: hivemind's, when no first peer answers
     """
     place = {**place, "announce_maddrs": list(announce) or None}
-    is_direct = check_direct_reachability(initial_peers=list(initial_peers), use_relay=False, **place)
-    if is_direct:
+    if RemoteExpertWorker.run_coroutine(_comes_directly(list(initial_peers), **place)):
         logger.info("Peers can connect to this server directly")
         options = {"announce_maddrs": place["announce_maddrs"], "reachable_via_relay": False}
         return Access("direct", {**options, "use_relay": True, "use_auto_relay": False})
@@ -97,6 +99,22 @@ def access_to_joined_swarm(initial_peers: Sequence[str], announce: Sequence[str]
         "trusted_relays": list(initial_peers),
     }
     return Access("relayed", options, circuits)
+
+
+async def _comes_directly(initial_peers: list[str], **place: Any) -> bool:
+    """Whether at least half of the peers that tried could connect, as Petals' ``check_direct_reachability`` has it.
+
+    That one asks one peer after the other, and would wait 10 s for each that has gone.
+    """
+    node = await DHTNode.create(initial_peers=initial_peers, client_mode=True, use_relay=False, **place)
+    try:
+        protocol = ReachabilityProtocol(probe=node.protocol.p2p)
+        async with protocol.serve(node.protocol.p2p):
+            answers = await _ask(protocol, await _known_peers(None, node), node.peer_id, MOST_ASKED_FIRST)
+    finally:
+        await node.shutdown()
+    tried = [answer for answer in answers if answer is not None]
+    return bool(tried) and 2 * sum(tried) >= len(tried)
 
 
 def wait_for_relay(circuits: Sequence[str], peer_id: str, limit: float = RELAY_SECONDS) -> bool:
@@ -219,16 +237,17 @@ class ReachWatch:
             return "relayed" if is_relayed(self._access.circuits, str(dht.peer_id)) else "unreachable"
         peers = self._ask_dht(_known_peers)
         protocol = self._server.reachability_protocol
-        asking = _ask(protocol, sample(peers, min(len(peers), MOST_ASKED)), dht.peer_id)
+        asking = _ask(protocol, peers, dht.peer_id, MOST_ASKED)
         answers = asyncio.run_coroutine_threadsafe(asking, protocol._event_loop).result(ASK_SECONDS)
         if any(answers):
             return "direct"
         return "unreachable" if False in answers else "unknown"
 
 
-async def _ask(protocol: Any, peers: Sequence[PeerID], own: PeerID) -> list[bool | None]:
+async def _ask(protocol: Any, peers: Sequence[PeerID], own: PeerID, most: int) -> list[bool | None]:
     # All at once: some may have gone without a word, and each of them takes all the time there is for an answer.
-    return list(await asyncio.gather(*(protocol.call_check(remote_peer=peer, check_peer=own) for peer in peers)))
+    asked = sample(peers, min(len(peers), most))
+    return list(await asyncio.gather(*(protocol.call_check(remote_peer=peer, check_peer=own) for peer in asked)))
 
 
 async def _known_peers(_dht: Any, node: Any) -> list[PeerID]:
