@@ -31,6 +31,8 @@ export const LABELS = {
   port: "com.torbiz.port",
   /** The host by which others are told to reach it; absent where that isn't told. */
   host: "com.torbiz.host",
+  /** When the command that made it began, in milliseconds since 1970 by this computer's clock. */
+  began: "com.torbiz.began",
   /** "share" or "quickstart". */
   startedBy: "com.torbiz.started-by",
 } as const;

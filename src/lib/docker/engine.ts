@@ -526,7 +526,8 @@ function minorOf(version: string): number {
   return major * 1_000 + minor;
 }
 
-function statusOf(error: unknown): number | undefined {
+/** The HTTP status by which the engine refused a request; undefined for any other failure. */
+export function statusOf(error: unknown): number | undefined {
   const status = error instanceof TorbizError ? error.details?.statusCode : undefined;
   return typeof status === "number" ? status : undefined;
 }

@@ -37,6 +37,8 @@ export interface SharePlan {
   /** A Hugging Face token goes in by stdin. */
   hasToken: boolean;
   startedBy: StartedBy;
+  /** When the command that starts it began, in milliseconds since 1970. */
+  began?: number;
   /** Hash of the inputs that the image was built from, as its label tells. */
   inputs: string;
 }
@@ -63,6 +65,7 @@ export function containerOptions(plan: SharePlan, names: Names): ContainerCreate
       [LABELS.swarm]: swarmText(plan.swarm),
       [LABELS.port]: String(plan.port),
       ...(plan.host !== undefined && { [LABELS.host]: plan.host }),
+      ...(plan.began !== undefined && { [LABELS.began]: String(plan.began) }),
       [LABELS.startedBy]: plan.startedBy,
     },
     ExposedPorts: { [port]: {} },

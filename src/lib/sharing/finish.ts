@@ -3,8 +3,10 @@ import type { EngineContext } from "../context";
 import { CONTRACT } from "../docker/build/state";
 import { LABELS } from "../names";
 import { finishText } from "./finish-text";
+import type { ContainerInspectInfo } from "dockerode";
 import { readStatus } from "./status";
 import { NOT_STOPPED, stopContainer, stopSharing, type StopOptions, type StopResult } from "./stop";
+import { requestFinish } from "./stop-request";
 
 export interface FinishOptions extends Pick<StopOptions, "onProgress"> {
   /** How long answers on their way may take; the seeder's own 5 minutes where nothing is said. */
@@ -34,21 +36,32 @@ const LIMIT_FILE = "finish-seconds";
  *
  * @throws TorbizError as `stopSharing`
  */
-export async function finishSharing(
-  context: EngineContext,
-  { withinSeconds, follow = true, onProgress, signal }: FinishOptions = {},
-): Promise<FinishResult> {
-  const { engine, names } = context;
-  const container = await engine.inspect(names.container);
+export async function finishSharing(context: EngineContext, options: FinishOptions = {}): Promise<FinishResult> {
+  requestFinish(context);
+  const container = await context.engine.inspect(context.names.container);
+  if (!container || !canFinish(container)) {
+    return { ...(await stopSharing(context, { onProgress: options.onProgress })), finishing: false };
+  }
+  return finishContainer(context, container, options);
+}
+
+/** Whether it serves, and its seeder knows the signal: an older one would be killed by it. */
+export function canFinish(container: ContainerInspectInfo): boolean {
   const { stage } = readStatus(container);
   const isServing = stage === "online" || stage === "finishing";
-  // An older seeder would be killed by a signal that it doesn't know.
-  const knowsFinish = container?.Config.Labels?.[LABELS.contract] === String(CONTRACT);
-  if (!container?.State.Running || !isServing || !knowsFinish) {
-    return { ...(await stopSharing(context, { onProgress })), finishing: false };
-  }
+  const knowsFinish = container.Config.Labels?.[LABELS.contract] === String(CONTRACT);
+  return container.State.Running && isServing && knowsFinish;
+}
+
+/** Finishes a container that can; one that finishes already is only followed. */
+export async function finishContainer(
+  context: EngineContext,
+  container: ContainerInspectInfo,
+  { withinSeconds, follow = true, onProgress, signal }: FinishOptions = {},
+): Promise<FinishResult> {
+  const { engine } = context;
   if (container.State.Paused) await engine.unpause(container.Id);
-  if (withinSeconds !== undefined && stage === "online") {
+  if (withinSeconds !== undefined && readStatus(container).stage === "online") {
     await engine.writeFile(container.Id, LIMIT_FOLDER, LIMIT_FILE, String(withinSeconds));
   }
   await engine.kill(container.Id, "SIGUSR1");

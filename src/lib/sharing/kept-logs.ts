@@ -4,6 +4,7 @@ import type { ContainerInspectInfo } from "dockerode";
 import type { LogLine } from "../docker/demux";
 import type { EngineContext, Surroundings } from "../context";
 import { redactor } from "../redact";
+import { statusOf } from "../docker/engine";
 
 /** How many ended shares keep their log. */
 const KEPT = 10;
@@ -14,14 +15,19 @@ const ALL = 1_000_000;
  * Saves a container's log in the home folder: the container goes away, its log must not. One that has ended has one file,
  * however often it is saved.
  *
- * @returns the file's path and the log's lines
+ * @returns the file's path and the log's lines; undefined when another command has removed the container, or is about to
  */
 export async function keepLogs(
   context: EngineContext,
   container: ContainerInspectInfo,
-): Promise<{ path: string; lines: LogLine[] }> {
+): Promise<{ path: string; lines: LogLine[] } | undefined> {
   const lines: LogLine[] = [];
-  for await (const line of context.engine.logs(container.Id, { follow: false, tail: ALL })) lines.push(line);
+  try {
+    for await (const line of context.engine.logs(container.Id, { follow: false, tail: ALL })) lines.push(line);
+  } catch (error) {
+    if (statusOf(error) === 404 || statusOf(error) === 409) return undefined;
+    throw error;
+  }
   mkdirSync(context.paths.logs, { recursive: true, mode: 0o700 });
   const stamp = endOf(container).toISOString().replace(/[-:]/g, "").replace(/\.\d+/, "");
   const path = join(context.paths.logs, `${prefix(context)}${stamp}.log`);

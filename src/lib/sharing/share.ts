@@ -14,6 +14,7 @@ import { formatBlocks, isBlockChoice, parseBlocks, rangeText, type BlockChoice }
 import { containerOptions, STOP_SECONDS, type SharePlan, type StartedBy } from "./container";
 import { keepContribution } from "./contribution";
 import { downloadProgress, downloadText, parseDownload } from "./download-text";
+import { canFinish, finishContainer } from "./finish";
 import { fitOf } from "./fit";
 import { requirePeer } from "./first-peers";
 import { keepLogs } from "./kept-logs";
@@ -25,7 +26,7 @@ import { shareFailure } from "./share-failure";
 import { ensureStarterModel } from "./starter";
 import { readStatus, STAGES, type SharingStatus } from "./status";
 import { foreignContainer, stopContainer } from "./stop";
-import { shareLock, StopRequests } from "./stop-request";
+import { shareLock, StopRequests, wishedEnd } from "./stop-request";
 import { swarmText, type Swarm } from "./swarm";
 import { modelIn } from "./swarm-model";
 import { whyEnded } from "./why-ended";
@@ -218,6 +219,7 @@ async function adoptOrStart(context: EngineContext, start: Start): Promise<Runni
     diskBytes: options.limits?.diskBytes,
     hasToken: options.token !== undefined,
     startedBy: options.startedBy ?? "share",
+    began: requests.began,
     inputs: image.labels[LABELS.inputs] ?? "",
   };
   signal?.throwIfAborted();
@@ -261,7 +263,7 @@ function checkBlocks({ blocks }: ShareOptions, model: Model): void {
   throw new TorbizError("blocks-invalid", `${model.title} has the blocks 0 to ${model.blocks - 1}.`);
 }
 
-/** A share that serves what is wanted is adopted; one that ended is cleaned up; another one is in the way. */
+/** A share that serves what is wanted is adopted; one that ended, or is about to, is cleaned up; another one is in the way. */
 async function adoptOrCleanUp(context: EngineContext, start: Start): Promise<RunningContainer | undefined> {
   const { engine, names } = context;
   const { options, swarm } = start;
@@ -270,17 +272,18 @@ async function adoptOrCleanUp(context: EngineContext, start: Start): Promise<Run
   const status = readStatus(container);
   if (status.state === "foreign") throw foreignContainer(names.container, container.Config.Image);
   if (!container.State.Running) {
-    const { path } = await keepLogs(context, container);
+    const kept = await keepLogs(context, container);
     // What can't be copied now is still in the volume for the next time.
     await keepContribution(context, container.Id).catch(() => undefined);
     await engine.remove(container.Id, { force: true });
     options.onNote?.(
       container.State.Status === "created"
         ? "Removed a container that an earlier, interrupted run had made but not started."
-        : `Removed the container of an earlier share (${status.message ?? "it had ended"}) Its log: ${path}`,
+        : `Removed the container of an earlier share (${status.message ?? "it had ended"}) Its log: ${kept?.path ?? "gone"}`,
     );
     return undefined;
   }
+  if (await endFirst(context, container, start)) return undefined;
   const differs = difference(container, start);
   if (differs) {
     throw new TorbizError("already-sharing", `${status.model ?? "A model"} is shared already, ${differs}.`, {
@@ -303,6 +306,21 @@ async function adoptOrCleanUp(context: EngineContext, start: Start): Promise<Run
     startedBy: container.Config.Labels[LABELS.startedBy] === "quickstart" ? "quickstart" : "share",
     outdatedImage: false,
   };
+}
+
+/** A share that was asked to end before this one was wanted comes to its end first: adopted, it would go with that. */
+async function endFirst(context: EngineContext, container: ContainerInspectInfo, { options, requests }: Start) {
+  const { state } = readStatus(container);
+  const { onProgress, onNote, signal } = options;
+  const began = Number(container.Config.Labels[LABELS.began] ?? Infinity);
+  const wish = wishedEnd(context, began) ?? (state === "finishing" ? "finish" : undefined);
+  if (wish === undefined && state !== "stopping") return false;
+  if (wish === "finish" && canFinish(container)) await finishContainer(context, container, { onProgress, signal });
+  else await stopContainer(context, container.Id, { onProgress });
+  requests.check();
+  signal?.throwIfAborted();
+  onNote?.("An earlier share was about to end: this one begins after it.");
+  return true;
 }
 
 /** In what a running share differs from what is wanted, as the end of a sentence; undefined when it will do. */

@@ -126,12 +126,7 @@ export async function stopContainer(
   }
   const seconds = Math.round((performance.now() - started) / 100) / 10;
   const ended = await engine.inspect(container.Id);
-  const kept =
-    ended &&
-    (await keepLogs(context, ended).catch(async (error: unknown) => {
-      if (await engine.inspect(container.Id)) throw error;
-      return undefined;
-    }));
+  const kept = ended && (await keepLogs(context, ended));
   if (!kept) return { ...NOT_STOPPED, message: "Another command stopped it at the same time." };
   const { path, lines } = kept;
   const exitCode = ended.State.ExitCode;

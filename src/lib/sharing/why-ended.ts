@@ -17,9 +17,10 @@ const LAST_LINES = 20;
  */
 export async function whyEnded(context: EngineContext, containerId: string): Promise<TorbizError> {
   const container = await context.engine.inspect(containerId);
-  if (!container) return new TorbizError("share-failed", "The container was removed outside Torbiz.");
+  const kept = container && (await keepLogs(context, container));
+  if (!kept) return new TorbizError("share-failed", "The container was removed meanwhile.");
+  const { path, lines } = kept;
   const status = readStatus(container);
-  const { path, lines } = await keepLogs(context, container);
   const { Error: refusal, OOMKilled } = container.State;
   const details = {
     exitCode: status.exitCode,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { resolveNames } from "../../../src/lib/names";
 import { prepareHome, resolvePaths } from "../../../src/lib/paths";
-import { requestStop, StopRequests } from "../../../src/lib/sharing/stop-request";
+import { requestFinish, requestStop, StopRequests, wishedEnd } from "../../../src/lib/sharing/stop-request";
 
 const home = mkdtempSync(join(tmpdir(), "torbiz-request-"));
 const where = { paths: resolvePaths({ TORBIZ_HOME: home }), names: resolveNames({}) };
@@ -38,6 +38,18 @@ test("an earlier request means others", async () => {
   await sleep(5);
   requests = new StopRequests(where);
   requests.check();
+});
+
+test("who comes later knows what was wished for a share that began before, and a stop outranks a finish", async () => {
+  const began = Date.now();
+  await sleep(5);
+  expect(wishedEnd(where, began)).toBeUndefined();
+  requestFinish(where);
+  expect(wishedEnd(where, began)).toBe("finish");
+  requestStop(where);
+  expect(wishedEnd(where, began)).toBe("stop");
+  await sleep(5);
+  expect(wishedEnd(where, Date.now())).toBeUndefined();
 });
 
 test("another instance's request means others", async () => {

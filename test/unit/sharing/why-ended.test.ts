@@ -101,5 +101,5 @@ test("a gated model leads to the page on which to ask for access", async () => {
 
 test("a container that is gone is said to be", async () => {
   share.container = undefined;
-  expect(await why()).toMatchObject({ code: "share-failed", message: "The container was removed outside Torbiz." });
+  expect(await why()).toMatchObject({ code: "share-failed", message: "The container was removed meanwhile." });
 });
