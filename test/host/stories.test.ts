@@ -1,4 +1,3 @@
-import { createServer, connect, type Server, type Socket } from "node:net";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +8,7 @@ import { isAlive } from "../../src/lib/is-alive";
 import { LABELS } from "../../src/lib/names";
 import { SecondEngine } from "../e2e/second-engine";
 import { exec, openTestBed, torbiz } from "../e2e/torbiz";
+import { FaultySocket } from "../faulty-socket";
 import { builtExtension } from "./built-extension";
 import { RaycastHost, type CommandView } from "./raycast";
 import { commandEnv, eventually, LONG, ONLINE } from "./real-share";
@@ -174,7 +174,7 @@ test("two commands share at once: one container, and both see it", async () => {
 test("the engine falls silent and comes back under an open view and the menu bar", async () => {
   const folder = mkdtempSync(join(tmpdir(), "torbiz-proxy-"));
   const path = join(folder, "docker.sock");
-  const proxy = new Proxied(path, context.endpoint.socketPath ?? "");
+  const proxy = new FaultySocket(path, context.endpoint.socketPath ?? "");
   await proxy.start();
   const away = await RaycastHost.open({
     extension: await builtExtension(),
@@ -236,42 +236,4 @@ if (process.platform === "linux" && process.getuid?.() === 0) {
       await engine.remove();
     }
   });
-}
-
-/** The real engine behind a socket that can go away without it. */
-class Proxied {
-  private server?: Server;
-  private readonly open = new Set<Socket>();
-
-  constructor(
-    private readonly path: string,
-    private readonly engine: string,
-  ) {}
-
-  async start(): Promise<void> {
-    const server = createServer((client) => {
-      const upstream = connect(this.engine);
-      for (const [from, to] of [
-        [client, upstream],
-        [upstream, client],
-      ] as const) {
-        this.open.add(from);
-        from.on("error", () => to.destroy());
-        from.on("close", () => {
-          this.open.delete(from);
-          to.destroy();
-        });
-        from.pipe(to);
-      }
-    });
-    this.server = server;
-    await new Promise<void>((resolve) => server.listen(this.path, resolve));
-  }
-
-  async stop(): Promise<void> {
-    const { server } = this;
-    if (!server?.listening) return;
-    this.open.forEach((socket) => socket.destroy());
-    await new Promise((resolve) => server.close(resolve));
-  }
 }
