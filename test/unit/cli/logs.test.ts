@@ -85,7 +85,7 @@ test("is kept without tokens and the home folder when its container goes", async
   const context = await openEngine(share.surroundings);
   const container = await context.engine.inspect("abc");
   if (!container) throw new Error("There is no container.");
-  const { path, lines } = await keepLogs(context, container);
+  const { path = "", lines = [] } = (await keepLogs(context, container)) ?? {};
   const kept = readFileSync(path, "utf8");
   expect(kept).toContain("token [token]\n");
   expect(kept).toContain("a path: ~/models\n");
