@@ -31,6 +31,7 @@ const LUCIDE_NAMES: Record<string, string> = {
   "full-signal": "signal",
   geopin: "map-pin",
   "globe-01": "globe",
+  heartbeat: "heart-pulse",
   "important-01": "circle-alert",
   "info-01": "info",
   "light-bulb": "lightbulb",
@@ -63,6 +64,7 @@ const LUCIDE_NAMES: Record<string, string> = {
   wand: "wand-sparkles",
   warning: "triangle-alert",
   "x-mark-circle": "circle-x",
+  "wrench-screwdriver": "wrench",
   xmark: "x",
 };
 
