@@ -34,7 +34,7 @@ export function useDoctor(): UseDoctor {
   const leaving = useRef<AbortController>(undefined);
   const [isRepairing, setRepairing] = useState(false);
   const { data, error, isLoading, revalidate } = usePromise(
-    () => examine(extensionSurroundings(), { signal: leaving.current?.signal }),
+    async () => examine(extensionSurroundings(), { signal: leaving.current?.signal }),
     [],
     { abortable: leaving, onError: () => undefined },
   );
@@ -55,9 +55,7 @@ export function useDoctor(): UseDoctor {
   };
 
   const report = (examination: Examination) =>
-    exportFile([reportOf(extensionSurroundings(), examination)], {
-      ...{ name: "torbiz-report", extension: ".json", done: "Report Written" },
-    });
+    exportFile(contentOf(examination), { name: "torbiz-report", extension: ".json", done: "Report Written" });
 
   return {
     examination: data,
@@ -67,4 +65,9 @@ export function useDoctor(): UseDoctor {
     repair,
     report,
   };
+}
+
+/** Made when it is written, so that a failure is told as one of writing. */
+function* contentOf(examination: Examination): Generator<string> {
+  yield reportOf(extensionSurroundings(), examination);
 }

@@ -12,7 +12,9 @@ type Values = Partial<Record<PartId, boolean>>;
 /** What Torbiz has put on this computer, to choose from: nothing is ticked, and nothing goes without a yes. */
 export function UninstallForm() {
   const { pop } = useNavigation();
-  const { data, isLoading } = usePromise(() => findBelongings(extensionSurroundings()), [], { onError: showFailure });
+  const { data, isLoading } = usePromise(async () => findBelongings(extensionSurroundings()), [], {
+    onError: showFailure,
+  });
   const parts = data?.parts ?? [];
   const onSubmit = async (values: Values) => {
     if (data && (await remove(data, values))) pop();

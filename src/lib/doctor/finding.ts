@@ -28,7 +28,7 @@ export interface Verdict {
   hint?: string;
   /** What to type, for those who are in a terminal. */
   cliHint?: string;
-  /** Nothing is wrong: it is made with its first use. */
+  /** There is nothing yet to tell by: it is made, or shown, with its first use. */
   pending?: true;
   repair?: Repair;
 }

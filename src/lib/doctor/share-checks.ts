@@ -17,7 +17,7 @@ import { foreignContainer, stopContainer, toldLast } from "../sharing/stop";
 import { parseSwarmText } from "../sharing/swarm";
 import { readSwarmMap } from "../sharing/swarm-map";
 import { sizeText } from "../units";
-import { problem, warning, withEngine, type Check, type Repair, type Verdict } from "./finding";
+import { problem, withEngine, type Check, type Repair, type Verdict } from "./finding";
 import { roomVerdict } from "./room";
 
 /** Importing Petals takes a busy computer that long. */
@@ -84,34 +84,34 @@ async function image(context: EngineContext): Promise<Verdict> {
       };
     case "unusable":
       return {
-        ...{ state: "problem", detail: `${names.image} is of a Torbiz that this one can't work with.` },
-        ...{
-          hint: "Build it again.",
-          cliHint: "`torbiz build` does that.",
-          repair: buildRepair(context, "Build Image"),
-        },
+        state: "problem",
+        detail: `${names.image} is of a Torbiz that this one can't work with.`,
+        hint: "Build it again.",
+        cliHint: "`torbiz build` does that.",
+        repair: buildRepair(context, "Build Image"),
       };
     case "missing": {
       const ended = lastBuild(paths, names);
       if (ended?.outcome === "failed" && ended.error) return problem(ended.error, buildRepair(context, "Build Image"));
       return {
-        ...{ state: "warning", detail: "It isn't built yet.", pending: true },
-        ...{ hint: "The first share builds it.", repair: buildRepair(context, "Build Image") },
+        state: "warning",
+        detail: "It isn't built yet.",
+        pending: true,
+        hint: "The first share builds it.",
+        repair: buildRepair(context, "Build Image"),
       };
     }
   }
 }
 
-function buildRepair(context: EngineContext, title: string): Repair {
+/** @param force without the engine's cache, in which what is broken may be */
+function buildRepair(context: EngineContext, title: string, force = false): Repair {
   const { engine, endpoint, names, paths, runtimeFiles, env } = context;
+  const cliPath = () => findDockerCli(context);
   return {
     title,
     run: async (options) => {
-      await ensureImage({
-        ...{ engine, endpoint, names, paths, runtimeFiles, env },
-        cliPath: () => findDockerCli(context),
-        ...options,
-      });
+      await ensureImage({ ...options, engine, endpoint, names, paths, runtimeFiles, env, cliPath, force });
     },
   };
 }
@@ -129,17 +129,7 @@ async function dependencies(context: EngineContext, signal: AbortSignal): Promis
       "image-check-failed",
       `A share couldn't import what it needs: ${lines.findLast(Boolean) ?? `exit code ${exitCode}`}`,
     ),
-    {
-      title: "Rebuild Image",
-      run: async (options) => {
-        const { engine, endpoint, names, paths, runtimeFiles, env } = context;
-        await ensureImage({
-          ...{ engine, endpoint, names, paths, runtimeFiles, env, force: true },
-          cliPath: () => findDockerCli(context),
-          ...options,
-        });
-      },
-    },
+    buildRepair(context, "Rebuild Image", true),
   );
 }
 
@@ -160,16 +150,15 @@ function inImage({ engine, names }: EngineContext, program: string, signal: Abor
 
 async function volume({ engine, names }: EngineContext): Promise<Verdict> {
   const labels = await engine.volume(names.volume);
-  if (!labels)
-    return {
-      state: "ok",
-      detail: "It is made by the first share; what is downloaded then stays in it.",
-      pending: true,
-    };
+  if (!labels) {
+    const detail = "It is made by the first share; what is downloaded then stays in it.";
+    return { state: "ok", detail, pending: true };
+  }
   const bytes = await engine.volumeBytes(names.volume);
   const holds = bytes === undefined ? "" : ` and holds ${sizeText(bytes)}`;
-  if (labels[LABELS.managed] === "1")
+  if (labels[LABELS.managed] === "1") {
     return { state: "ok", detail: `The volume ${names.volume} is there${holds}: it outlives every share.` };
+  }
   return {
     state: "warning",
     detail: `The volume ${names.volume} is there${holds}, but Torbiz didn't make it.`,
@@ -191,7 +180,8 @@ async function share(context: EngineContext): Promise<Verdict> {
     case "exited": {
       const asked = status.exitCode === 0;
       return {
-        ...{ state: asked ? "ok" : "problem", detail: `Sharing ${model} has ended. ${message ?? ""}`.trim() },
+        state: asked ? "ok" : "problem",
+        detail: `Sharing ${model} has ended. ${message ?? ""}`.trim(),
         ...(!asked && {
           hint: "See the cause in the log, and share again.",
           cliHint: "The log is shown by `torbiz logs`.",
@@ -201,8 +191,9 @@ async function share(context: EngineContext): Promise<Verdict> {
     }
     case "paused":
       return {
-        ...{ state: "warning", detail: `Sharing ${model} is paused in Docker: peers wait in vain.` },
-        ...{ repair: { title: "Resume", run: () => engine.unpause(names.container) } },
+        state: "warning",
+        detail: `Sharing ${model} is paused in Docker: peers wait in vain.`,
+        repair: { title: "Resume", run: () => engine.unpause(names.container) },
       };
     case "unknown":
       return { state: "warning", detail: message ?? "What it does can't be told." };
@@ -220,13 +211,11 @@ function lastShare(where: Parameters<typeof lastKeptLog>[0]): Verdict {
   if (!kept) return { state: "ok", detail: "None has ended here yet.", pending: true };
   const told = toldLast(kept.lines);
   if (told === "OFFLINE") return { state: "ok", detail: "It joined its swarm, and told its peers when it ended." };
-  if (told === undefined)
-    return { state: "warning", detail: "It ended before it had joined its swarm.", hint: `Its log is ${kept.path}.` };
-  return {
-    state: "warning",
-    detail: "It ended without a word to its peers: they noticed by themselves.",
-    hint: `Its log is ${kept.path}.`,
-  };
+  const detail =
+    told === undefined
+      ? "It ended before it had joined its swarm."
+      : "It ended without a word to its peers: they noticed by themselves.";
+  return { state: "warning", detail, hint: `Its log is ${kept.path}.`, pending: true };
 }
 
 async function port(context: EngineContext): Promise<Verdict> {
@@ -247,8 +236,9 @@ async function swarm(context: EngineContext, signal: AbortSignal): Promise<Verdi
   const { engine, names } = context;
   const running = readStatus(await engine.inspect(names.container)).swarm;
   const chosen = parseSwarmText(running ?? lastChoice(context)?.swarm ?? "private");
-  if (chosen.kind === "private")
+  if (chosen.kind === "private") {
     return { state: "ok", detail: "The swarm is this computer's own: there is nobody that it has to reach." };
+  }
   if (chosen.kind === "join") {
     const tried = await tryPeers(chosen.peers);
     const answering = tried.filter(({ answered }) => answered).length;
@@ -271,8 +261,9 @@ async function swarm(context: EngineContext, signal: AbortSignal): Promise<Verdi
     };
   } catch (error) {
     const known = toTorbizError(error);
-    if (known.code === "image-missing")
+    if (known.code === "image-missing") {
       return untilBuilt("The public network is looked at with the image, which isn't built yet.");
+    }
     if (known.code === "swarm-unreachable" || known.code === "clock-skew") return problem(known);
     throw known;
   }
@@ -281,19 +272,17 @@ async function swarm(context: EngineContext, signal: AbortSignal): Promise<Verdi
 async function leftovers({ engine, names }: EngineContext): Promise<Verdict> {
   const abandoned = await findAbandoned({ engine, names });
   if (abandoned.length === 0) return { state: "ok", detail: "Nothing was left by a command that was killed." };
-  const error = new TorbizError(
-    "unexpected",
-    `Left by commands that were killed: ${abandoned.map(({ name }) => name).join(", ")}.`,
-    {
-      hint: "They do nothing, and can be removed.",
+  return {
+    state: "warning",
+    detail: `Left by commands that were killed: ${abandoned.map(({ name }) => name).join(", ")}.`,
+    hint: "They do nothing, and can be removed.",
+    repair: {
+      title: "Remove Left-Overs",
+      run: async () => {
+        for (const { id } of await findAbandoned({ engine, names })) await engine.remove(id, { force: true });
+      },
     },
-  );
-  return warning(error, {
-    title: "Remove Left-Overs",
-    run: async () => {
-      for (const { id } of await findAbandoned({ engine, names })) await engine.remove(id, { force: true });
-    },
-  });
+  };
 }
 
 function untilBuilt(detail: string): Verdict {
