@@ -127,8 +127,10 @@ async function environment(
       forceKillAfterDelay: 1_000,
     },
   });
-  if (!result.failed)
-    return { state: "ok", detail: `Its Python environment works: ${engine} ${result.stdout.trim()}`.trim() + "." };
+  if (!result.failed) {
+    const version = result.stdout.split("\n").at(-1) ?? "";
+    return { state: "ok", detail: `Its Python environment works: ${[engine, version].filter(Boolean).join(" ")}.` };
+  }
   const why = result.stderr.trimEnd().split("\n").at(-1) ?? "";
   return problem(
     new TorbizError("environment-failed", `Its Python environment can't import ${engine}: ${why}`, {

@@ -264,7 +264,8 @@ async function swarm(context: EngineContext, signal: AbortSignal): Promise<Verdi
     if (known.code === "image-missing") {
       return untilBuilt("The public network is looked at with the image, which isn't built yet.");
     }
-    if (known.code === "swarm-unreachable" || known.code === "clock-skew") return problem(known);
+    if (known.code === "clock-skew") return problem(known);
+    if (known.code === "swarm-unreachable") return problem(new TorbizError("public-swarm-silent", known.message));
     throw known;
   }
 }
