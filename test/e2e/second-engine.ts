@@ -19,6 +19,7 @@ export class SecondEngine {
   private readonly folder = mkdtempSync(join(tmpdir(), "torbiz-engine-"));
   private readonly network = basename(this.folder);
   private readonly dataRoot = join(this.folder, "data-root");
+  private readonly filler = join(this.dataRoot, "filler");
   private process?: ChildProcess;
 
   /** Where it listens while it runs. */
@@ -59,11 +60,14 @@ export class SecondEngine {
   }
 
   /** Takes all that its disk still holds. */
-  fillDisk(): { free: () => void } {
-    const filler = join(this.dataRoot, "filler");
+  fillDisk(): void {
+    const { filler } = this;
     spawnSync("dd", ["if=/dev/zero", `of=${filler}`, "bs=1M"], { stdio: "ignore" });
     spawnSync("dd", ["if=/dev/zero", `of=${filler}`, "bs=4k", "oflag=append", "conv=notrunc"], { stdio: "ignore" });
-    return { free: () => rmSync(filler, { force: true }) };
+  }
+
+  freeDisk(): void {
+    rmSync(this.filler, { force: true });
   }
 
   /** As when its power fails: its containers' processes go on until the next start, which finds and ends them. */
