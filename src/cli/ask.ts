@@ -8,8 +8,6 @@ import { keyFor } from "../lib/ask/found-servers";
 import { findLocalModel } from "../lib/ask/local-models";
 import { cancelPull } from "../lib/ask/model-download";
 import { cancelSwarmModel } from "../lib/ask/swarm-model";
-import { findModel } from "../lib/models";
-import { knownModels } from "../lib/hub/known-models";
 import { findSwarmTarget } from "../lib/sharing/swarm-target";
 import { toTorbizError, TorbizError } from "../lib/errors";
 import { confirm } from "./confirm";
@@ -131,12 +129,8 @@ async function remedy(session: Session, error: unknown, choice: EngineChoice): P
 async function stopDownload({ surroundings }: Session, choice: EngineChoice): Promise<void> {
   if (choice.kind === "this") await cancelPull(surroundings.paths, findLocalModel(choice.model));
   if (choice.kind !== "swarm") return;
-  const known = knownModels(surroundings.paths);
-  const model =
-    choice.model === undefined
-      ? (await findSwarmTarget(surroundings, choice.swarm).catch(() => undefined))?.model
-      : findModel(choice.model, known);
-  if (model) await cancelSwarmModel(surroundings.paths, model);
+  const target = await findSwarmTarget(surroundings, choice.swarm, { model: choice.model }).catch(() => undefined);
+  if (target) await cancelSwarmModel(surroundings.paths, target.model);
 }
 
 function tell({ output }: Session, answer: Answer): void {

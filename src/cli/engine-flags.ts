@@ -9,7 +9,8 @@ import { findLocalModel, LOCAL_MODELS, recommendedModel, type LocalModel } from 
 import { TorbizError } from "../lib/errors";
 import { nameModel } from "../lib/hub/resolve-model";
 import type { Model } from "../lib/models";
-import { parseSwarm } from "../lib/sharing/swarm";
+import { parseSwarm, type Swarm } from "../lib/sharing/swarm";
+import { modelIn } from "../lib/sharing/swarm-model";
 import { choose } from "./choose";
 import type { Session } from "./session";
 
@@ -56,10 +57,10 @@ export async function chooseEngine(
   }
   if (engine === "swarm") {
     const joined = swarm && parseSwarm(swarm);
-    const name = model ?? (joined?.kind === "join" ? joined.invite?.model : undefined);
+    const isNamed = model !== undefined || (joined?.kind === "join" && joined.invite !== undefined);
     return {
       kind: "swarm",
-      ...(name !== undefined && { model: (await swarmModel(session, name)).id }),
+      ...(isNamed && { model: (await swarmModel(session, joined, model)).id }),
       ...(joined && { swarm: joined }),
     };
   }
@@ -85,8 +86,10 @@ export function namedLocalModel(text: string): LocalModel {
   return findLocalModel(isPath(text) ? resolve(text) : text);
 }
 
-function swarmModel({ surroundings, signal }: Session, name: string): Promise<Model> {
-  return nameModel(surroundings, name, { token: surroundings.env.HF_TOKEN || undefined, signal });
+function swarmModel(session: Session, swarm: Swarm | undefined, name: string | undefined): Promise<Model> {
+  const { surroundings, signal } = session;
+  const options = { find: nameModel, token: surroundings.env.HF_TOKEN || undefined, signal };
+  return modelIn(surroundings, swarm ?? { kind: "private" }, name, options);
 }
 
 function isPath(text: string): boolean {

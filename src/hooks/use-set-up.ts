@@ -7,7 +7,6 @@ import { cancelPull, isDownloading } from "../lib/ask/model-download";
 import { ensureSwarmModel } from "../lib/ask/swarm-model";
 import type { Surroundings } from "../lib/context";
 import { toTorbizError, type TorbizError } from "../lib/errors";
-import { findModel } from "../lib/models";
 import type { Progress } from "../lib/progress";
 import { findSwarmTarget } from "../lib/sharing/swarm-target";
 import { showFailure } from "./show-failure";
@@ -51,10 +50,13 @@ export function useSetUp(surroundings: Surroundings): UseSetUp {
       const onProgress = (progress: Progress) => show({ choice, title, progress });
       try {
         const kind = choice.kind === "swarm" ? "swarm" : "local";
-        const target = choice.kind === "swarm" ? await findSwarmTarget(surroundings, choice.swarm) : undefined;
+        const target =
+          choice.kind === "swarm"
+            ? await findSwarmTarget(surroundings, choice.swarm, { model: choice.model, signal })
+            : undefined;
         const environment = await ensureAskEnvironment(surroundings, kind, { onProgress, signal, fetchPython });
-        if (target && choice.kind === "swarm") {
-          const model = choice.model === undefined ? target.model : findModel(choice.model);
+        if (target) {
+          const { model } = target;
           await ensureSwarmModel({ surroundings, model, environment: async () => environment, onProgress, signal });
         }
         if (choice.kind === "this") {

@@ -26,6 +26,8 @@ export const LABELS = {
   base: "com.torbiz.base",
   instance: "com.torbiz.instance",
   model: "com.torbiz.model",
+  /** The commit of a model of the hub; absent for the starter. */
+  revision: "com.torbiz.revision",
   blocks: "com.torbiz.blocks",
   swarm: "com.torbiz.swarm",
   port: "com.torbiz.port",

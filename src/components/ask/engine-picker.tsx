@@ -136,7 +136,11 @@ function EngineRow({ engine, controls, onChange }: EngineRowProps) {
             )}
           </ActionPanel.Section>
           <ActionPanel.Section>
-            <Action.Push title="Use Another…" icon={Icon.Plus} target={<OtherEngineForm onSubmit={use} />} />
+            <Action.Push
+              title="Use Another…"
+              icon={Icon.Plus}
+              target={<OtherEngineForm paths={surroundings.paths} onSubmit={use} />}
+            />
             <OpenPreferencesAction />
           </ActionPanel.Section>
         </ActionPanel>

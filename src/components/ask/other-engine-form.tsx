@@ -5,7 +5,9 @@ import type { EngineChoice } from "../../lib/ask/engine-choice";
 import { parseBaseUrl } from "../../lib/ask/found-servers";
 import { findLocalModel } from "../../lib/ask/local-models";
 import { toTorbizError, TorbizError } from "../../lib/errors";
-import { defaultModel, MODELS } from "../../lib/models";
+import { knownModels } from "../../lib/hub/known-models";
+import { defaultModel } from "../../lib/models";
+import type { Paths } from "../../lib/paths";
 import { parseSwarm, type Swarm } from "../../lib/sharing/swarm";
 
 interface Values {
@@ -16,9 +18,15 @@ interface Values {
   swarmModel: string;
 }
 
+interface OtherEngineFormProps {
+  paths: Paths;
+  onSubmit: (choice: EngineChoice) => void;
+}
+
 /** A server by its address, a model's file, or a swarm that is there without this computer. */
-export function OtherEngineForm({ onSubmit }: { onSubmit: (choice: EngineChoice) => void }) {
+export function OtherEngineForm({ paths, onSubmit }: OtherEngineFormProps) {
   const { pop } = useNavigation();
+  const [models] = useState(() => knownModels(paths));
   const [kind, setKind] = useState<string>("server");
   const { handleSubmit, itemProps } = useForm<Values>({
     initialValues: { address: "", model: "", file: [], peers: "", swarmModel: defaultModel.id },
@@ -64,7 +72,7 @@ export function OtherEngineForm({ onSubmit }: { onSubmit: (choice: EngineChoice)
             />
           )}
           <Form.Dropdown {...itemProps.swarmModel} title="Model">
-            {MODELS.map(({ id, title }) => (
+            {models.map(({ id, title }) => (
               <Form.Dropdown.Item key={id} title={title} value={id} />
             ))}
           </Form.Dropdown>

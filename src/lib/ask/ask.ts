@@ -1,7 +1,6 @@
 import type { Surroundings } from "../context";
 import { toTorbizError, TorbizError } from "../errors";
-import { knownModels } from "../hub/known-models";
-import { findModel } from "../models";
+import { rememberUsed } from "../hub/known-models";
 import type { OnProgress } from "../progress";
 import { rememberAsked } from "../sharing/last-choice";
 import { swarmText } from "../sharing/swarm";
@@ -381,8 +380,8 @@ class Asking {
     findServer: () => ReturnType<typeof findAskServer>,
   ): Promise<Ready> {
     const { surroundings, allowStrangers, token, onProgress, stop: signal } = this.options;
-    const found = await findSwarmTarget(surroundings, choice.swarm);
-    const model = choice.model === undefined ? found.model : findModel(choice.model, knownModels(surroundings.paths));
+    const found = await findSwarmTarget(surroundings, choice.swarm, { model: choice.model, token, signal });
+    const { model } = found;
     if (found.swarm.kind !== "private" && !allowStrangers && !readAskSettings(surroundings.paths).allowedStrangersAt) {
       throw new TorbizError(
         "consent-needed",
@@ -392,6 +391,8 @@ class Asking {
     }
     const environment = () => ensureAskEnvironment(surroundings, "swarm", { onProgress, signal });
     const modelPath = await ensureSwarmModel({ surroundings, model, environment, token, onProgress, signal });
+    // A later question names this swarm without the invite.
+    if (choice.swarm?.kind === "join" && choice.swarm.invite) rememberUsed(surroundings.paths, model);
     const { dhtPrefix } = model;
     return {
       socketPath: await this.anyServer(findServer),

@@ -10,6 +10,7 @@ import { foundServers, type FoundServersOptions } from "./found-servers";
 import { installedModels } from "./local-model-files";
 import { LOCAL_MODELS, recommendedModel, type LocalModel } from "./local-models";
 import { findAskServer, type AskServerKind } from "./server";
+import { swarmModelFolder } from "./swarm-model";
 
 /** An engine and a model that can be chosen, and how near it is to an answer. */
 export interface EngineInfo {
@@ -99,7 +100,7 @@ async function theSwarm(surroundings: Surroundings): Promise<EngineInfo> {
   try {
     const { model, swarm } = await findSwarmTarget(surroundings);
     const server = await findAskServer(surroundings, "swarm");
-    const modelPath = join(surroundings.paths.models, model.id, "petals");
+    const modelPath = swarmModelFolder(surroundings.paths, model);
     return {
       choice: { kind: "swarm" },
       title: model.title,

@@ -34,7 +34,7 @@ export interface EnsureSwarmModelOptions {
 export async function ensureSwarmModel(options: EnsureSwarmModelOptions): Promise<string> {
   const { surroundings, model, environment } = options;
   const { paths } = surroundings;
-  const folder = join(paths.models, model.id, "petals");
+  const folder = swarmModelFolder(paths, model);
   if (model.source.kind === "hub") {
     if (!isWhole(folder)) await download(options, model.source, folder);
   } else if ((await inspectStarter(paths)) !== "ready") {
@@ -42,6 +42,12 @@ export async function ensureSwarmModel(options: EnsureSwarmModelOptions): Promis
   }
   if (!isWhole(folder)) throw new TorbizError("model-broken", `${model.title} was prepared, but isn't complete.`);
   return folder;
+}
+
+/** Where it is kept. Of a model of the hub each commit has its own folder: parts of two make no model. */
+export function swarmModelFolder(paths: Paths, { id, source }: Model): string {
+  const folder = join(paths.models, id, "petals");
+  return source.kind === "hub" ? join(folder, source.revision) : folder;
 }
 
 /** The config is put there last. */
@@ -66,7 +72,8 @@ export function cancelSwarmModel(paths: Paths, model: Model): Promise<boolean> {
   return cancelDownload(paths, jobOf(model));
 }
 
-/** A model for this computer may have the same id. */
-function jobOf({ id, title }: Model): DownloadJob {
-  return { name: `${id}-petals`, title };
+/** One of each commit at a time. A model for this computer may have the same id. */
+function jobOf({ id, title, source }: Model): DownloadJob {
+  const revision = source.kind === "hub" ? [source.revision.replaceAll("/", "-")] : [];
+  return { name: [id, "petals", ...revision].join("-"), title };
 }

@@ -44,10 +44,11 @@ export function rememberModel(paths: Where, facts: HubFacts): void {
   write(paths, [...read(paths).filter(({ repository }) => idOf(repository) !== idOf(facts.repository)), facts]);
 }
 
-/** Remembers a model at the commit at which it is shared, which may be another one than before: that of an invite. */
-export function rememberShared(paths: Where, model: Model): void {
+/** Remembers a model at the commit at which it is shared or asked, which may be another one than before: an invite's. */
+export function rememberUsed(paths: Where, model: Model): void {
   const [repository, revision] = [repositoryOf(model), commitOf(model)];
-  if (!repository || !revision || factsOf(paths, repository)?.revision === revision) return;
+  const isKnown = knownModels(paths).some((known) => known.id === model.id && commitOf(known) === revision);
+  if (!repository || !revision || isKnown) return;
   const { config, license, gated, diskBytes } = model;
   rememberModel(paths, { repository, revision, config, license, gated, diskBytes });
 }

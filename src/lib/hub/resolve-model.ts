@@ -4,7 +4,7 @@ import type { WebSurroundings } from "../web";
 import { commitOf, factsOf, isOf, isRepository, knownModels, rememberModel } from "./known-models";
 import { lookUp, type LookUpOptions } from "./look-up";
 
-interface ResolveOptions extends Pick<LookUpOptions, "token" | "signal"> {
+export interface ResolveOptions extends Pick<LookUpOptions, "token" | "signal"> {
   /** The commit that others have. Where this computer knows the model at another one, that stays remembered. */
   commit?: string;
 }
@@ -38,17 +38,22 @@ export async function resolveModel(
 }
 
 /**
- * The same where nothing is to be fetched: the hub is asked only for a repository that was never named on this computer.
+ * The same where nothing is to be shared: the hub is asked only for a repository that was never named on this computer, or
+ * for another commit than it has here.
  *
  * @throws TorbizError as `resolveModel`
  */
 export async function nameModel(
   surroundings: WebSurroundings & { paths: Pick<Paths, "home"> },
   name: string,
-  options: Pick<LookUpOptions, "token" | "signal"> = {},
+  options: ResolveOptions = {},
 ): Promise<Model> {
   const typed = name.trim();
   const known = knownModels(surroundings.paths);
-  const isNew = isRepository(typed) && !known.some((model) => isOf(model, typed));
-  return isNew ? resolveModel(surroundings, typed, options) : findModel(typed, known);
+  if (isRepository(typed) && !known.some((model) => isOf(model, typed))) {
+    return resolveModel(surroundings, typed, options);
+  }
+  const model = findModel(typed, known);
+  const isOther = options.commit !== undefined && options.commit !== commitOf(model);
+  return isOther ? resolveModel(surroundings, typed, options) : model;
 }

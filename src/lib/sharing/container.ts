@@ -1,5 +1,6 @@
 import type { ContainerCreateOptions } from "dockerode";
 import { threadSettings } from "../docker/one-off";
+import { commitOf } from "../hub/known-models";
 import type { Model } from "../models";
 import { LABELS, type Names } from "../names";
 import { VERSION } from "../version";
@@ -50,6 +51,7 @@ export interface SharePlan {
 export function containerOptions(plan: SharePlan, names: Names): ContainerCreateOptions {
   const { limits } = plan;
   const port = `${plan.port}/tcp`;
+  const commit = commitOf(plan.model);
   return {
     Image: names.image,
     Cmd: seederArguments(plan),
@@ -61,6 +63,7 @@ export function containerOptions(plan: SharePlan, names: Names): ContainerCreate
       [LABELS.instance]: names.instance,
       [LABELS.inputs]: plan.inputs,
       [LABELS.model]: plan.model.id,
+      ...(commit !== undefined && { [LABELS.revision]: commit }),
       [LABELS.blocks]: plan.blocks === undefined ? "auto" : formatBlocks(plan.blocks),
       [LABELS.swarm]: swarmText(plan.swarm),
       [LABELS.port]: String(plan.port),

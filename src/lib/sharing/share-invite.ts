@@ -1,8 +1,7 @@
 import type { EngineContext } from "../context";
 import { TorbizError } from "../errors";
-import { knownModels } from "../hub/known-models";
-import { findModel } from "../models";
 import { createInvite } from "./invite";
+import { sharedModel } from "./shared-model";
 import { readStatus, type SharingStatus } from "./status";
 import { parseSwarmText } from "./swarm";
 
@@ -22,5 +21,5 @@ export async function shareInvite(context: Pick<EngineContext, "engine" | "names
 /** The same from a status that is known. */
 export function inviteTo({ paths }: Pick<EngineContext, "paths">, status: SharingStatus): string {
   if (status.model === null) throw new TorbizError("not-sharing", "Nothing is online to invite others to.");
-  return createInvite(status, findModel(status.model, knownModels(paths)), parseSwarmText(status.swarm ?? "private"));
+  return createInvite(status, sharedModel(paths, status), parseSwarmText(status.swarm ?? "private"));
 }

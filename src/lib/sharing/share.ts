@@ -6,7 +6,7 @@ import type { EngineContext } from "../context";
 import { TorbizError } from "../errors";
 import { hubEndpoint } from "../hub/endpoint";
 import type { Model } from "../models";
-import { rememberShared } from "../hub/known-models";
+import { commitOf, rememberUsed } from "../hub/known-models";
 import { LABELS } from "../names";
 import { acquireLock } from "../process-lock";
 import type { OnProgress } from "../progress";
@@ -237,7 +237,7 @@ async function adoptOrStart(context: EngineContext, start: Start): Promise<Runni
     await engine.remove(containerId, { force: true });
     throw error;
   }
-  rememberShared(context.paths, model);
+  rememberUsed(context.paths, model);
   return {
     containerId,
     swarm: swarmText(swarm),
@@ -328,6 +328,8 @@ function difference(container: ContainerInspectInfo, { options, model, swarm, ho
   const labels = container.Config.Labels;
   if (labels[LABELS.model] !== model.id) return `not ${model.id}`;
   if (options.swarm && labels[LABELS.swarm] !== swarmText(swarm)) return `in another swarm (${labels[LABELS.swarm]})`;
+  const commit = labels[LABELS.revision]; // none where an older Torbiz made it
+  if (options.swarm && commit !== undefined && commit !== commitOf(model)) return `at commit ${commit.slice(0, 7)}`;
   if (options.lan && labels[LABELS.host] !== host) {
     return labels[LABELS.host] === undefined ? "but not open to others" : `at the address ${labels[LABELS.host]}`;
   }

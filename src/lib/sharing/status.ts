@@ -50,6 +50,8 @@ export interface SharingStatus {
    */
   stage: string | null;
   model: string | null;
+  /** The commit of a model of the hub. */
+  revision: string | null;
   swarm: string | null;
   port: number | null;
   blocks: BlockStatus | null;
@@ -119,6 +121,7 @@ const NOTHING: SharingStatus = {
   state: "absent",
   stage: null,
   model: null,
+  revision: null,
   swarm: null,
   port: null,
   blocks: null,
@@ -176,6 +179,7 @@ export function readStatus(container: InspectedContainer | undefined): SharingSt
   const status: SharingStatus = {
     ...NOTHING,
     model: labels[LABELS.model] ?? null,
+    revision: labels[LABELS.revision] ?? null,
     swarm: labels[LABELS.swarm] ?? null,
     port: Number(labels[LABELS.port]) || null,
   };

@@ -1,7 +1,6 @@
 import type { EngineContext } from "../context";
 import { TorbizError } from "../errors";
 import { imageState } from "../docker/build/state";
-import { resolveModel } from "../hub/resolve-model";
 import type { Model } from "../models";
 import type { BlockRange } from "./blocks";
 import { fitOf } from "./fit";
@@ -26,7 +25,7 @@ export interface SwarmMap extends Omit<SwarmLook, "dhtPrefix" | "seconds"> {
 export interface SwarmMapOptions {
   /** The running share's when absent, else the one used last. */
   swarm?: Swarm;
-  /** The id of the model; the swarm's usual one when absent. */
+  /** The id or the repository of the model; the swarm's usual one when absent. */
   model?: string;
   /** What a share may use: no more blocks are suggested than fit into it. */
   limits?: LimitRequest;
@@ -41,8 +40,8 @@ export interface SwarmMapOptions {
  */
 export async function readSwarmMap(context: EngineContext, options: SwarmMapOptions = {}): Promise<SwarmMap> {
   const { engine, names, facts } = context;
-  const target = await findSwarmTarget(context, options.swarm);
-  const model = await wantedModel(context, options, target.model);
+  const target = await findSwarmTarget(context, options.swarm, options);
+  const { model } = target;
   const state = await imageState(context);
   if (state === "missing" || state === "unusable") {
     throw new TorbizError("image-missing", "Looking at a swarm takes the image for sharing, which isn't built.");
@@ -58,11 +57,6 @@ export async function readSwarmMap(context: EngineContext, options: SwarmMapOpti
     signal: options.signal,
   });
   return mapOf(look, model, target.swarm, share?.peerId ?? null);
-}
-
-async function wantedModel(context: EngineContext, { model, signal }: SwarmMapOptions, usual: Model): Promise<Model> {
-  if (model === undefined) return usual;
-  return resolveModel(context, model, { token: context.env.HF_TOKEN || undefined, signal });
 }
 
 /** The share that runs here, where it is in that swarm. */

@@ -1,28 +1,32 @@
-import type { EngineContext } from "../context";
 import { TorbizError } from "../errors";
-import type { LookUpOptions } from "../hub/look-up";
 import { commitOf, idOfName, isCommit } from "../hub/known-models";
-import { resolveModel } from "../hub/resolve-model";
+import { resolveModel, type ResolveOptions } from "../hub/resolve-model";
 import { defaultModel, MODELS, type Model } from "../models";
 import type { Swarm } from "./swarm";
 
+export interface ModelInOptions extends Omit<ResolveOptions, "commit"> {
+  /** `nameModel` where nothing is to be shared. */
+  find?: typeof resolveModel;
+}
+
 /**
- * The model that is shared in a swarm: the one that is named, else the invite's, else the starter. One of the hub is that
- * of the invite's commit, whatever this computer knows: blocks of two commits make no model.
+ * The model that is shared or asked in a swarm: the one that is named, else the invite's, else the starter. One of the hub
+ * is that of the invite's commit, whatever this computer knows: parts of two commits make no model.
  *
  * @throws TorbizError swarm-invalid where the invite is to another one's swarm; as `resolveModel`
  */
 export async function modelIn(
-  context: EngineContext,
+  surroundings: Parameters<typeof resolveModel>[0],
   swarm: Swarm,
   name: string | undefined,
-  { token, signal }: Pick<LookUpOptions, "token" | "signal">,
+  { find = resolveModel, token, signal }: ModelInOptions,
 ): Promise<Model> {
   const invite = swarm.kind === "join" ? swarm.invite : undefined;
-  const wanted = name ?? invite?.model ?? defaultModel.id;
-  const isInvited = invite && idOfName(wanted) === idOfName(invite.model);
+  const isInvited = invite && (name === undefined || idOfName(name) === idOfName(invite.model));
+  // An id is no use where the model was never named; the invite has its repository.
+  const wanted = isInvited ? invite.model : (name ?? defaultModel.id);
   const commit = isInvited && invite.revision && isCommit(invite.revision) ? invite.revision : undefined;
-  const model = await resolveModel(context, wanted, { commit, token, signal });
+  const model = await find(surroundings, wanted, { commit, token, signal });
   if (invite && invite.dhtPrefix !== model.dhtPrefix) {
     throw new TorbizError("swarm-invalid", `This invite is to a swarm of ${invite.model}, not of ${model.id}.`);
   }

@@ -2,11 +2,14 @@ import type { Surroundings } from "../context";
 import { inspectContainer } from "../docker/http";
 import { requireDocker } from "../docker/preflight";
 import { TorbizError } from "../errors";
-import { knownModels } from "../hub/known-models";
-import { defaultModel, findModel, type Model } from "../models";
+import { idOfName } from "../hub/known-models";
+import { nameModel } from "../hub/resolve-model";
+import type { Model } from "../models";
 import { lastAsked } from "./last-choice";
 import { readStatus, type InspectedContainer, type SharingStatus } from "./status";
+import { sharedModel } from "./shared-model";
 import { parseSwarmText, type Swarm } from "./swarm";
+import { modelIn, type ModelInOptions } from "./swarm-model";
 
 const INSPECT_MS = 10_000;
 
@@ -18,14 +21,30 @@ export interface SwarmTarget {
   swarm: Swarm;
 }
 
+export interface SwarmTargetOptions extends Omit<ModelInOptions, "find"> {
+  /** The id or the repository of the model; the swarm's usual one when absent. */
+  model?: string;
+}
+
 /**
- * The swarm that is meant: the one named, else the running share's, else the one used last.
- * @throws TorbizError no-swarm when there is none, or it is one's own and nothing is shared in it now
+ * The swarm that is meant: the one named, else the running share's, else the one used last. The model hub is asked only
+ * for a model that is new here, or for another commit of it that an invite names.
+ *
+ * @throws TorbizError no-swarm when there is none, or it is one's own and nothing is shared in it now; as `modelIn`
  */
-export async function findSwarmTarget(surroundings: Surroundings, named?: Swarm): Promise<SwarmTarget> {
+export async function findSwarmTarget(
+  surroundings: Surroundings,
+  named?: Swarm,
+  { model, token = surroundings.env.HF_TOKEN || undefined, signal }: SwarmTargetOptions = {},
+): Promise<SwarmTarget> {
   const last = lastAsked(surroundings);
-  const known = knownModels(surroundings.paths);
-  if (named && named.kind !== "private") return elsewhere(known, named, last?.model);
+  const modelOf = (swarm: Swarm, name: string | undefined) =>
+    modelIn(surroundings, swarm, name, { find: nameModel, token, signal });
+  const elsewhere = async (swarm: Swarm): Promise<SwarmTarget> => {
+    const isInvite = swarm.kind === "join" && swarm.invite !== undefined;
+    return { model: await modelOf(swarm, model ?? (isInvite ? undefined : last?.model)), ...peersOf(swarm) };
+  };
+  if (named && named.kind !== "private") return elsewhere(named);
 
   const share = await runningShare(surroundings).catch((error: unknown) => {
     // Without an engine nothing is shared here; another's swarm can be asked all the same.
@@ -34,40 +53,35 @@ export async function findSwarmTarget(surroundings: Surroundings, named?: Swarm)
   });
   if (share && (share.state === "online" || share.state === "starting")) {
     const swarm = parseSwarmText(share.swarm ?? "private");
-    if (!named || swarm.kind === "private") return ofShare(known, share, swarm);
+    if (!named || swarm.kind === "private") {
+      requireOnline(share);
+      const isShared = model === undefined || idOfName(model) === share.model;
+      return {
+        model: isShared ? sharedModel(surroundings.paths, share) : await modelOf(swarm, model),
+        ...peersOf(swarm, share.addresses),
+      };
+    }
   }
   const used = named ?? (last && parseSwarmText(last.swarm));
-  if (used && used.kind !== "private") return elsewhere(known, used, last?.model);
+  if (used && used.kind !== "private") return elsewhere(used);
   throw new TorbizError(
     "no-swarm",
     used ? "The private swarm is this computer's own, and nothing is shared in it now." : "Nothing is shared now.",
   );
 }
 
-/** A swarm that is there without us. */
-function elsewhere(
-  known: readonly Model[],
-  swarm: Exclude<Swarm, { kind: "private" }>,
-  model: string | undefined,
-): SwarmTarget {
-  const invited = swarm.kind === "join" ? swarm.invite?.model : undefined;
-  return {
-    model: findModel(invited ?? model ?? defaultModel.id, known),
-    initialPeers: swarm.kind === "join" ? swarm.peers : [],
-    swarm,
-  };
+/** One's own swarm is found by the addresses that its server announces. */
+function peersOf(swarm: Swarm, own: string[] = []): Omit<SwarmTarget, "model"> {
+  if (swarm.kind === "join") return { initialPeers: swarm.peers, swarm };
+  return { initialPeers: swarm.kind === "private" ? own : [], swarm };
 }
 
-/** The swarm of this computer's share; one's own is found by the addresses that its server announces. */
-function ofShare(known: readonly Model[], share: SharingStatus, swarm: Swarm): SwarmTarget {
-  if (share.state === "starting") {
-    throw new TorbizError("no-swarm", `The share of ${share.model} is still starting.`, {
-      hint: "Wait until it is online, and ask again.",
-      cliHint: "`torbiz status` tells.",
-    });
-  }
-  if (swarm.kind !== "private") return elsewhere(known, swarm, share.model ?? undefined);
-  return { model: share.model ? findModel(share.model, known) : defaultModel, initialPeers: share.addresses, swarm };
+function requireOnline({ state, model }: SharingStatus): void {
+  if (state !== "starting") return;
+  throw new TorbizError("no-swarm", `The share of ${model} is still starting.`, {
+    hint: "Wait until it is online, and ask again.",
+    cliHint: "`torbiz status` tells.",
+  });
 }
 
 /** Without `Engine`, which would bring dockerode: a view that only asks would be a third larger by it. */

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { jest } from "@jest/globals";
 import type { Environment } from "../../../src/lib/ask/environment";
 import { cancelSwarmModel, ensureSwarmModel } from "../../../src/lib/ask/swarm-model";
@@ -66,15 +66,27 @@ const model: Model = onHub({
   ...{ repository: REPOSITORY, revision: "main", config: defaultModel.config },
 });
 
-function ensure(onProgress?: (progress: Progress) => void, signal?: AbortSignal): Promise<string> {
-  return ensureSwarmModel({ surroundings, model, environment: () => Promise.resolve(environment), onProgress, signal });
+function ensure(onProgress?: (progress: Progress) => void, signal?: AbortSignal, revision = "main"): Promise<string> {
+  return ensureSwarmModel({
+    surroundings,
+    model: { ...model, source: { kind: "hub", repository: REPOSITORY, revision } },
+    environment: () => Promise.resolve(environment),
+    onProgress,
+    signal,
+  });
+}
+
+/** At which the hub has the model now. */
+async function commit(): Promise<string> {
+  const answer = await fetch(`${hub.url}/api/models/${REPOSITORY}`);
+  return ((await answer.json()) as { sha: string }).sha;
 }
 
 it("brings what is in no block, told as it comes, and asks nobody the next time", async () => {
   const told: Progress[] = [];
   await hub.fail({ file: "*.safetensors", bytes_per_second: 2_000_000 });
   const folder = await ensure((progress) => told.push(progress));
-  expect(folder).toBe(join(surroundings.paths.models, model.id, "petals"));
+  expect(folder).toBe(join(surroundings.paths.models, model.id, "petals", "main"));
   expect(readdirSync(folder).sort()).toEqual(WANTED.toSorted());
   expect(told.filter(({ progress }) => progress !== null && progress > 0 && progress < 1).length).toBeGreaterThan(2);
   expect(told.map(({ message }) => message)).toContainEqual(expect.stringMatching(/^Downloading Tiny Llama: /));
@@ -85,6 +97,23 @@ it("brings what is in no block, told as it comes, and asks nobody the next time"
   expect(await hub.requests()).toEqual([]);
 });
 
+it("keeps each commit in a folder of its own: one that is whole is none of another", async () => {
+  const first = await commit();
+  const older = await ensure(undefined, undefined, first);
+  const added = join(root, REPOSITORY, "chat_template.jinja");
+  writeFileSync(added, "");
+  try {
+    const second = await commit();
+    const newer = await ensure(undefined, undefined, second);
+    expect([older, newer].map((folder) => basename(folder))).toEqual([first, second]);
+    expect(existsSync(join(older, "chat_template.jinja"))).toBe(false);
+    expect(existsSync(join(newer, "chat_template.jinja"))).toBe(true);
+    expect(await ensure(undefined, undefined, first)).toBe(older);
+  } finally {
+    rmSync(added);
+  }
+});
+
 it("goes on in the background when nobody watches, is cancelled by anybody, and goes on from there", async () => {
   await hub.fail({ file: "model-00003-of-00003.safetensors", bytes_per_second: 400_000 });
   const leave = new AbortController();
@@ -92,7 +121,7 @@ it("goes on in the background when nobody watches, is cancelled by anybody, and 
     if (progress !== null && progress > 0.6) leave.abort();
   }, leave.signal);
   await expect(left).rejects.toMatchObject({ code: "interrupted" });
-  const folder = join(surroundings.paths.models, model.id, "petals");
+  const folder = join(surroundings.paths.models, model.id, "petals", "main");
   expect(await cancelSwarmModel(surroundings.paths, model)).toBe(true);
   expect(existsSync(join(folder, "config.json"))).toBe(false);
 

@@ -8,6 +8,10 @@ import type { Offer } from "../../../src/lib/ask/engines";
 import { LOCAL_MODELS } from "../../../src/lib/ask/local-models";
 import { modelFile } from "../../../src/lib/ask/model-download";
 import { openSurroundings, type Surroundings } from "../../../src/lib/context";
+import { defaultModel } from "../../../src/lib/models";
+import { createInvite } from "../../../src/lib/sharing/invite";
+import { readStatus } from "../../../src/lib/sharing/status";
+import { COMMIT, ScriptedHub } from "../hub/scripted-hub";
 import { recordedSession } from "./session";
 import { mkdirSync, truncateSync } from "node:fs";
 import { dirname } from "node:path";
@@ -51,6 +55,20 @@ test("what the flags name, whatever was asked last", async () => {
   expect(await choice({ engine: "swarm", swarm: ["public"], model: STARTER })).toEqual({
     ...{ kind: "swarm", model: STARTER, swarm: { kind: "public" } },
   });
+});
+
+test("an invite names the model and its commit, also of one that was never named here", async () => {
+  const hub = await new ScriptedHub().start();
+  try {
+    surroundings.env.HF_ENDPOINT = hub.address;
+    const status = { ...readStatus(undefined), state: "online" as const, addresses: [peer] };
+    const source = { kind: "hub", repository: "Owner/Name", revision: COMMIT } as const;
+    const invite = createInvite(status, { ...defaultModel, source, dhtPrefix: "Name-hf" }, { kind: "private" });
+    expect(await choice({ swarm: [invite] })).toMatchObject({ kind: "swarm", model: "owner--name" });
+    expect(hub.seen[0]?.path).toContain(`/api/models/Owner/Name/revision/${COMMIT}?`);
+  } finally {
+    await hub.stop();
+  }
 });
 
 test("else what answered in the conversation, else what was asked last", async () => {

@@ -63,6 +63,8 @@ test("a model of the hub is named by repository and commit, and nothing of the h
     "--model tinyllama-1.1b-chat --model-path TinyLlama/TinyLlama-1.1B-Chat-v1.0 " +
       "--revision fe8a4ea1ffedaf415f4da2f062534de366a451e6 --dht-prefix TinyLlama-1-1B-Chat-v1-0-hf ",
   );
+  expect(made.Labels?.["com.torbiz.revision"]).toBe("fe8a4ea1ffedaf415f4da2f062534de366a451e6");
+  expect(options().Labels).not.toHaveProperty(["com.torbiz.revision"]);
   expect(made.Env).toContain("HF_ENDPOINT=https://hub.example");
   expect(options().Env?.join(" ")).not.toContain("HF_ENDPOINT");
 });

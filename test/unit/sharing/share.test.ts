@@ -6,7 +6,7 @@ import { findModel } from "../../../src/lib/models";
 import { share } from "../../../src/lib/sharing/share";
 import { requestStop } from "../../../src/lib/sharing/stop-request";
 import { PETALS_VERSION } from "../../../src/lib/version";
-import { INFO, ScriptedHub } from "../hub/scripted-hub";
+import { COMMIT, INFO, ScriptedHub } from "../hub/scripted-hub";
 import { LABELS, scriptedShare, type ScriptedShare } from "./scripted-share";
 
 let engine: ScriptedShare;
@@ -96,7 +96,20 @@ test("one who is invited to another commit of a model shares that one, and knows
       wait: false,
     });
     expect(JSON.parse(made)).toMatchObject({ Cmd: expect.arrayContaining(["--revision", theirs]) as unknown });
+    expect(JSON.parse(made)).toMatchObject({ Labels: { "com.torbiz.revision": theirs } });
     expect(findModel("owner/name", knownModels(surroundings.paths)).source).toMatchObject({ revision: theirs });
+
+    // What runs then is no share of another commit, whatever this computer remembers.
+    const { Labels } = JSON.parse(made) as { Labels: Record<string, string> };
+    engine.container = { State: { Status: "running", Running: true }, Config: { Labels } };
+    hub.info = { ...INFO, sha: COMMIT };
+    const other = { ...swarm, invite: { ...invite, revision: COMMIT } };
+    await expect(share(await openEngine(surroundings), { swarm: other })).rejects.toMatchObject({
+      code: "already-sharing",
+      message: "owner--name is shared already, at commit bbbbbbb.",
+    });
+    const adopted = await share(await openEngine(surroundings), { swarm, wait: false });
+    expect(adopted).toMatchObject({ adopted: true, status: { revision: theirs } });
   } finally {
     peer.close();
     await hub.stop();

@@ -78,6 +78,7 @@ test("an online server's whole report is told", () => {
     state: "online",
     stage: "online",
     model: "smollm2-135m-instruct",
+    revision: null,
     swarm: "private",
     port: 31330,
     blocks: { loaded: 30, total: 30, start: 0, end: 30 },

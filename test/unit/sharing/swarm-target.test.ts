@@ -2,9 +2,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSurroundings, type Surroundings } from "../../../src/lib/context";
+import { commitOf, knownModels } from "../../../src/lib/hub/known-models";
+import { resolveModel } from "../../../src/lib/hub/resolve-model";
+import { findModel } from "../../../src/lib/models";
 import { rememberAsked } from "../../../src/lib/sharing/last-choice";
+import type { Swarm } from "../../../src/lib/sharing/swarm";
 import { findSwarmTarget } from "../../../src/lib/sharing/swarm-target";
 import { healthy, scriptedEngine, type ScriptedEngine } from "../docker/scripted-engine";
+import { COMMIT, INFO, ScriptedHub } from "../hub/scripted-hub";
 
 const PEER = "/ip4/10.0.0.7/tcp/31330/p2p/QmfC7rrLzQFLoDbAwXNPJurRAA1PgTKzkwv38Xx3S7ScR2";
 const OWN = "/ip4/127.0.0.1/tcp/31330/p2p/QmfC7rrLzQFLoDbAwXNPJurRAA1PgTKzkwv38Xx3S7ScR2";
@@ -24,11 +29,16 @@ afterEach(async () => {
 });
 
 /** An engine whose container shares in `swarm`, is at `stage`, or isn't there. */
-async function surroundings(share?: { swarm: string; stage: string }): Promise<Surroundings> {
+async function surroundings(share?: { swarm: string; stage: string }, labels = {}): Promise<Surroundings> {
   const report = JSON.stringify({ stage: share?.stage, time: new Date().toISOString(), addresses: [OWN] });
   const container = {
     Id: "abc",
-    Config: { Labels: { "com.torbiz.managed": "1", "com.torbiz.model": MODEL, "com.torbiz.swarm": share?.swarm } },
+    Config: {
+      Labels: {
+        ...{ "com.torbiz.managed": "1", "com.torbiz.model": MODEL, "com.torbiz.swarm": share?.swarm },
+        ...labels,
+      },
+    },
     State: {
       Status: "running",
       Running: true,
@@ -74,6 +84,66 @@ test("a named swarm is asked, and no other", async () => {
   const where = await surroundings({ swarm: "public", stage: "online" });
   expect(await findSwarmTarget(where, { kind: "join", peers: [PEER] })).toMatchObject({ initialPeers: [PEER] });
   await expect(findSwarmTarget(where, { kind: "private" })).rejects.toMatchObject({ code: "no-swarm" });
+});
+
+describe("a model of the hub", () => {
+  const THEIRS = "b".repeat(40);
+  let hub: ScriptedHub;
+
+  beforeEach(async () => {
+    hub = await new ScriptedHub().start();
+  });
+
+  afterEach(() => hub.stop());
+
+  const invited = (revision: string): Swarm => ({
+    ...{ kind: "join", peers: [PEER] },
+    invite: { model: "Owner/Name", revision, dhtPrefix: "Name-hf", peers: [PEER], petals: "2.2.0" },
+  });
+  const nowhere = () => {
+    const where = open(join(home, "no-engine.sock"));
+    where.env.HF_ENDPOINT = hub.address;
+    return where;
+  };
+
+  test.each([undefined, "Owner/Name", "owner--name"])("is asked at the invite's commit, named as %s", async (model) => {
+    hub.info = { ...INFO, sha: THEIRS };
+    const { model: found, initialPeers } = await findSwarmTarget(nowhere(), invited(THEIRS), { model });
+    expect(found).toMatchObject({ id: "owner--name", source: { repository: "Owner/Name", revision: THEIRS } });
+    expect(initialPeers).toEqual([PEER]);
+    expect(hub.seen[0]?.path).toContain(`/revision/${THEIRS}?`);
+  });
+
+  test("that is known here at another commit is asked at the invite's all the same", async () => {
+    const where = nowhere();
+    await resolveModel(where, "Owner/Name");
+    hub.info = { ...INFO, sha: THEIRS };
+    const { model } = await findSwarmTarget(where, invited(THEIRS), { model: "owner--name" });
+    expect(model.source).toMatchObject({ revision: THEIRS });
+    expect(commitOf(findModel("owner--name", knownModels(where.paths)))).toBe(COMMIT);
+    const asked = hub.seen.length;
+    await findSwarmTarget(where, invited(COMMIT));
+    expect(hub.seen.length).toBe(asked);
+  });
+
+  test.each([
+    ["as its label tells, whatever is known by now", { "com.torbiz.revision": THEIRS }, THEIRS],
+    ["as it is known where an older Torbiz made the container", {}, COMMIT],
+  ])("that is shared is asked at the commit of the share: %s", async (_, labels, revision) => {
+    const where = await surroundings(
+      { swarm: "private", stage: "online" },
+      { "com.torbiz.model": "owner--name", ...labels },
+    );
+    where.env.HF_ENDPOINT = hub.address;
+    await resolveModel(where, "Owner/Name");
+    expect((await findSwarmTarget(where)).model.source).toMatchObject({ revision });
+  });
+});
+
+test("an invite is no use for another model", async () => {
+  const invite = { model: MODEL, dhtPrefix: "of-another", peers: [PEER], petals: "2.2.0" };
+  const target = findSwarmTarget(open(join(home, "no-engine.sock")), { kind: "join", peers: [PEER], invite });
+  await expect(target).rejects.toMatchObject({ code: "swarm-invalid" });
 });
 
 test.each([
