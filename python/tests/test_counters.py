@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from torbiz.counters import IDLE_SECONDS, SESSIONS_A_HANDLER, Counters, SessionRefused
+from torbiz.counters import IDLE_SECONDS, PROMPT_SECONDS, SESSIONS_A_HANDLER, Counters, SessionRefused
 
 fork = multiprocessing.get_context("fork")
 
@@ -120,6 +120,23 @@ def test_a_session_is_active_while_it_computes_and_for_a_while_after(monkeypatch
     monkeypatch.setattr("torbiz.counters.time.monotonic", later(IDLE_SECONDS / 2))
     assert counters.read().active == 1
     handler.kill()
+
+
+def test_the_next_step_is_waited_for_as_long_as_the_chain_took_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 1000.0
+    monkeypatch.setattr("torbiz.counters.time.monotonic", lambda: clock)
+    counters = Counters(1)
+    with counters.session(0) as session:
+        for tokens, pause, kept in [(50, 0, PROMPT_SECONDS), (1, 40, 120), (1, 5, 120)]:
+            clock += pause
+            with session.step(tokens):
+                clock += 1
+            ended = clock
+            clock = ended + kept - 1
+            assert counters.read().active == 1
+            clock = ended + kept + 1
+            assert counters.read().active == 0
+            clock = ended
 
 
 def test_only_steps_of_one_token_tell_the_speed_and_failed_ones_nothing() -> None:

@@ -162,7 +162,8 @@ def test_what_is_computed_outside_of_sessions_is_on_its_way_until_its_end(tmp_pa
 
 
 def test_a_session_that_is_only_kept_does_not_hold_it(start: Callable[..., tuple[Seeder, SessionClient]]) -> None:
-    seeder, _client = start()
+    seeder, client = start()
+    assert client.do("step 1") == "stepped 1 tokens"
     finish(seeder)
     assert seconds_to_end(seeder) < IDLE_SECONDS + 20
     assert "No answer is on its way any more" in seeder.log

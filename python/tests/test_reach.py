@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -101,6 +102,25 @@ def test_a_server_that_nobody_can_connect_to_joins_by_the_first_peers_relays(
     assert access.reachability == "relayed"
     assert access.circuits == access.options["announce_maddrs"] == [f"{first.address}/p2p-circuit"]
     assert access.options["trusted_relays"] == [first.address]
+
+
+def test_peers_are_asked_all_at_once() -> None:
+    class Mute:
+        def __init__(self) -> None:
+            self.asked = 0
+
+        async def call_check(self, remote_peer: Any, check_peer: Any) -> bool | None:
+            self.asked += 1
+            while self.asked < 3:  # whoever asks one after the other waits for ever
+                await asyncio.sleep(0.01)
+            return None if remote_peer == "gone" else check_peer == "own"
+
+    async def ask() -> list[bool | None]:
+        peers: Any = ["a", "gone", "b"]
+        own: Any = "own"
+        return await asyncio.wait_for(reach._ask(Mute(), peers, own), timeout=30)
+
+    assert asyncio.run(ask()) == [True, None, True]
 
 
 def test_a_relay_counts_once_a_stranger_came_through_it(open_peer: Callable[..., Peer], tmp_path: Path) -> None:

@@ -17,12 +17,17 @@ from multiprocessing.sharedctypes import RawArray
 import psutil
 
 IDLE_SECONDS = 10.0
-"""A session without a step for so long has had its answer: clients keep theirs open for the next question."""
+"""A session without a step for so long has had its answer: clients keep theirs open for the next question. It is longer
+where the steps before came in longer pauses: others, who have the other blocks, can be slow."""
+PAUSES = 3
+"""So many of a session's longest pauses."""
+PROMPT_SECONDS = 60.0
+"""After a prompt, which the others still read, and of which nothing is known yet but that an answer follows."""
 SESSIONS_A_HANDLER = 256
 """Far more than the attention cache has room for; a client that opens empty ones without end must not fill memory."""
 
 _FREE, _COMPUTING = 0.0, -1.0
-"""States of a session besides the time of its last step."""
+"""States of a session besides the time until which the next step is waited for."""
 
 
 class SessionRefused(Exception):
@@ -51,7 +56,7 @@ class Counts:
     sessions: int
     """Open ones, and requests outside of sessions that are being answered."""
     active: int
-    """Of these, those with a step within ``IDLE_SECONDS``: an answer is on its way."""
+    """Of these, those with an answer on its way: a step is computed, or the next one is still to be expected."""
     opened: int
     """Sessions in all."""
     tokens: int
@@ -71,18 +76,23 @@ class Session:
         self._slot = slot
         self._number = number
         self._open = True
-        self._note(time.monotonic())
+        self._ended: float | None = None
+        self._longest_pause = 0.0
+        self._note(time.monotonic() + IDLE_SECONDS)
 
     @contextmanager
     def step(self, tokens: int) -> Iterator[None]:
         """While a step is computed. What fails or is cut off served nothing."""
         began = time.monotonic()
+        if self._ended is not None and tokens == 1:
+            self._longest_pause = max(self._longest_pause, began - self._ended)
         self._note(_COMPUTING)
         try:
             yield
         finally:
-            now = time.monotonic()
-            self._note(now)
+            now = self._ended = time.monotonic()
+            patience = PROMPT_SECONDS if tokens > 1 else IDLE_SECONDS
+            self._note(now + max(patience, PAUSES * self._longest_pause))
             self._slot.last_step = now
         self._slot.tokens += tokens
         if tokens == 1:
@@ -150,7 +160,7 @@ class Counters:
 
     def read(self) -> Counts:
         """All handlers together, at this moment."""
-        idle_since = time.monotonic() - IDLE_SECONDS
+        now = time.monotonic()
         states = [
             state
             for slot in self._slots
@@ -161,7 +171,7 @@ class Counters:
         seconds = sum(slot.single_seconds for slot in self._slots)
         return Counts(
             sessions=len(states),
-            active=sum(state == _COMPUTING or state > idle_since for state in states),
+            active=sum(state == _COMPUTING or state > now for state in states),
             opened=sum(slot.opened for slot in self._slots),
             tokens=sum(slot.tokens for slot in self._slots),
             speed=sum(slot.single_steps for slot in self._slots) / seconds if seconds > 0 else None,

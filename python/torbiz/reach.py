@@ -110,7 +110,10 @@ async def _comes_directly(initial_peers: list[str], **place: Any) -> bool:
     try:
         protocol = ReachabilityProtocol(probe=node.protocol.p2p)
         async with protocol.serve(node.protocol.p2p):
-            answers = await _ask(protocol, await _known_peers(None, node), node.peer_id, MOST_ASKED_FIRST)
+            # The first peers are there, as the swarm was entered by one; of the others nobody knows.
+            first = {Multiaddr(address)["p2p"] for address in initial_peers}
+            peers = sorted(await _known_peers(None, node), key=lambda peer: peer.to_base58() not in first)
+            answers = await _ask(protocol, peers[:MOST_ASKED_FIRST], node.peer_id)
     finally:
         await node.shutdown()
     tried = [answer for answer in answers if answer is not None]
@@ -219,8 +222,9 @@ class ReachWatch:
         if not self._access.circuits or status.reachability != "unreachable" or status.active > 0:
             return False
         answers: bool = self._ask_dht(partial(_anybody_answers, peers=[name for name, _ in self._first]))
-        # A busy computer may have been too slow for one look.
-        return answers and self._find() == "unreachable"
+        if answers:
+            self._look()  # a busy computer may have been too slow for the first
+        return answers and self._status.status.reachability == "unreachable"
 
     def _ask_dht(self, work: Callable[..., Any]) -> Any:
         return self._server.dht.run_coroutine(work, return_future=True).result(ASK_SECONDS)
@@ -237,17 +241,16 @@ class ReachWatch:
             return "relayed" if is_relayed(self._access.circuits, str(dht.peer_id)) else "unreachable"
         peers = self._ask_dht(_known_peers)
         protocol = self._server.reachability_protocol
-        asking = _ask(protocol, peers, dht.peer_id, MOST_ASKED)
+        asking = _ask(protocol, sample(peers, min(len(peers), MOST_ASKED)), dht.peer_id)
         answers = asyncio.run_coroutine_threadsafe(asking, protocol._event_loop).result(ASK_SECONDS)
         if any(answers):
             return "direct"
         return "unreachable" if False in answers else "unknown"
 
 
-async def _ask(protocol: Any, peers: Sequence[PeerID], own: PeerID, most: int) -> list[bool | None]:
+async def _ask(protocol: Any, peers: Sequence[PeerID], own: PeerID) -> list[bool | None]:
     # All at once: some may have gone without a word, and each of them takes all the time there is for an answer.
-    asked = sample(peers, min(len(peers), most))
-    return list(await asyncio.gather(*(protocol.call_check(remote_peer=peer, check_peer=own) for peer in asked)))
+    return list(await asyncio.gather(*(protocol.call_check(remote_peer=peer, check_peer=own) for peer in peers)))
 
 
 async def _known_peers(_dht: Any, node: Any) -> list[PeerID]:

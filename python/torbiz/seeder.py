@@ -58,7 +58,8 @@ servers."""
 STOP_RETRY_SECONDS = 1.0
 TOKEN_SECONDS = 30.0
 RETURN_SECONDS = 30.0
-"""Between two tries to find a swarm that was lost."""
+MOST_RETURN_SECONDS = 600.0
+"""Between two tries to find a swarm that was lost, the first two and at most: each can load all blocks in vain."""
 
 
 class SeederError(Exception):
@@ -335,28 +336,33 @@ class Membership:
 
     def last(self) -> None:
         """Until KeyboardInterrupt or the end of a finish. In the end peers are told and the status says so."""
+        pause = RETURN_SECONDS
         try:
             again = self._serve()
-            while again:
-                again = self._serve_again()
+            while again and not self.finish.wanted:
+                logger.info("Joining the swarm anew")
+                try:
+                    again = self._serve()
+                    pause = RETURN_SECONDS
+                except Exception as error:
+                    self._wait_unless_lasting(error, pause)
+                    pause = min(2 * pause, MOST_RETURN_SECONDS)
         finally:
             self._end()
             if self.announcements.offline.is_set():
                 logger.info("Peers were told that this server is offline")
 
-    def _serve_again(self) -> bool:
-        """As ``_serve``. A swarm that isn't there now may be later: this server has been in it."""
-        logger.info("Joining the swarm anew")
-        try:
-            return self._serve()
-        except Exception as error:
-            code, message = explain(error, is_public=self.options.initial_peers is None)
-            if code not in NO_WAY:
-                raise
-            logger.warning("Trying again in %.0f s: %s", RETURN_SECONDS, message)
-            self.status.update(stage="connecting", message=message)
-            time.sleep(RETURN_SECONDS)
-            return True
+    def _wait_unless_lasting(self, error: Exception, seconds: float) -> None:
+        """Before the next try. A swarm that isn't there now may be later: this server has been in it.
+
+        :raises Exception: the same, unless it can pass by itself
+        """
+        code, message = explain(error, is_public=self.options.initial_peers is None)
+        if code not in PASSING:
+            raise error
+        logger.warning("Trying again in %.0f s: %s", seconds, message)
+        self.status.update(stage="connecting", message=message)
+        time.sleep(seconds)
 
     def _serve(self) -> bool:
         """From the search for a way in until there is none any more, which is True, or until a finish is over."""
@@ -419,11 +425,13 @@ class Membership:
         finally:
             if self.signals.requested or self.finish.wanted:
                 self._end()
+            elif lost.is_set():
+                status.update(stage="connecting")  # from now on a finish is a stop
             with self.signals.held():  # half a shutdown would leave processes
                 self.announcements.ensure_offline()
                 if server is not None:
                     server.shutdown()
-        return lost.is_set() and not self.finish.wanted
+        return lost.is_set()
 
     def _end(self) -> None:
         self.signals.end_begins()
@@ -684,6 +692,7 @@ def watch_petals(
             super().run_in_background(await_ready=await_ready, timeout=timeout)
             # Ready to compute; ready to share only once the swarm knows it.
             if not announcements.online.wait(timeout=60):
+                super().shutdown()  # nobody else knows this container yet
                 raise SeederError("swarm-unreachable", "The swarm did not take the announcement of our blocks.")
             status.update(stage="online", since=status.status.since or now())
 
@@ -699,8 +708,11 @@ def watch_petals(
     petals_server.ModuleContainer = KnownContainer
 
 
-NO_WAY = ("swarm-unreachable", "public-swarm-silent", "not-reachable")
-"""Codes of failures that may pass by themselves."""
+PASSING = (
+    *("swarm-unreachable", "public-swarm-silent", "not-reachable"),
+    *("clock-skew", "hub-unreachable", "port-in-use"),
+)
+"""Codes of failures that may pass by themselves, as after a computer has slept."""
 
 NO_FIRST_PEER = (
     "bootstrap failed",
