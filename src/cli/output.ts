@@ -22,7 +22,9 @@ type Stream = Pick<NodeJS.WriteStream, "write" | "isTTY">;
 
 /** One JSON object a line on `stdout`, and nothing else there. */
 export function jsonOutput(stdout: Stream = process.stdout): Output {
-  const write = (value: object) => stdout.write(`${JSON.stringify(value)}\n`);
+  const write = (value: object): void => {
+    stdout.write(`${JSON.stringify(value)}\n`);
+  };
   return {
     progress: ({ stage, message, progress }) => write({ event: "stage", stage, message, progress }),
     done: (stage, message) => write({ event: "stage", stage, message, progress: 1 }),

@@ -43,6 +43,9 @@ export class Neighbourhood {
     this.rules = [
       ["DOCKER-USER", "-s", home, "-d", lan, "-j", "ACCEPT"],
       ["DOCKER-USER", "-s", lan, "-d", home, "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j", "ACCEPT"],
+      // This machine's own containers are in the local network as well: the engine parts its bridges from each other.
+      ["DOCKER-USER", "-s", lan, "!", "-d", home, "-j", "ACCEPT"],
+      ["DOCKER-USER", "-d", lan, "!", "-s", home, "-j", "ACCEPT"],
       ["OUTPUT", "-d", home, "-m", "conntrack", "--ctstate", "NEW", "-j", "REJECT"],
     ];
   }
@@ -54,6 +57,11 @@ export class Neighbourhood {
       await exec(this.docker, ["network", "create", "--subnet", `${prefix}.0/24`, "--label", label, name]);
     }
     for (const rule of this.rules) await exec("iptables", ["-I", ...rule]);
+  }
+
+  /** This machine's address in a network. */
+  addressIn({ prefix }: Network): string {
+    return `${prefix}.1`;
   }
 
   /** Nothing comes to some computers or from them any more, and nobody is told. @returns what mends it */

@@ -36,6 +36,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  await torbiz(["stop", "--now"]);
   await neighbourhood?.close();
 });
 
@@ -157,4 +158,26 @@ test("a computer that dies in the middle of an answer is replaced by one with th
 test("where nobody else has the blocks of one that dies in the middle of an answer, they are named", async () => {
   const { after } = await killInAnswer("20-29", [third]);
   expect(after.last).toMatchObject({ ok: false, code: "missing-blocks", message: expect.stringContaining("20-29") });
+});
+
+test("torbiz join looks first, serves just the blocks that were lost, and says when it is in already", async () => {
+  const codes = (ended: Ended) => (ended.last.findings as { code: string }[]).map(({ code }) => code);
+  const before = await torbiz(["join", invite, "--check"]);
+  expect(before.last).toMatchObject({ ok: true, model: "smollm2-135m-instruct", suggestion: { start: 20, end: 30 } });
+  expect(codes(before)).toEqual(
+    expect.arrayContaining(["peers-reachable", "clock-agrees", "versions-agree", "blocks-missing", "blocks-suggested"]),
+  );
+  const address = neighbourhood.addressIn(neighbourhood.lan);
+  const joined = await torbiz(["join", invite, "--lan", address, "--port", "31377"]);
+  expect(joined.last).toMatchObject({
+    ok: true,
+    state: "online",
+    reachability: "direct",
+    blocks: { start: 20, end: 30 },
+  });
+  const ended = await askUntilAnswered();
+  expect(ended.last).toMatchObject({ ok: true, answer: ANSWER });
+  expect(route(ended)["20-29"]).toBe(joined.last.peerId);
+  expect(codes(await torbiz(["join", invite, "--check"]))).toContain("already-joined");
+  expect((await torbiz(["stop"])).last).toMatchObject({ ok: true, announcedOffline: true });
 });
