@@ -9,11 +9,15 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from torbiz.contribution import Contribution
 from torbiz.counters import IDLE_SECONDS, PROMPT_SECONDS, SESSIONS_A_HANDLER, Counters, SessionRefused
+from torbiz.serving import NEWS_SECONDS, ServingReport
+from torbiz.status import Status, StatusFile
 
 fork = multiprocessing.get_context("fork")
 
@@ -176,3 +180,24 @@ def test_no_room_is_noted() -> None:
     assert noted is not None
     assert 0 <= time.monotonic() - noted < 10
     handler.kill()
+
+
+def test_what_a_person_should_know_is_told_as_long_as_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counters = Counters(1)
+    status = StatusFile(tmp_path / "status.json", Status(stage="online", model="m"))
+    report = ServingReport(counters, status, Contribution(tmp_path / "contribution.json"))
+
+    def notices() -> list[str]:
+        report._look(0.0)
+        return list(status.status.notices)
+
+    assert notices() == []
+    report.is_slow = True
+    report.has_moved = True
+    status.update(reachability="relayed")
+    counters.note_out_of_memory(0)
+    assert notices() == ["relayed", "slow", "out-of-memory", "moved"]
+    status.update(reachability="direct")
+    clock = time.monotonic
+    monkeypatch.setattr("torbiz.serving.time.monotonic", lambda: clock() + NEWS_SECONDS + 1)
+    assert notices() == ["slow", "moved"]
