@@ -346,8 +346,14 @@ test("the useful commands work on ours, in their order", async () => {
   await torbiz(["share", "--no-wait"]);
   expect((await exec(docker, ["info"])).stdout).toContain("Server Version");
   expect((await exec(docker, ["ps"])).stdout).toContain(container);
-  const logs = await exec(docker, ["logs", container]);
-  expect(logs.stdout + logs.stderr).toContain("torbiz.seeder: Starting");
+  // It may just have started, and has said nothing yet.
+  let logs = "";
+  for (const end = Date.now() + 60_000; !logs.includes("torbiz.seeder: Starting") && Date.now() < end;) {
+    const { stdout, stderr } = await exec(docker, ["logs", container]);
+    logs = stdout + stderr;
+    await new Promise((done) => setTimeout(done, 200));
+  }
+  expect(logs).toContain("torbiz.seeder: Starting");
   await exec(docker, ["stop", container]);
   await exec(docker, ["rm", container]);
   expect((await torbiz(["status"])).last).toMatchObject({ state: "absent" });
