@@ -5,7 +5,7 @@ import type { EngineContext } from "../context";
 import { removeAbandoned, runOneOff } from "../docker/one-off";
 import { TorbizError } from "../errors";
 import { folderBytes } from "../folder-bytes";
-import { forgetModel, isRepository, knownModels } from "../hub/known-models";
+import { forgetModel, idOfName, isOf, isRepository, knownModels } from "../hub/known-models";
 import { findModel, repositoryOf, type Model } from "../models";
 import { LABELS } from "../names";
 import { acquireLock } from "../process-lock";
@@ -34,22 +34,20 @@ const LIMIT_MS = 120_000;
  */
 export async function listCache(context: EngineContext, signal?: AbortSignal): Promise<CachedModel[]> {
   const { models } = await onVolume(context, ["list"], signal);
-  const inVolume = new Map(
-    (Array.isArray(models) ? models : []).flatMap((each: unknown) => {
-      const { repository, bytes } = isRecord(each) ? each : {};
-      return typeof repository === "string" && typeof bytes === "number" ? [[repository, bytes] as const] : [];
-    }),
-  );
+  const inVolume = (Array.isArray(models) ? models : []).flatMap((each: unknown) => {
+    const { repository, bytes } = isRecord(each) ? each : {};
+    return typeof repository === "string" && typeof bytes === "number" ? [{ repository, bytes }] : [];
+  });
   const known = knownModels(context.paths).flatMap((model) => {
     const repository = repositoryOf(model);
     return repository === undefined ? [] : [{ repository, model }];
   });
-  const others = [...inVolume.keys()].filter((name) => !known.some(({ repository }) => repository === name));
-  return [...known, ...others.map((repository) => ({ repository, model: undefined }))]
+  const others = inVolume.filter(({ repository }) => !known.some(({ model }) => isOf(model, repository)));
+  return [...known, ...others.map(({ repository }) => ({ repository, model: undefined }))]
     .map(({ repository, model }) => ({
       ...{ repository, model },
-      volumeBytes: inVolume.get(repository) ?? 0,
-      homeBytes: model ? folderBytes(homeFolder(context, model)) : 0,
+      volumeBytes: inVolume.find((each) => idOfName(each.repository) === idOfName(repository))?.bytes ?? 0,
+      homeBytes: folderBytes(homeFolder(context, repository)),
     }))
     .filter(({ volumeBytes, homeBytes }) => volumeBytes + homeBytes > 0)
     .toSorted((a, b) => b.volumeBytes + b.homeBytes - a.volumeBytes - a.homeBytes);
@@ -66,8 +64,7 @@ export async function removeCached(context: EngineContext, name: string, signal?
   const { engine, names, paths } = context;
   const known = knownModels(paths);
   const typed = name.trim();
-  const model =
-    known.find((each) => repositoryOf(each) === typed) ?? (isRepository(typed) ? undefined : findModel(typed, known));
+  const model = known.find((each) => isOf(each, typed)) ?? (isRepository(typed) ? undefined : findModel(typed, known));
   const repository = model ? repositoryOf(model) : typed;
   if (repository === undefined) {
     throw new TorbizError("model-missing", `${model?.title ?? typed} was not fetched from a model hub.`, {
@@ -78,7 +75,8 @@ export async function removeCached(context: EngineContext, name: string, signal?
   const lock = await acquireLock(shareLock(context), { signal });
   try {
     const container = await engine.inspect(names.container);
-    if (container?.State.Running && container.Config.Labels[LABELS.model] === model?.id) {
+    // A model that isn't known any more may be shared all the same.
+    if (container?.State.Running && container.Config.Labels[LABELS.model] === idOfName(repository)) {
       throw new TorbizError(
         "already-sharing",
         `${model?.title ?? repository} is shared now, so its blocks are in use.`,
@@ -89,11 +87,10 @@ export async function removeCached(context: EngineContext, name: string, signal?
       );
     }
     const { removed } = await onVolume(context, ["remove", repository], signal);
-    const homeBytes = model ? folderBytes(homeFolder(context, model)) : 0;
-    if (model) {
-      rmSync(homeFolder(context, model), { recursive: true, force: true });
-      forgetModel(paths, model);
-    }
+    const folder = homeFolder(context, repository);
+    const homeBytes = folderBytes(folder);
+    rmSync(folder, { recursive: true, force: true });
+    if (model) forgetModel(paths, model);
     const freed = (typeof removed === "number" ? removed : 0) + homeBytes;
     if (freed > 0) return freed;
   } finally {
@@ -139,6 +136,6 @@ async function onVolume(
 }
 
 /** Where asking keeps what it needs of a model. */
-function homeFolder({ paths }: EngineContext, { id }: Model): string {
-  return join(paths.models, id, "petals");
+function homeFolder({ paths }: EngineContext, repository: string): string {
+  return join(paths.models, idOfName(repository), "petals");
 }
