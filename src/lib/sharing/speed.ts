@@ -138,7 +138,8 @@ export function outlookOf(model: Model, { blocks }: Pick<Fit, "blocks">, speed: 
 
 /** Tokens a second, as exact as a short measurement is. */
 export function rate(tokensPerSecond: number): string {
-  return tokensPerSecond >= 10 ? String(Math.round(tokensPerSecond)) : tokensPerSecond.toPrecision(1);
+  // toPrecision(1) makes "1e+1" of what it rounds up to 10.
+  return tokensPerSecond >= 9.5 ? String(Math.round(tokensPerSecond)) : tokensPerSecond.toPrecision(1);
 }
 
 /** By what a speed is kept; undefined without an image. */

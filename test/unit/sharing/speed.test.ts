@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openEngine, type EngineContext } from "../../../src/lib/context";
 import { defaultModel, findModel } from "../../../src/lib/models";
-import { knownSpeed, measureSpeed, outlookOf, USEFUL_TOKENS_PER_SECOND } from "../../../src/lib/sharing/speed";
+import { knownSpeed, measureSpeed, outlookOf, USEFUL_TOKENS_PER_SECOND, rate } from "../../../src/lib/sharing/speed";
 import { LABELS, scriptedShare, type ScriptedShare } from "./scripted-share";
 
 const LIMITS = { memoryBytes: 3e9, nanoCpus: 1.5e9, threads: 2 };
@@ -72,4 +72,13 @@ describe("a speed that was measured", () => {
     share.container = { State: { Status: "running", Running: true }, Config: { Labels: LABELS } };
     await expect(measureSpeed(context, defaultModel, LIMITS)).rejects.toMatchObject({ code: "already-sharing" });
   });
+});
+
+test.each([
+  [0.04, "0.04"],
+  [9.4, "9"],
+  [9.6, "10"],
+  [12.3, "12"],
+])("a rate of %d is told as %s", (tokensPerSecond, words) => {
+  expect(rate(tokensPerSecond)).toBe(words);
 });
