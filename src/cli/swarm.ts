@@ -2,6 +2,7 @@ import { openEngine } from "../lib/context";
 import { defaultModel } from "../lib/models";
 import { BAR_MARKS, blockBar, missingText } from "../lib/sharing/block-bar";
 import { countBlocks, formatBlocks, rangeText } from "../lib/sharing/blocks";
+import { writeInvite } from "../lib/sharing/invite";
 import { readSwarmMap, type SwarmMap } from "../lib/sharing/swarm-map";
 import { parseSwarm, swarmText } from "../lib/sharing/swarm";
 import type { Session } from "./session";
@@ -77,11 +78,14 @@ function advice(map: SwarmMap): string[] {
 
 /** What to type to serve what is suggested. */
 function command({ model, swarm, suggestion }: SwarmMap): string {
+  const blocks = `--blocks ${formatBlocks(suggestion)}`;
+  // Its peers alone would lose the model's commit.
+  if (swarm.kind === "join" && swarm.invite) return `torbiz join ${writeInvite(swarm.invite)} ${blocks}`;
   const peers = swarm.kind === "join" ? swarm.peers : swarm.kind === "public" ? ["public"] : [];
   return [
     "torbiz share",
     ...(model.id === defaultModel.id ? [] : [`--model ${model.id}`]),
     ...peers.map((peer) => `--swarm ${peer}`),
-    `--blocks ${formatBlocks(suggestion)}`,
+    blocks,
   ].join(" ");
 }

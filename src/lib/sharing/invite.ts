@@ -42,8 +42,14 @@ const PETALS = /^\d[\w.+-]{0,39}$/;
  */
 export function createInvite(status: SharingStatus, { id, dhtPrefix, source }: Model, swarm: Swarm): string {
   if (status.state !== "online") throw new TorbizError("not-sharing", "Nothing is online to invite others to.");
-  const named = source.kind === "hub" ? { repository: source.repository, revision: source.revision } : { model: id };
-  const content = { v: VERSION, ...named, prefix: dhtPrefix, peers: peersOf(status, swarm), petals: PETALS_VERSION };
+  const named = source.kind === "hub" ? { model: source.repository, revision: source.revision } : { model: id };
+  return writeInvite({ ...named, dhtPrefix, peers: peersOf(status, swarm), petals: PETALS_VERSION });
+}
+
+/** An invite as one line of text, which `readInvite` reads back. */
+export function writeInvite({ model, revision, dhtPrefix, peers, petals }: Invite): string {
+  const named = REPOSITORY.test(model) ? { repository: model, revision } : { model };
+  const content = { v: VERSION, ...named, prefix: dhtPrefix, peers, petals };
   return SCHEME + Buffer.from(JSON.stringify(content)).toString("base64url");
 }
 

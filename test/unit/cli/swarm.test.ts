@@ -1,6 +1,7 @@
 import { describeMap } from "../../../src/cli/swarm";
 import { defaultModel } from "../../../src/lib/models";
 import { gapsOf } from "../../../src/lib/sharing/block-bar";
+import { readInvite } from "../../../src/lib/sharing/invite";
 import type { SwarmMap } from "../../../src/lib/sharing/swarm-map";
 
 const OWN = "12D3KooWQUMM28Xv4SJQEG9Jdzxmuj7NdQJscxLfqR1Ckm3XWCEw";
@@ -66,6 +67,20 @@ it("names the command that fills the gap, where this computer shares nothing the
   expect(describeMap(map({ swarm: { kind: "public" }, ownPeerId: null, own: null }), 80)).toContain(
     "`torbiz share --swarm public --blocks 16:20`",
   );
+});
+
+it("names the command that joins by the invite that was looked at: its peers alone tell no commit", () => {
+  const invite = {
+    model: "Owner/Name",
+    revision: "b".repeat(40),
+    dhtPrefix: "Name-hf",
+    peers: [ADDRESS],
+    petals: "2.2.0",
+  };
+  const swarm = { kind: "join" as const, peers: [ADDRESS], invite };
+  const text = describeMap(map({ swarm, ownPeerId: null, own: null }), 80);
+  const [, typed = ""] = /`torbiz join (\S+) --blocks 16:20`/.exec(text) ?? [];
+  expect(readInvite(typed)).toEqual(invite);
 });
 
 it("says plainly that nobody else is there, and that nothing is missing", () => {

@@ -1,8 +1,13 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
+import { openSurroundings } from "../../../src/lib/context";
 import { TorbizError } from "../../../src/lib/errors";
 import { defaultModel, findModel } from "../../../src/lib/models";
 import { createInvite, isInvite, readInvite } from "../../../src/lib/sharing/invite";
 import { readStatus, type SharingStatus } from "../../../src/lib/sharing/status";
+import { inviteTo } from "../../../src/lib/sharing/share-invite";
 import { parseSwarm } from "../../../src/lib/sharing/swarm";
 import { PETALS_VERSION } from "../../../src/lib/version";
 
@@ -18,7 +23,14 @@ const ONLINE: SharingStatus = {
   addresses: [LOOPBACK, HERE],
   reachability: "direct",
 };
+/** A home where nothing is remembered. */
+const { paths } = openSurroundings({
+  runtimeFiles: ".",
+  env: { TORBIZ_HOME: mkdtempSync(join(tmpdir(), "torbiz-invite-")) },
+});
 const INVITE = createInvite(ONLINE, defaultModel, { kind: "private" });
+
+afterAll(() => rmSync(paths.home, { recursive: true }));
 
 function encode(content: unknown): string {
   return `torbiz-invite:${Buffer.from(JSON.stringify(content)).toString("base64url")}`;
@@ -42,6 +54,13 @@ test("a model of the hub is named by repository and revision", () => {
   const model = findModel("tinyllama-1.1b-chat");
   const { repository, revision } = model.source as { repository: string; revision: string };
   expect(readInvite(createInvite(ONLINE, model, { kind: "private" }))).toMatchObject({ model: repository, revision });
+});
+
+test("an invite is to the commit that the share was started with, whatever this computer has come to know since", () => {
+  const shared = { ...ONLINE, model: "tinyllama-1.1b-chat", revision: "b".repeat(40) };
+  expect(readInvite(inviteTo({ paths }, shared))).toMatchObject({ revision: shared.revision });
+  const { revision } = findModel("tinyllama-1.1b-chat").source as { revision: string };
+  expect(readInvite(inviteTo({ paths }, { ...shared, revision: null }))).toMatchObject({ revision });
 });
 
 test("a model of the hub may also be named without its commit", () => {
