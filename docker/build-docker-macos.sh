@@ -135,7 +135,8 @@ case "$log" in /*) ;; *) log=$PWD/$log ;; esac
 case "$lock" in /*) ;; *) lock=$PWD/$lock ;; esac
 # Under the lock and always at the same place, so that the next build removes what a killed one left.
 work=$lock.work
-(umask 077 && mkdir -p "$(dirname "$log")" "$(dirname "$lock")")
+umask 077
+mkdir -p "$(dirname "$log")" "$(dirname "$lock")"
 
 json_text() { printf '%s' "$1" | sed 's/[\\"]/\\&/g'; }
 
@@ -215,7 +216,8 @@ case "$(command_of "$orphan")" in *docker*"$tag-building"*) kill -TERM "$orphan"
 rm -rf "$work"
 # Who still reads the last build's log keeps it.
 [ ! -f "$log" ] || rm -f "$log"
-(umask 077 && mkdir "$work" && : >"$log")
+mkdir "$work"
+: >"$log"
 mkfifo "$work/output"
 exec 3>&1
 # -i: Ctrl-C reaches every process of the terminal, and the last words must still be written.
@@ -249,6 +251,7 @@ echo "The log is $log"
 
 echo "torbiz: step context"
 context=$work/context
+umask 022 # the image gets these modes, whatever the user's umask is
 list_inputs | while IFS= read -r input; do
   mkdir -p "$context/$(dirname "$input")"
   cp "$files/$input" "$context/$input"
@@ -267,6 +270,7 @@ if [ -n "$wheels" ]; then
     echo "Using $(basename "$wheel") from $wheels"
   done
 fi
+umask 077
 
 step=image
 echo "torbiz: step image"

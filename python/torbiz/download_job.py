@@ -162,6 +162,7 @@ def run(
     Returns:
         The process' exit code.
     """
+    os.umask(0o077)  # whatever its starter's is; what others are to read, the work opens to them
     with _lock(lock) as ours:
         if not ours:
             return 0

@@ -96,7 +96,9 @@ export async function ensureEnvironment(options: EnvironmentOptions): Promise<En
     });
     try {
       await job.make();
-      writeFileSync(join(paths.envs, attempt, CONTENT_FILE), String(countContent(join(paths.envs, attempt))));
+      writeFileSync(join(paths.envs, attempt, CONTENT_FILE), String(countContent(join(paths.envs, attempt))), {
+        mode: 0o600,
+      });
       await appear(paths.envs, name, attempt);
       await removeUnused(paths.envs, kind, name);
     } catch (error) {
@@ -232,6 +234,7 @@ class Making {
     this.report("Making a Python environment", 0);
     await mkdir(this.options.paths.logs, { recursive: true, mode: 0o700 });
     writeFileSync(this.logFile, "", { mode: 0o600 });
+    await mkdir(this.folder, { mode: 0o700 }); // what Python and pip write into it is as the user's umask says
     await this.run(this.base.path, ["-I", "-m", "venv", this.folder], VENV_LIMIT_MS);
     const requirements = locks.map((file) => parseLock(readFileSync(file, "utf8")));
     this.total = requirements.flat().length;
@@ -271,7 +274,7 @@ class Making {
   private async install(entries: readonly Requirement[], source: readonly string[]): Promise<void> {
     if (entries.length === 0) return;
     const file = join(this.folder, "requirements.txt");
-    writeFileSync(file, entries.map((entry) => entry.text).join(""));
+    writeFileSync(file, entries.map((entry) => entry.text).join(""), { mode: 0o600 });
     const wheels = this.env.TORBIZ_WHEELS;
     await this.run(
       join(this.folder, "bin", "python"),
@@ -310,7 +313,7 @@ class Making {
   }
 
   private async run(command: string, args: string[], timeout: number, onLine?: (line: string) => void): Promise<void> {
-    const log = createWriteStream(this.logFile, { flags: "a" });
+    const log = createWriteStream(this.logFile, { flags: "a", mode: 0o600 });
     // On a full disk its error would end us, and what fails there tells more.
     log.on("error", () => undefined);
     try {

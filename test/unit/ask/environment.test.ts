@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -102,6 +103,18 @@ it(
     expect(await ensureEnvironment(options())).toEqual(made);
     expect(seen).toEqual([]);
     expect(entries()).toHaveLength(2);
+  },
+  LIMIT_MS,
+);
+
+it(
+  "keeps others out of it and its log, whatever the umask",
+  async () => {
+    const umask = process.umask(0);
+    const { folder } = await ensureEnvironment(options(withoutPackages())).finally(() => process.umask(umask));
+    expect(statSync(folder).mode & 0o777).toBe(0o700);
+    expect(statSync(join(root, "logs")).mode & 0o777).toBe(0o700);
+    expect(statSync(join(root, "logs", "environment-test.log")).mode & 0o777).toBe(0o600);
   },
   LIMIT_MS,
 );

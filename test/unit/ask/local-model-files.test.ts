@@ -116,6 +116,18 @@ describe("a download", () => {
     expect(readdirSync(home)).toEqual(["torbiz"]);
   });
 
+  it("keeps its notes to the user, and the model from being written by others, whatever the umask", async () => {
+    const model = smallModel(CONTENT);
+    offer();
+    const umask = process.umask(0);
+    const path = await ensure(model).finally(() => process.umask(umask));
+    expect(statSync(path).mode & 0o777).toBe(0o644);
+    const { run, logs } = surroundings.paths;
+    const notes = [run, logs].flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)));
+    expect(notes.length).toBeGreaterThan(1);
+    expect(notes.filter((note) => (statSync(note).mode & 0o777) !== 0o600)).toEqual([]);
+  });
+
   it("outlives its watchers, is one for all of them, and keeps the token to itself", async () => {
     const model = smallModel(CONTENT);
     offer({ speed: SLOW });
