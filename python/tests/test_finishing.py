@@ -13,8 +13,12 @@ from typing import Any
 
 import pytest
 
-from tests.test_seeder import LIMIT_SECONDS, Seeder, SessionClient, online
 from torbiz import petals_compat  # noqa: F401  (its import is its effect; it must come before petals)
+
+# isort: split
+from hivemind.proto import runtime_pb2
+
+from tests.test_seeder import LIMIT_SECONDS, Seeder, SessionClient, online
 from torbiz.counters import IDLE_SECONDS, Counters, SessionRefused
 from torbiz.finishing import FINISH_SECONDS, Finish
 from torbiz.serving import watch_sessions
@@ -116,16 +120,17 @@ class Handler:
     def __init__(self) -> None:
         self.may_end = asyncio.Event()
 
-    async def rpc_forward(self, request: str, _context: None) -> str:
+    async def rpc_forward(self, request: Any, _context: None) -> Any:
         await self.may_end.wait()
         return request
 
-    async def rpc_forward_stream(self, requests: str, _context: None) -> AsyncIterator[str]:
-        yield requests
+    async def rpc_forward_stream(self, requests: AsyncIterator[Any], _context: None) -> AsyncIterator[Any]:
+        async for request in requests:
+            yield request
         await self.may_end.wait()
 
     rpc_backward, rpc_backward_stream = rpc_forward, rpc_forward_stream
-    _allocate_cache = _iterate_inference_steps = None
+    _allocate_cache = _iterate_inference_steps = _managed_session = None
 
 
 @pytest.mark.parametrize("name", ["rpc_forward", "rpc_backward", "rpc_forward_stream", "rpc_backward_stream"])
@@ -138,9 +143,15 @@ def test_what_is_computed_outside_of_sessions_is_on_its_way_until_its_end(tmp_pa
 
     watch_sessions(Watched, counters, finishing)
 
-    async def ask(handler: Watched) -> list[str]:
-        answer = getattr(handler, name)("words", None)
-        return [part async for part in answer] if name.endswith("stream") else [await answer]
+    words = runtime_pb2.ExpertRequest(uid="words")
+
+    async def stream() -> AsyncIterator[Any]:
+        yield words
+
+    async def ask(handler: Watched) -> list[Any]:
+        if name.endswith("stream"):
+            return [part async for part in getattr(handler, name)(stream(), None)]
+        return [await getattr(handler, name)(words, None)]
 
     async def run() -> None:
         handler = Watched()
@@ -154,7 +165,7 @@ def test_what_is_computed_outside_of_sessions_is_on_its_way_until_its_end(tmp_pa
         with pytest.raises(SessionRefused):
             await ask(handler)
         handler.may_end.set()
-        assert await asked == ["words"]
+        assert await asked == [words]
 
     asyncio.run(run())
     counts = counters.read()

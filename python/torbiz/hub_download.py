@@ -289,6 +289,27 @@ def weights_at(repository: str, files: Iterable[str]) -> list[str]:
     raise DownloadError("model-unsupported", f"{repository} has no weights as safetensors.")
 
 
+def require_safetensors(name: str, folder: Path) -> None:
+    """Refuses a model's folder from which Petals or transformers would load pickle files.
+
+    They take safetensors where the folder has them, and where its index names no other file.
+
+    Args:
+        name: The model's, for people.
+        folder: What Petals or transformers is to be given.
+
+    Raises:
+        DownloadError: model-unsupported for a folder without safetensors, model-broken for an index that names others.
+    """
+    for weights in weights_at(name, (path.name for path in folder.iterdir())):
+        if weights == INDEX:
+            try:
+                index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise DownloadError("model-broken", f"{INDEX} of {name} can't be read.") from error
+            files_with(index if isinstance(index, dict) else {}, lambda _: True)
+
+
 def files_with(index: Mapping[str, Any], wanted: Callable[[str], bool]) -> list[str]:
     """The files that hold the wanted weights, by ``model.safetensors.index.json``.
 

@@ -34,7 +34,7 @@ from torbiz.counters import Counters
 from torbiz.download_job import DownloadError
 from torbiz.finishing import FINISH_SECONDS, Finish
 from torbiz.hub import Hub
-from torbiz.hub_download import ModelFiles
+from torbiz.hub_download import ModelFiles, require_safetensors
 from torbiz.logs import configure_logging
 from torbiz.serving import ServingReport, is_slow, watch_sessions
 from torbiz.status import Blocks, Download, Status, StatusFile, now
@@ -460,9 +460,10 @@ def prepare_cache(folder: Path) -> None:
 def find_model(options: Options, token: str | None, status: StatusFile) -> tuple[Path, Callable[[range], None]]:
     """The model's folder with its config, and what brings the weights of blocks there.
 
-    :raises DownloadError: what a hub refuses or doesn't answer
+    :raises DownloadError: what a hub refuses or doesn't answer, and a folder without safetensors
     """
     if Path(options.model_path).is_dir():
+        require_safetensors(options.model, Path(options.model_path))
         return Path(options.model_path), lambda _: None
 
     def tell(download: Download | None) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,12 +27,54 @@ SLOW_TOKENS_PER_SECOND = 1.0
 """The speed that Petals' authors call enough for interactive use (Borzunov et al., "Petals", ACL 2023: BLOOM-176B on
 consumers' GPUs at about one step a second). A computer is slow when a model whose every block it served were slower."""
 
+MOST_REQUEST_BYTES = 128 * 1024 * 1024
+"""What one handler holds of requests outside of sessions, while they come and wait. Petals counts a request's tokens
+only when it is whole. Its own client sends 1024 tokens at most, with gradients 117 MB for the widest model (BLOOM)."""
+MOST_PUSHES = 8
+"""What other servers push into a session is kept until its step; Petals' own send one a step."""
+
 _session: ContextVar[Session] = ContextVar("session")
 """The session that a handler's task serves: Petals passes nothing from its memory to its steps."""
 
 
+class Room:
+    """How much more a handler takes of requests. Each of the forked handlers has its own."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+
+    @contextmanager
+    def holding(self) -> Iterator[Callable[[Any], None]]:
+        """Gives what takes room for a message, until the end of the block.
+
+        That raises SessionRefused where too little is left.
+        """
+        held = 0
+
+        def hold(message: Any) -> None:
+            nonlocal held
+            size = message.ByteSize()
+            if size > self._free:
+                raise SessionRefused("This server has no room for so much at once. Ask another peer.")
+            self._free -= size
+            held += size
+
+        try:
+            yield hold
+        finally:
+            self._free += held
+
+
+class _Pushes(asyncio.Queue[Any]):
+    """What was pushed into a session. The client sends the same itself, so nothing is lost with what is dropped."""
+
+    def put_nowait(self, item: Any) -> None:
+        if item is None or self.qsize() < MOST_PUSHES:  # None is Petals' mark of the end
+            super().put_nowait(item)
+
+
 def watch_sessions(handler_class: Any, counters: Counters, finish: Finish) -> None:
-    """Counts the sessions and steps of Petals' ``TransformerConnectionHandler`` (2.2.0.post1).
+    """Counts and bounds what Petals' ``TransformerConnectionHandler`` (2.2.0.post1) serves.
 
     A session lives as long as its memory in the attention cache. While ``finish`` is wanted no new one gets any. Who
     answers uses nothing else; who trains, or wants all the logits of a text, asks without a session (``rpc_forward``,
@@ -41,6 +84,8 @@ def watch_sessions(handler_class: Any, counters: Counters, finish: Finish) -> No
 
     allocate = handler_class._allocate_cache
     iterate_steps = handler_class._iterate_inference_steps
+    manage = handler_class._managed_session
+    room = Room(MOST_REQUEST_BYTES)
 
     @asynccontextmanager
     async def allocate_and_count(handler: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
@@ -62,6 +107,12 @@ def watch_sessions(handler_class: Any, counters: Counters, finish: Finish) -> No
             with session.step(batch * length):
                 yield request, metadata
 
+    @contextmanager
+    def manage_bounded(handler: Any, session_id: str) -> Iterator[None]:
+        with manage(handler, session_id):
+            handler._session_queues[session_id] = _Pushes()
+            yield
+
     def counting(name: str) -> Any:
         answer = getattr(handler_class, name)
 
@@ -69,7 +120,8 @@ def watch_sessions(handler_class: Any, counters: Counters, finish: Finish) -> No
         @functools.wraps(answer)
         async def answer_and_count(self: Any, request: Any, context: Any) -> Any:
             finish.check()
-            with counters.request(self._handler_index):
+            with counters.request(self._handler_index), room.holding() as hold:
+                hold(request)
                 return await answer(self, request, context)
 
         return answer_and_count
@@ -80,8 +132,14 @@ def watch_sessions(handler_class: Any, counters: Counters, finish: Finish) -> No
         @functools.wraps(answer)
         async def answer_and_count(self: Any, requests: Any, context: Any) -> AsyncIterator[Any]:
             finish.check()
-            with counters.request(self._handler_index):
-                async with aclosing(answer(self, requests, context)) as parts:
+            with counters.request(self._handler_index), room.holding() as hold:
+
+                async def held() -> AsyncIterator[Any]:
+                    async for request in requests:
+                        hold(request)
+                        yield request
+
+                async with aclosing(answer(self, held(), context)) as parts:
                     async for part in parts:
                         yield part
 
@@ -92,6 +150,7 @@ def watch_sessions(handler_class: Any, counters: Counters, finish: Finish) -> No
         setattr(handler_class, f"{name}_stream", counting_stream(f"{name}_stream"))
     handler_class._allocate_cache = allocate_and_count
     handler_class._iterate_inference_steps = iterate_and_count
+    handler_class._managed_session = manage_bounded
     logging.getLogger("hivemind.p2p.p2p_daemon").addFilter(_without_traceback_of_refusals)
 
 

@@ -27,6 +27,7 @@ from transformers import AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from torbiz.bounded import run_bounded
+from torbiz.download_job import DownloadError
 from torbiz.engines.base import (
     AskError,
     Cancelled,
@@ -42,6 +43,7 @@ from torbiz.engines.base import (
 )
 from torbiz.engines.swarm_sessions import CLOSE_TIMEOUT, Chain, KeptChains
 from torbiz.engines.text import Prompt, StopFilter, TokenDecoder
+from torbiz.hub_download import require_safetensors
 from torbiz.processes import descendants, kill
 
 logger = logging.getLogger("torbiz.engines.swarm")
@@ -100,6 +102,8 @@ class SwarmEngine:
             if "bootstrap" in str(error):
                 raise unreachable() from error
             raise AskError("model-broken", "The model's files can't be read.") from error
+        except DownloadError as error:
+            raise AskError(error.code, str(error)) from error
         except (OSError, ValueError, KeyError, AssertionError) as error:
             logger.error("Loading failed: %s", type(error).__name__)
             raise AskError("model-broken", "The model's files can't be read.") from error
@@ -118,11 +122,13 @@ class SwarmEngine:
         logger.info("Loaded the client of %s in %.1f s", swarm.dht_prefix, time.monotonic() - started)
 
     def _load(self) -> None:
+        folder = Path(self.swarm.model_path)
+        require_safetensors(folder.parent.name, folder)
         self._tokenizer: Any = AutoTokenizer.from_pretrained(self.swarm.model_path, local_files_only=True)
         if self._tokenizer.chat_template is None:
             # Where newer models have it. What this transformers would take instead is another model's.
             try:
-                template = (Path(self.swarm.model_path) / "chat_template.jinja").read_text(encoding="utf-8")
+                template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
             except FileNotFoundError:
                 raise AskError(
                     "model-unsupported", "This model was not made for chats: it has no chat template."
