@@ -5,6 +5,9 @@
 #
 #   scripts/lock-python.sh [--upgrade]
 #
+# Before a release, ask which locked versions have known vulnerabilities; that needs the network, so no test does it:
+#   pip-audit --disable-pip --require-hashes -r python/requirements/petals.txt      (and local.txt, swarm.txt)
+#
 # PyTorch's CPU wheel comes from the folder TORBIZ_WHEELS or PIP_FIND_LINKS where it is there, else from PyTorch's CPU index.
 set -euo pipefail
 
