@@ -70,13 +70,13 @@ const MAX_VERSIONS = 3;
  */
 export async function checkJoin(context: EngineContext, options: JoinCheckOptions): Promise<JoinCheck> {
   const { engine, names } = context;
-  const { swarm, limits, signal } = options;
+  const { swarm, limits, token, signal } = options;
   const model = await modelIn(context, swarm, options.model, options);
   const known = knownModels(context.paths).find(({ id }) => id === model.id);
   // Only an engine on this computer sees of the network what this computer sees.
   const tried = context.endpoint.socketPath ? await requirePeer(swarm.peers) : [];
   try {
-    const map = await readSwarmMap(context, { swarm, model: model.id, limits, signal });
+    const map = await readSwarmMap(context, { swarm, model: model.id, limits, token, signal });
     const { state, swarm: shared } = readStatus(await engine.inspect(names.container));
     const isIn = shared === swarmText(swarm) && (state === "starting" || state === "online");
     const findings = [...commits(model, known), ...findingsOf(map, { swarm, tried, isIn })];

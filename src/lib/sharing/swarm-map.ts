@@ -29,6 +29,8 @@ export interface SwarmMapOptions {
   model?: string;
   /** What a share may use: no more blocks are suggested than fit into it. */
   limits?: LimitRequest;
+  /** A Hugging Face token; HF_TOKEN unless given. */
+  token?: string;
   signal?: AbortSignal;
 }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { homedir, tmpdir } from "node:os";
@@ -6,7 +6,12 @@ import { join } from "node:path";
 import { ask, attach, runningGenerations, stopGeneration, type AskOptions } from "../../../src/lib/ask/ask";
 import { readAskSettings, rememberAskSettings } from "../../../src/lib/ask/ask-settings";
 import { ConversationStore } from "../../../src/lib/ask/conversations/store";
+import { swarmModelFolder } from "../../../src/lib/ask/swarm-model";
 import { openSurroundings, type Surroundings } from "../../../src/lib/context";
+import { resolveModel } from "../../../src/lib/hub/resolve-model";
+import { findSwarmTarget } from "../../../src/lib/sharing/swarm-target";
+import { PETALS_VERSION } from "../../../src/lib/version";
+import { INFO, ScriptedHub } from "../hub/scripted-hub";
 import { writeRuntimeFiles } from "./python-server";
 
 const LIMIT_MS = 60_000;
@@ -379,6 +384,31 @@ it("asks strangers only with consent, given once or for this question", async ()
   await expect(asking(strangers)).rejects.toMatchObject({ code: "consent-needed" });
   rememberAskSettings(surroundings.paths, { allowedStrangersAt: new Date().toISOString() });
   await expect(asking(strangers)).rejects.toMatchObject({ code: "python-missing" });
+});
+
+it("remembers the commit that an invite names: a later question names its swarm without it", async () => {
+  const theirs = "b".repeat(40);
+  const hub = await new ScriptedHub().start();
+  const env = { ...surroundings.env, TORBIZ_PYTHON: "/nonexistent", HF_ENDPOINT: hub.address };
+  const where = { ...surroundings, env };
+  try {
+    await resolveModel(where, "Owner/Name");
+    hub.info = { ...INFO, sha: theirs };
+    const peers = [`/ip4/10.0.0.7/tcp/31330/p2p/${"Q".repeat(46)}`];
+    const invite = { model: "Owner/Name", revision: theirs, dhtPrefix: "Name-hf", peers, petals: PETALS_VERSION };
+    const choice = { kind: "swarm", model: "owner--name", swarm: { kind: "join", peers, invite } } as const;
+    const folder = swarmModelFolder(where.paths, await resolveModel(where, "Owner/Name", { commit: theirs }));
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "config.json"), "{}");
+    // Its model is here, its Python isn't.
+    const asked = asking({ prompt: "Where?", choice, surroundings: where, allowStrangers: true });
+    await expect(asked).rejects.toMatchObject({ code: "python-missing" });
+    expect((await findSwarmTarget(where, { kind: "join", peers }, choice)).model.source).toMatchObject({
+      revision: theirs,
+    });
+  } finally {
+    await hub.stop();
+  }
 });
 
 it("writes down no empty question, and none where there is no conversation", async () => {

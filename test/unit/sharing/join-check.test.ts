@@ -159,6 +159,16 @@ describe("before an engine without the image", () => {
       expect(await modelIn(await openEngine(share.surroundings), invited(THEIRS), model.id, {})).toEqual(model);
     });
 
+    test("the token goes with whatever the hub is asked", async () => {
+      await check(invited());
+      hub.info = { ...INFO, sha: THEIRS };
+      const before = hub.seen.length;
+      const context = await openEngine(share.surroundings);
+      await checkJoin(context, { swarm: invited(THEIRS), token: "hf_canary" });
+      const brought = hub.seen.slice(before).map(({ authorization }) => authorization);
+      expect(new Set(brought)).toEqual(new Set(["Bearer hf_canary"]));
+    });
+
     test("one that the catalogue has at another commit is refused", async () => {
       const { id, dhtPrefix } = findModel("tinyllama-1.1b-chat");
       const repository = "TinyLlama/TinyLlama-1.1B-Chat-v1.0";
