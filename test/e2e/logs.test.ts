@@ -1,10 +1,9 @@
-import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EngineContext } from "../../src/lib/context";
+import { FaultySocket } from "../faulty-socket";
 import { exec, openTestBed, start, torbiz } from "./torbiz";
 
 /** `torbiz logs` of a real container, through a way to the engine that is cut. */
@@ -23,48 +22,30 @@ const SAYS = `
 let context: EngineContext;
 let docker: string;
 let folder: string;
-let proxy: Server;
-const connections = new Set<Socket>();
+let proxy: FaultySocket;
 
 beforeAll(async () => {
   ({ context, docker } = await openTestBed());
   folder = mkdtempSync(join(tmpdir(), "torbiz-logs-"));
-  proxy = createServer((client) => {
-    const engine = connect(context.endpoint.socketPath ?? "");
-    for (const socket of [client, engine]) {
-      connections.add(socket);
-      socket.on("error", () => undefined);
-      socket.on("close", () => (client.destroy(), engine.destroy()));
-    }
-    client.pipe(engine).pipe(client);
-  });
-  await listen();
+  proxy = new FaultySocket(join(folder, "docker.sock"), context.endpoint.socketPath ?? "");
+  await proxy.start();
   const labels = ["--label", "com.torbiz.managed=1", "--label", "com.torbiz.model=smollm2-135m-instruct"];
   const { image, container } = context.names;
   await exec(docker, ["run", "-d", "--init", "--name", container, ...labels, "--entrypoint", "sh", image, "-c", SAYS]);
 });
 
 afterAll(async () => {
-  proxy.close();
+  await proxy.stop();
   await exec(docker, ["rm", "-f", context.names.container]);
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function listen(): Promise<void> {
-  proxy.listen(join(folder, "docker.sock"));
-  await once(proxy, "listening");
-}
-
 /** Takes the engine away, lets the container write on meanwhile, and brings the engine back. */
 async function cutAfter(line: number, ms: number): Promise<void> {
-  const closed = once(proxy, "close");
-  proxy.close();
-  for (const socket of connections) socket.destroy();
-  connections.clear();
-  await closed;
+  await proxy.stop();
   await writeOn(line);
   await sleep(ms);
-  await listen();
+  await proxy.start();
 }
 
 const writeOn = (line: number) => exec(docker, ["exec", context.names.container, "touch", `/tmp/after-${line}`]);
