@@ -26,7 +26,7 @@ export class BareProcess {
 
   /** @param env is added to this process's own */
   static async start(python: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<BareProcess> {
-    const child = spawn(python, args, { env: { ...process.env, ...env } });
+    const child = spawn(python, args, { env: { ...process.env, ...env }, detached: true });
     child.stderr.resume();
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     return new BareProcess(child, lines, (await next(lines)) as Record<string, number>);
@@ -41,6 +41,12 @@ export class BareProcess {
     const ended = new Promise((resolve) => this.child.once("exit", resolve));
     this.child.stdin.end();
     await ended;
+    try {
+      // hivemind's processes outlive the one that made them, and hold its output open.
+      process.kill(-(this.child.pid ?? NaN), "SIGKILL");
+    } catch {
+      // There were none.
+    }
   }
 }
 
