@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import type { Surroundings } from "../context";
+import { isRecord } from "../json";
 import { redactor } from "../redact";
 import { PETALS_VERSION, VERSION } from "../version";
 import type { Examination } from "./doctor";
@@ -26,7 +27,12 @@ export function reportOf(surroundings: Surroundings, { findings, answers }: Exam
     answers,
     logs: lastLogs(surroundings),
   };
-  return `${JSON.stringify(report, (_, value: unknown) => (typeof value === "string" ? redact(value) : value), 2)}\n`;
+  const redacted = (_: string, value: unknown): unknown => {
+    if (typeof value === "string") return redact(value);
+    if (!isRecord(value) || Array.isArray(value)) return value;
+    return Object.fromEntries(Object.entries(value).map(([name, each]) => [redact(name), each]));
+  };
+  return `${JSON.stringify(report, redacted, 2)}\n`;
 }
 
 function lastLogs({ paths }: Surroundings): Record<string, string[]> {

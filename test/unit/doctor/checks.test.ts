@@ -380,6 +380,7 @@ test("a report has findings, answers and the ends of logs, and neither tokens no
     join(paths.logs, "a.log"),
     Array.from({ length: 300 }, (_, line) => `line ${line} in ${home} hf_0123456789abcdef\n`).join(""),
   );
+  writeFileSync(join(paths.logs, "hf_0123456789abcdef.log"), "by a name that says too much\n");
   const finding: Finding = {
     id: "a",
     title: "A",
@@ -391,6 +392,7 @@ test("a report has findings, answers and the ends of logs, and neither tokens no
   const text = reportOf(share.surroundings, examination);
   const report = JSON.parse(text) as { findings: object[]; logs: Record<string, string[]> };
   expect(report.findings).toEqual([{ id: "a", title: "A", state: "warning", detail: "~/x", repair: "Mend" }]);
+  expect(report.logs["[token].log"]).toEqual(["by a name that says too much"]);
   expect(report.logs["a.log"]).toHaveLength(200);
   expect(report.logs["a.log"]?.at(-1)).toBe("line 299 in ~ [token]");
   expect(text).not.toContain(home);
