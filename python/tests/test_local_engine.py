@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -295,23 +294,34 @@ def test_a_model_is_read_with_progress_and_a_stop_is_heard_meanwhile(
     assert read == [None, *range(local.READ_BYTES, gguf.stat().st_size, local.READ_BYTES), gguf.stat().st_size]
 
 
-def test_a_model_that_the_system_has_in_memory_is_not_read_first(ask: Asker, gguf: Path) -> None:
-    gguf.read_bytes()
+def test_a_model_that_the_system_has_in_memory_is_not_read_first(ask: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_is_in_memory", lambda *_: True)
     ask.engine.discard()
     assert [piece.done for piece in ask(FRANCE).progress if piece.stage == "loading-model"] == [None]
 
 
-def test_whether_a_file_is_in_memory_is_the_systems_word(tmp_path: Path) -> None:
+def test_whether_a_file_is_in_memory_is_the_systems_word(monkeypatch: pytest.MonkeyPatch) -> None:
     size = 3 * local.READ_BYTES
-    with (tmp_path / "model").open("wb+") as file:
-        file.write(bytes(size))
-        file.flush()
-        os.fsync(file.fileno())
-        assert local._is_in_memory(file.fileno(), size)
-        end = time.monotonic() + 30
-        while local._is_in_memory(file.fileno(), size):  # pages that were just written can't be dropped yet
-            assert time.monotonic() < end
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    asked: list[int] = []
+
+    def answering(*answers: int | OSError) -> bool:
+        def preadv(_descriptor: int, _buffers: object, offset: int, _flags: int) -> int:
+            answer = answers[offset // local.READ_BYTES]
+            asked.append(offset)
+            if isinstance(answer, OSError):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(os, "RWF_NOWAIT", 8, raising=False)
+        monkeypatch.setattr(os, "preadv", preadv, raising=False)
+        return local._is_in_memory(3, size)
+
+    assert answering(1, 1, 1)
+    assert asked == [0, local.READ_BYTES, 2 * local.READ_BYTES]
+    assert not answering(1, BlockingIOError(), 1)
+    assert not answering(OSError(95, "not supported"), 1, 1)
+    monkeypatch.delattr(os, "RWF_NOWAIT")
+    assert not local._is_in_memory(3, size)  # as on a Mac
 
 
 def test_clients_can_see_that_it_loads_and_therefore_is_silent(gguf: Path, tmp_path: Path) -> None:

@@ -26,12 +26,12 @@ from petals.server.handler import TransformerConnectionHandler
 
 from tests import tiny_llama
 from tests.test_seeder import LIMIT_SECONDS, PREFIX, Seeder, SessionClient, online
-from torbiz.counters import Counters
+from torbiz.counters import Counters, SessionRefused
 from torbiz.engines.base import AskError, Swarm
 from torbiz.engines.swarm import SwarmEngine
 from torbiz.finishing import Finish
 from torbiz.seeder import ATTN_CACHE_TOKENS
-from torbiz.serving import MOST_PUSHES, MOST_REQUEST_BYTES, watch_sessions
+from torbiz.serving import MOST_PUSHES, MOST_REQUEST_BYTES, bound_messages, watch_sessions
 from torbiz.status import Status, StatusFile
 
 MIB = 1 << 20
@@ -183,6 +183,22 @@ def test_a_request_that_does_not_end_is_refused_before_it_fills_memory(seeder: S
             assert client.do("train 600") == "computed 600 tokens"
     finally:
         client.end()
+
+
+def test_a_part_of_a_stream_is_refused_by_the_length_that_it_claims() -> None:
+    class Daemon(P2P):  # type: ignore[misc,valid-type]
+        """hivemind's own class stays as it is."""
+
+    async def receive(length: int, data: bytes) -> bytes:
+        reader = asyncio.StreamReader()
+        reader.feed_data(length.to_bytes(P2P.HEADER_LEN, P2P.BYTEORDER) + data)
+        received: bytes = await asyncio.wait_for(Daemon.receive_raw_data(reader), timeout=30)
+        return received
+
+    bound_messages(Daemon)
+    assert asyncio.run(receive(5, b"words and more")) == b"words"
+    with pytest.raises(SessionRefused):
+        asyncio.run(receive(MOST_REQUEST_BYTES + 1, b""))
 
 
 @pytest.mark.parametrize(

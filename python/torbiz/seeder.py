@@ -36,7 +36,7 @@ from torbiz.finishing import FINISH_SECONDS, Finish
 from torbiz.hub import Hub
 from torbiz.hub_download import ModelFiles, require_safetensors
 from torbiz.logs import configure_logging
-from torbiz.serving import ServingReport, is_slow, watch_sessions
+from torbiz.serving import ServingReport, bound_messages, is_slow, watch_sessions
 from torbiz.status import Blocks, Download, Status, StatusFile, now
 
 if TYPE_CHECKING:
@@ -301,6 +301,7 @@ def serve(
     # isort: split
     import petals.server.server as petals_server
     import torch
+    from hivemind.p2p import P2P
 
     configure_logging(secrets=(token,) if token else ())  # again: the imports brought handlers of their own
     if threads := os.environ.get("OMP_NUM_THREADS"):
@@ -315,6 +316,7 @@ def serve(
         folder, bring_blocks = find_model(options, token, status)
         watch_petals(petals_server, status, announcements, signals, finish, report, bring_blocks)
         watch_sessions(petals_server.TransformerConnectionHandler, counters, finish)
+        bound_messages(P2P)
         config = load_config(options, folder)
         blocks = plan_blocks(options, config)
         Membership(options, folder, config, blocks, status, announcements, signals, finish, report).last()

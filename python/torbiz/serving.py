@@ -65,6 +65,18 @@ class Room:
             self._free += held
 
 
+def bound_messages(p2p_class: Any) -> None:
+    """Lets hivemind's ``P2P`` refuse what no handler has room for: it takes as much as the sender says will come."""
+
+    async def receive_bounded(reader: asyncio.StreamReader) -> bytes:
+        length = int.from_bytes(await reader.readexactly(p2p_class.HEADER_LEN), p2p_class.BYTEORDER)
+        if length > MOST_REQUEST_BYTES:
+            raise SessionRefused("This server takes no message that large.")
+        return await reader.readexactly(length)
+
+    p2p_class.receive_raw_data = staticmethod(receive_bounded)
+
+
 class _Pushes(asyncio.Queue[Any]):
     """What was pushed into a session. The client sends the same itself, so nothing is lost with what is dropped."""
 

@@ -6,7 +6,7 @@ import type { EngineContext } from "../../src/lib/context";
 import { askSocket } from "../../src/lib/ask/server";
 import { lend, sharedStarter } from "../unit/ask/local-environment";
 import { ALL_CHECKS, violations } from "./container-checks";
-import { exec, openTestEngine, torbiz, type RunOptions } from "./torbiz";
+import { exec, openTestEngine, ROOT, torbiz, type RunOptions } from "./torbiz";
 
 /** What others can't do: on this computer under the loosest umask, and from inside the container. */
 
@@ -75,6 +75,12 @@ test("what they wrote is its user's alone; a model is what the container's user 
   // The look was at the right things.
   for (const path of [/^run.ask-local.sock$/, /^run.*\.lock$/, /^logs.ask-local.log$/, /^conversations.+\.jsonl$/])
     expect(all.map(({ path: name }) => name)).toContainEqual(expect.stringMatching(path));
+});
+
+test("the bytecode of Torbiz's own Python, which is run without a look at its source, is its user's to write", () => {
+  const caches = written(join(ROOT, "python", "torbiz")).filter(({ path }) => path.includes("__pycache__"));
+  expect(caches).not.toEqual([]);
+  expect(caches.filter(({ mode }) => (mode & 0o022) !== 0)).toEqual([]);
 });
 
 test("another user of this computer is refused, by the home and, where somebody opened that, by each file", async () => {

@@ -123,7 +123,7 @@ class SwarmEngine:
 
     def _load(self) -> None:
         folder = Path(self.swarm.model_path)
-        require_safetensors(folder.parent.name, folder)
+        require_safetensors("The model", folder)
         self._tokenizer: Any = AutoTokenizer.from_pretrained(self.swarm.model_path, local_files_only=True)
         if self._tokenizer.chat_template is None:
             # Where newer models have it. What this transformers would take instead is another model's.

@@ -9,7 +9,7 @@ import { errorCodes, TorbizError, type ErrorCode } from "../errors";
 import { isAlive } from "../is-alive";
 import type { Paths } from "../paths";
 import type { Environment } from "./environment";
-import { DOWNLOAD_SETTINGS, pythonEnv } from "./python-env";
+import { DOWNLOAD_SETTINGS, privately, pythonEnv } from "./python-env";
 
 /** A download that belongs to nobody: a program of python/torbiz/download_job.py's kind. */
 export interface DownloadJob {
@@ -69,9 +69,12 @@ async function begin({ surroundings, job, program: command, environment, token }
   const running = await findRunning(paths, job);
   if (running) return running;
   const files = downloadFiles(paths, job);
+  const { file, args } = privately(environment.python, [
+    ...["-m", ...command, "--status", files.status, "--lock", files.lock],
+  ]);
   const program = await startDetached(
-    environment.python,
-    ["-m", ...command, "--status", files.status, "--lock", files.lock],
+    file,
+    args,
     {
       ...pythonEnv(env, home, HUB_SETTINGS),
       PYTHONPATH: join(runtimeFiles, "python"),

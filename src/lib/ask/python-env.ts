@@ -28,3 +28,14 @@ function withoutProxy(kept: [string, string | undefined][]): NodeJS.ProcessEnv {
   const all = others === "*" ? others : [others, "localhost", "127.0.0.1", "::1"].filter(Boolean).join(",");
   return { NO_PROXY: all, no_proxy: all };
 }
+
+/**
+ * A Python program as it is started, so that whatever it writes is this user's alone: from the bytecode of its first import
+ * on, which comes before a program could say so itself. Somebody else's in its place would be run.
+ *
+ * @example
+ * const { file, args } = privately(environment.python, ["-m", "torbiz.starter"]);
+ */
+export function privately(python: string, args: readonly string[]): { file: string; args: string[] } {
+  return { file: "sh", args: ["-c", 'umask 077 && exec "$@"', "sh", python, ...args] };
+}

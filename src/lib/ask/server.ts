@@ -10,7 +10,7 @@ import { isRecord } from "../json";
 import { socketPath as socketPathIn } from "../socket-path";
 import { tellsOfNoSpace } from "./disk-space";
 import type { Environment } from "./environment";
-import { DOWNLOAD_SETTINGS, pythonEnv } from "./python-env";
+import { DOWNLOAD_SETTINGS, privately, pythonEnv } from "./python-env";
 import { callServer } from "./server-call";
 
 /** Which of the resident servers: the one that answers on this computer and passes on to others, or the swarm's client. */
@@ -208,25 +208,22 @@ async function start(
   build: string,
   limitMs: number,
 ): Promise<void> {
-  const result = await execa(
-    environment.python,
-    [
-      ...["-m", "torbiz.ask_server", "--detach", "--build", build],
-      ...["--socket", files.socket, "--lock", files.lock, "--log", files.log],
-      ...(modelPath === undefined ? [] : ["--model", modelPath]),
-      ...(idleMinutes === undefined ? [] : ["--idle-seconds", String(idleMinutes * 60)]),
-    ],
-    {
-      env: serverEnv(surroundings, environment.kind),
-      extendEnv: false,
-      stdin: "ignore",
-      // Only what comes before the server has its log file, which it needs in order to answer.
-      all: true,
-      reject: false,
-      timeout: limitMs,
-      cancelSignal: signal,
-    },
-  );
+  const { file, args } = privately(environment.python, [
+    ...["-m", "torbiz.ask_server", "--detach", "--build", build],
+    ...["--socket", files.socket, "--lock", files.lock, "--log", files.log],
+    ...(modelPath === undefined ? [] : ["--model", modelPath]),
+    ...(idleMinutes === undefined ? [] : ["--idle-seconds", String(idleMinutes * 60)]),
+  ]);
+  const result = await execa(file, args, {
+    env: serverEnv(surroundings, environment.kind),
+    extendEnv: false,
+    stdin: "ignore",
+    // Only what comes before the server has its log file, which it needs in order to answer.
+    all: true,
+    reject: false,
+    timeout: limitMs,
+    cancelSignal: signal,
+  });
   if (result.isCanceled) throw new TorbizError("interrupted", "Starting the ask server was stopped.");
   if (!result.failed) return;
   if (tellsOfNoSpace(result.all)) {
