@@ -186,7 +186,7 @@ def test_a_request_that_does_not_end_is_refused_before_it_fills_memory(seeder: S
 
 
 def test_a_part_of_a_stream_is_refused_by_the_length_that_it_claims() -> None:
-    class Daemon(P2P):  # type: ignore[misc,valid-type]
+    class Daemon(P2P):  # type: ignore[misc]
         """hivemind's own class stays as it is."""
 
     async def receive(length: int, data: bytes) -> bytes:
