@@ -4,8 +4,9 @@ import type { Surroundings } from "../context";
 import { TorbizError } from "../errors";
 
 /**
- * How commands tell others of their wish that a share should end: by a file with its time. It stays; who began later doesn't
- * mean it. A start that is on its way gives up by it. And who starts later knows by it that what still runs is about to end.
+ * How commands tell others of their wish that a share should end: by a file with its time and a word of its own. It stays.
+ * A start that is on its way gives up as soon as the file is another one than when it began, whatever a clock says. And who
+ * starts later knows by the time in it that what still runs is about to end.
  */
 
 type Where = Pick<Surroundings, "paths" | "names">;
@@ -33,15 +34,22 @@ export function requestFinish(where: Where): void {
   request(where, "finish");
 }
 
-/** How a share is to end, by a wish that came after it began, however far that has come. @param began milliseconds since 1970 */
+/**
+ * How a share is to end, by a wish that came after it began, however far that has come. One of a time that is still to come
+ * was written by a clock that has been set back: it means nothing. @param began milliseconds since 1970
+ */
 export function wishedEnd(where: Where, began: number): Wish | undefined {
-  return (["stop", "finish"] as const).find((wish) => requestedAt(where, wish) > began);
+  return (["stop", "finish"] as const).find((wish) => {
+    const [at] = wished(where, wish).split(" ");
+    return Number(at) > began && Number(at) <= Date.now();
+  });
 }
 
 function request(where: Where, wish: Wish): void {
   const path = file(where, wish);
-  const draft = `${path}.${crypto.randomUUID()}`;
-  writeFileSync(draft, String(Date.now()), { mode: 0o600 });
+  const word = crypto.randomUUID();
+  const draft = `${path}.${word}`;
+  writeFileSync(draft, `${Date.now()} ${word}`, { mode: 0o600 });
   renameSync(draft, path);
 }
 
@@ -49,10 +57,12 @@ function request(where: Where, wish: Wish): void {
 export class StopRequests {
   /** Milliseconds since 1970. */
   readonly began = Date.now();
+  private readonly before: string;
   private readonly controller = new AbortController();
   private readonly timer: NodeJS.Timeout;
 
   constructor(private readonly where: Where) {
+    this.before = wished(where, "stop");
     this.timer = setInterval(() => this.look(), LOOK_MS);
     this.timer.unref();
   }
@@ -74,16 +84,17 @@ export class StopRequests {
 
   /** Looks at once, without a word: `signal` tells. */
   look(): void {
-    if (!this.signal.aborted && requestedAt(this.where, "stop") > this.began) {
+    if (!this.signal.aborted && wished(this.where, "stop") !== this.before) {
       this.controller.abort(new TorbizError("interrupted", "Sharing was stopped before it began."));
     }
   }
 }
 
-function requestedAt(where: Where, wish: Wish): number {
+/** What the file says; "" where there is none. */
+function wished(where: Where, wish: Wish): string {
   try {
-    return Number(readFileSync(file(where, wish), "utf8")) || 0;
+    return readFileSync(file(where, wish), "utf8");
   } catch {
-    return 0;
+    return "";
   }
 }

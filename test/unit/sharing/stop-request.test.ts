@@ -1,3 +1,4 @@
+import { jest } from "@jest/globals";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -50,6 +51,46 @@ test("who comes later knows what was wished for a share that began before, and a
   expect(wishedEnd(where, began)).toBe("stop");
   await sleep(5);
   expect(wishedEnd(where, Date.now())).toBeUndefined();
+});
+
+describe("a clock that is set", () => {
+  const DAY_MS = 86_400_000;
+  let clock: { mockRestore(): void } | undefined;
+  const set = (ms: number) => {
+    clock?.mockRestore();
+    const now = Date.now();
+    clock = jest.spyOn(Date, "now").mockReturnValue(now + ms);
+  };
+
+  afterEach(() => clock?.mockRestore());
+
+  it("ahead and back makes an earlier stop neither a later one nor one of what began since", () => {
+    set(DAY_MS);
+    requestStop(where);
+    set(0);
+    const began = Date.now();
+    requests = new StopRequests(where);
+    requests.check();
+    set(1_000);
+    expect(wishedEnd(where, began)).toBeUndefined();
+    requestStop(where);
+    expect(wishedEnd(where, began)).toBe("stop");
+  });
+
+  it("back doesn't hide a stop from what is on its way", () => {
+    requests = new StopRequests(where);
+    set(-DAY_MS);
+    requestStop(where);
+    expect(() => requests?.check()).toThrow(expect.objectContaining({ code: "interrupted" }));
+  });
+
+  it("to the same time keeps two stops apart", () => {
+    set(0);
+    requestStop(where);
+    requests = new StopRequests(where);
+    requestStop(where);
+    expect(() => requests?.check()).toThrow(expect.objectContaining({ code: "interrupted" }));
+  });
 });
 
 test("another instance's request means others", async () => {
