@@ -37,8 +37,8 @@ export interface ChatState {
   /** Oldest first. */
   turns: readonly Turn[];
   live?: Live;
-  /** Why the turn's answer goes no further, or none came. */
-  failure?: { turn: string; error: TorbizError };
+  /** Why the turn's answer goes no further, or none came. `again` asks for the same once more. */
+  failure?: { turn: string; error: TorbizError; again?: Request };
   /** The row to go to: where something was asked last in this window, or another version was chosen. */
   focus?: string;
   isReading: boolean;
@@ -125,10 +125,14 @@ export class Chat {
     if (mine.leave.signal.aborted) return;
     // Its server was given up as frozen, and woke.
     if (failure?.error.code === "answer-running" && known) return this.open(known.id);
-    if (failure?.error.code !== "consent-needed") return;
+    if (!failure) return;
+    // A question that is written isn't written twice.
+    const written = request.prompt !== undefined && now.find(({ id }) => id === live.turn)?.message;
+    const again = written ? { regenerate: written.id } : request;
+    this.show({ ...this.state, failure: { ...failure, again } });
+    if (failure.error.code !== "consent-needed") return;
     if (!(await this.options.onConsent()) || mine.leave.signal.aborted) return;
-    const written = now.find(({ id }) => id === live.turn)?.message;
-    await this.ask(written ? { regenerate: written.id } : request, asking);
+    await this.ask(again, asking);
   }
 
   /** Shows another version of a turn, and what came after it: a follow-up goes on from there. */

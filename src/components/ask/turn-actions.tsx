@@ -23,6 +23,7 @@ export function TurnActions({ turn, isLive, error, controls }: TurnActionsProps)
   const { answer, message, question } = turn;
   const isIdle = state.live === undefined;
   const again: Request = message ? { regenerate: message.id } : { prompt: question };
+  const failed = state.failure?.turn === turn.id ? state.failure : undefined;
   const shown = shownVersion(turn);
   const [previous, next] = [turn.versions[shown - 1], turn.versions[shown + 1]];
   const isModelOffered = isIdle && error !== undefined && OF_THE_ENGINE.includes(error.code);
@@ -33,7 +34,7 @@ export function TurnActions({ turn, isLive, error, controls }: TurnActionsProps)
         {/* Also with nothing typed while an answer comes in: the key that sent may be pressed twice. */}
         {(draft.trim() !== "" || isLive) && <SendAction controls={controls} />}
         {isLive && <Action title="Stop" icon={Icon.Stop} shortcut={SHORTCUTS.stop} onAction={() => chat.stop()} />}
-        {isIdle && error && <HelpWith error={error} request={again} controls={controls} />}
+        {isIdle && error && <HelpWith error={error} request={failed?.again ?? again} controls={controls} />}
         {isIdle && isCut && (
           <Action title="Continue" icon={Icon.Forward} onAction={() => controls.ask({ continues: answer.id })} />
         )}
