@@ -1,6 +1,7 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Paths } from "../paths";
+import { readInvite, writeInvite, type Invite } from "../sharing/invite";
 import type { EngineChoice } from "./engine-choice";
 
 /** What is remembered between questions. */
@@ -39,11 +40,16 @@ export function readAskSettings(paths: Where): AskSettings {
 export function rememberAskSettings(paths: Where, more: AskSettings): void {
   const draft = `${fileIn(paths)}.${crypto.randomUUID()}`;
   try {
-    writeFileSync(draft, JSON.stringify({ ...readAskSettings(paths), ...more }), { mode: 0o600 });
+    writeFileSync(draft, toJson({ ...readAskSettings(paths), ...more }), { mode: 0o600 });
     renameSync(draft, fileIn(paths));
   } finally {
     rmSync(draft, { force: true });
   }
+}
+
+/** An invite as people give it, which is looked through when it is read back. */
+function toJson(settings: AskSettings): string {
+  return JSON.stringify(settings, (key, value: unknown) => (key === "invite" ? writeInvite(value as Invite) : value));
 }
 
 function fileIn(paths: Where): string {
@@ -66,10 +72,20 @@ function asChoice(value: unknown): EngineChoice | undefined {
 
 function asSwarm(value: unknown): Extract<EngineChoice, { kind: "swarm" }>["swarm"] {
   if (typeof value !== "object" || value === null) return undefined;
-  const { kind, peers } = value as Record<string, unknown>;
+  const { kind, peers, invite } = value as Record<string, unknown>;
   if (kind === "private" || kind === "public") return { kind };
+  const known = asInvite(invite);
+  if (kind === "join" && known) return { kind, peers: known.peers, invite: known };
   if (kind === "join" && Array.isArray(peers)) {
     return { kind, peers: peers.filter((peer): peer is string => typeof peer === "string") };
   }
   return undefined;
+}
+
+function asInvite(value: unknown): Invite | undefined {
+  try {
+    return typeof value === "string" ? readInvite(value) : undefined;
+  } catch {
+    return undefined;
+  }
 }

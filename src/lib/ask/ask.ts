@@ -1,6 +1,5 @@
 import type { Surroundings } from "../context";
 import { toTorbizError, TorbizError } from "../errors";
-import { rememberUsed } from "../hub/known-models";
 import type { OnProgress } from "../progress";
 import { rememberAsked } from "../sharing/last-choice";
 import { swarmText } from "../sharing/swarm";
@@ -391,8 +390,6 @@ class Asking {
     }
     const environment = () => ensureAskEnvironment(surroundings, "swarm", { onProgress, signal });
     const modelPath = await ensureSwarmModel({ surroundings, model, environment, token, onProgress, signal });
-    // A later question names this swarm without the invite.
-    if (choice.swarm?.kind === "join" && choice.swarm.invite) rememberUsed(surroundings.paths, model);
     const { dhtPrefix } = model;
     return {
       socketPath: await this.anyServer(findServer),

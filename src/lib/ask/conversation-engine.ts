@@ -1,5 +1,7 @@
 import { toTorbizError, TorbizError } from "../errors";
+import { idOfName } from "../hub/known-models";
 import type { Paths } from "../paths";
+import type { Swarm } from "../sharing/swarm";
 import type { EngineChoice, EngineNote } from "./engine-choice";
 import { isInstalled } from "./local-model-files";
 import { findLocalModel, type LocalModel } from "./local-models";
@@ -13,7 +15,13 @@ import { isDownloading } from "./model-download";
 export function choiceOf({ kind, model, where }: EngineNote, last: EngineChoice | undefined): EngineChoice {
   if (kind === "this") return { kind, model };
   if (kind === "server") return { kind, baseUrl: where, model };
-  return { kind, model, ...(last?.kind === "swarm" && last.swarm && { swarm: last.swarm }) };
+  return { kind, model, ...(last?.kind === "swarm" && last.swarm && { swarm: swarmOf(model, last.swarm) }) };
+}
+
+/** An invite to another model's swarm tells nothing of this one, which its peers may know all the same. */
+function swarmOf(model: string, swarm: Swarm): Swarm {
+  if (swarm.kind !== "join" || !swarm.invite || idOfName(swarm.invite.model) === idOfName(model)) return swarm;
+  return { kind: "join", peers: swarm.peers };
 }
 
 /**

@@ -44,7 +44,7 @@ export function rememberModel(paths: Where, facts: HubFacts): void {
   write(paths, [...read(paths).filter(({ repository }) => idOf(repository) !== idOf(facts.repository)), facts]);
 }
 
-/** Remembers a model at the commit at which it is shared or asked, which may be another one than before: an invite's. */
+/** Remembers a model at the commit at which it is shared, which may be another one than before: an invite's. */
 export function rememberUsed(paths: Where, model: Model): void {
   const [repository, revision] = [repositoryOf(model), commitOf(model)];
   const isKnown = knownModels(paths).some((known) => known.id === model.id && commitOf(known) === revision);

@@ -4,6 +4,9 @@ import { join } from "node:path";
 import { readAskSettings, rememberAskSettings } from "../../../src/lib/ask/ask-settings";
 import type { EngineChoice } from "../../../src/lib/ask/engine-choice";
 
+const PEER = `/ip4/10.0.0.7/tcp/31330/p2p/${"Q".repeat(46)}`;
+const invite = { model: "Owner/Name", revision: "b".repeat(40), dhtPrefix: "Name-hf", peers: [PEER], petals: "2.3.0" };
+
 let home: string;
 
 beforeEach(() => (home = mkdtempSync(join(tmpdir(), "ask-settings-"))));
@@ -14,6 +17,7 @@ it.each<EngineChoice>([
   { kind: "this", model: "qwen3-4b" },
   { kind: "swarm" },
   { kind: "swarm", model: "smollm2", swarm: { kind: "join", peers: ["/ip4/1.2.3.4/tcp/1/p2p/Qm"] } },
+  { kind: "swarm", model: "Owner/Name", swarm: { kind: "join", peers: invite.peers, invite } },
   { kind: "swarm", swarm: { kind: "public" } },
   { kind: "server", baseUrl: "http://127.0.0.1:1/v1" },
   { kind: "server", baseUrl: "http://127.0.0.1:1/v1", model: "gemma3" },
@@ -41,6 +45,10 @@ it.each([
   [
     { lastChoice: { kind: "swarm", swarm: { kind: "join", peers: "all" }, model: 7 } },
     { lastChoice: { kind: "swarm" } },
+  ],
+  [
+    { lastChoice: { kind: "swarm", swarm: { kind: "join", peers: [PEER], invite: "torbiz-invite:e30" } } },
+    { lastChoice: { kind: "swarm", swarm: { kind: "join", peers: [PEER] } } },
   ],
 ])("takes nothing for granted in %j", (content, expected) => {
   writeFileSync(join(home, "ask.json"), typeof content === "string" ? content : JSON.stringify(content));

@@ -9,9 +9,8 @@ import { ConversationStore } from "../../../src/lib/ask/conversations/store";
 import { swarmModelFolder } from "../../../src/lib/ask/swarm-model";
 import { openSurroundings, type Surroundings } from "../../../src/lib/context";
 import { resolveModel } from "../../../src/lib/hub/resolve-model";
-import { findSwarmTarget } from "../../../src/lib/sharing/swarm-target";
 import { PETALS_VERSION } from "../../../src/lib/version";
-import { INFO, ScriptedHub } from "../hub/scripted-hub";
+import { COMMIT, INFO, ScriptedHub } from "../hub/scripted-hub";
 import { writeRuntimeFiles } from "./python-server";
 
 const LIMIT_MS = 60_000;
@@ -386,7 +385,7 @@ it("asks strangers only with consent, given once or for this question", async ()
   await expect(asking(strangers)).rejects.toMatchObject({ code: "python-missing" });
 });
 
-it("remembers the commit that an invite names: a later question names its swarm without it", async () => {
+it("asks at the commit that an invite names, and leaves alone at which one this computer shares", async () => {
   const theirs = "b".repeat(40);
   const hub = await new ScriptedHub().start();
   const env = { ...surroundings.env, TORBIZ_PYTHON: "/nonexistent", HF_ENDPOINT: hub.address };
@@ -403,9 +402,7 @@ it("remembers the commit that an invite names: a later question names its swarm 
     // Its model is here, its Python isn't.
     const asked = asking({ prompt: "Where?", choice, surroundings: where, allowStrangers: true });
     await expect(asked).rejects.toMatchObject({ code: "python-missing" });
-    expect((await findSwarmTarget(where, { kind: "join", peers }, choice)).model.source).toMatchObject({
-      revision: theirs,
-    });
+    expect(await resolveModel(where, "Owner/Name")).toMatchObject({ source: { revision: COMMIT } });
   } finally {
     await hub.stop();
   }

@@ -21,7 +21,9 @@ afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const here = (model: string): EngineNote => ({ kind: "this", model, title: "Named", where: "This Computer" });
 const where = "https://api.example/v1";
-const swarm: Swarm = { kind: "join", peers: ["/ip4/1.2.3.4/tcp/1/p2p/Qm"] };
+const peers = ["/ip4/1.2.3.4/tcp/1/p2p/Qm"];
+const swarm: Swarm = { kind: "join", peers };
+const invited: Swarm = { ...swarm, invite: { model: "Owner/Name", dhtPrefix: "Name-hf", peers, petals: "2.3.0" } };
 
 it.each<[EngineNote, EngineChoice | undefined, EngineChoice]>([
   [here("granite-4.1-3b"), undefined, { kind: "this", model: "granite-4.1-3b" }],
@@ -38,6 +40,16 @@ it.each<[EngineNote, EngineChoice | undefined, EngineChoice]>([
   [
     { kind: "swarm", model: "m", title: "M", where: "Swarm" },
     { kind: "swarm", model: "other", swarm },
+    { kind: "swarm", model: "m", swarm },
+  ],
+  [
+    { kind: "swarm", model: "owner--name", title: "Name", where: "Swarm" },
+    { kind: "swarm", model: "other", swarm: invited },
+    { kind: "swarm", model: "owner--name", swarm: invited },
+  ],
+  [
+    { kind: "swarm", model: "m", title: "M", where: "Swarm" },
+    { kind: "swarm", model: "owner--name", swarm: invited },
     { kind: "swarm", model: "m", swarm },
   ],
 ])("makes a choice of what answered: %j after %j", (note, last, expected) => {
