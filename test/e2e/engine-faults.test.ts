@@ -206,6 +206,10 @@ describe("a socket between", () => {
       if (ended.code !== 0) {
         expectPlain(ended, String(ended.last.code));
         expect(ended.last.code).toMatch(/^docker-(not-answering|unexpected-answer)$/);
+      } else if (command[0] === "stop") {
+        expect(await containers()).toEqual([]);
+      } else {
+        expect(ended.last).toMatchObject({ state: "online", peerId: peer });
       }
       expect(performance.now() - began).toBeLessThan(GIVE_UP_MS);
     }

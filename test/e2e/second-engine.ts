@@ -77,8 +77,7 @@ export class SecondEngine {
     const { stdout } = await exec("ip", ["netns", "pids", this.network]);
     // What holds its ports, too, which a kill in the middle of a start leaves behind.
     for (const pid of stdout.split("\n").filter(Boolean)) {
-      const name = readFileSync(`/proc/${pid}/comm`, "utf8");
-      if (name.startsWith("docker-proxy")) process.kill(Number(pid), "SIGKILL");
+      if (textOf(`/proc/${pid}/comm`).startsWith("docker-proxy")) killIfThere(Number(pid));
     }
     // Its containerd ends with it, and the next start would take that one's number, still unreaped, for a living process.
     rmSync(join(this.folder, "exec-root/containerd/containerd.pid"), { force: true });
@@ -103,7 +102,7 @@ export class SecondEngine {
   async remove(): Promise<void> {
     await this.stop();
     // Of one that was killed: what it had started is known by the folder in its command line.
-    for (const pid of this.processes()) process.kill(pid, "SIGKILL");
+    for (const pid of this.processes()) killIfThere(pid);
     for (const end = Date.now() + LIMIT_MS; this.processes().length > 0 && Date.now() < end;) await sleep(100);
     const mounts = readFileSync("/proc/mounts", "utf8")
       .split("\n")
@@ -133,13 +132,24 @@ export class SecondEngine {
   private processes(): number[] {
     return readdirSync("/proc")
       .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-      .filter((pid) => {
-        try {
-          return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(this.folder);
-        } catch {
-          return false; // it has ended meanwhile
-        }
-      })
+      .filter((pid) => textOf(`/proc/${pid}/cmdline`).includes(this.folder))
       .map(Number);
+  }
+}
+
+/** Of a process that may have ended meanwhile: then "". */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended meanwhile.
   }
 }
