@@ -10,7 +10,7 @@ import { shareChecks } from "./share-checks";
 
 /** Everything that was looked at, in the order in which it depends on each other. */
 export interface Examination {
-  /** Nothing is a problem. */
+  /** Nothing is a problem, as far as could be looked: not where nothing could. */
   healthy: boolean;
   findings: Finding[];
   answers: Answer[];
@@ -49,7 +49,9 @@ export async function examine(
       return finding;
     }),
   );
-  return { healthy: findings.every(({ state }) => state !== "problem"), findings, answers: answersTo(findings) };
+  const healthy =
+    findings.every(({ state }) => state !== "problem") && findings.some(({ state }) => state !== "unknown");
+  return { healthy, findings, answers: answersTo(findings) };
 }
 
 /** How a repair went. */

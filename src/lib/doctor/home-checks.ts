@@ -9,6 +9,7 @@ import {
 } from "../ask/ask-environments";
 import { freeBytes } from "../ask/disk-space";
 import { canFetchPython, fetchPython } from "../ask/fetch-python";
+import { installedModels } from "../ask/local-model-files";
 import { findPython } from "../ask/python";
 import { pythonEnv } from "../ask/python-env";
 import { askSocket } from "../ask/server";
@@ -129,7 +130,9 @@ async function environment(
   });
   if (!result.failed) {
     const version = result.stdout.split("\n").at(-1) ?? "";
-    return { state: "ok", detail: `Its Python environment works: ${[engine, version].filter(Boolean).join(" ")}.` };
+    const detail = `Its Python environment works: ${[engine, version].filter(Boolean).join(" ")}.`;
+    if (kind === "swarm" || (await installedModels(surroundings.paths)).length > 0) return { state: "ok", detail };
+    return { state: "ok", detail: `${detail} A model for it comes with the first question.`, pending: true };
   }
   const why = result.stderr.trimEnd().split("\n").at(-1) ?? "";
   return problem(

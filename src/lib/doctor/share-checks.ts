@@ -117,7 +117,10 @@ function buildRepair(context: EngineContext, title: string, force = false): Repa
 }
 
 async function dependencies(context: EngineContext, signal: AbortSignal): Promise<Verdict> {
-  if (!(await context.engine.image(context.names.image))) return untilBuilt("There is no image yet to look into.");
+  const state = await imageState(context);
+  if (state === "missing") return untilBuilt("There is no image yet to look into.");
+  if (state === "unusable")
+    return untilBuilt("The image is looked into when it is one that this Torbiz can work with.");
   const { exitCode, lines } = await inImage(context, IMPORTS, signal);
   const versions = parseJson(lines.at(-1) ?? "");
   if (exitCode === 0 && isRecord(versions)) {
@@ -156,11 +159,13 @@ async function volume({ engine, names }: EngineContext): Promise<Verdict> {
   }
   const bytes = await engine.volumeBytes(names.volume);
   const holds = bytes === undefined ? "" : ` and holds ${sizeText(bytes)}`;
+  // Nothing in it is nothing that could have stayed.
+  const pending = bytes ? undefined : true;
   if (labels[LABELS.managed] === "1") {
-    return { state: "ok", detail: `The volume ${names.volume} is there${holds}: it outlives every share.` };
+    return { state: "ok", detail: `The volume ${names.volume} is there${holds}: it outlives every share.`, pending };
   }
   return {
-    state: "warning",
+    ...{ state: "warning", pending },
     detail: `The volume ${names.volume} is there${holds}, but Torbiz didn't make it.`,
     hint: "It is used as it is, and never removed by Torbiz.",
   };
@@ -219,13 +224,16 @@ function lastShare(where: Parameters<typeof lastKeptLog>[0]): Verdict {
 }
 
 async function port(context: EngineContext): Promise<Verdict> {
-  const { engine, names } = context;
+  const { engine, endpoint, names } = context;
   const shared = readStatus(await engine.inspect(names.container));
   const isShared = shared.port !== null && !["absent", "foreign", "exited"].includes(shared.state);
   if (isShared) return { state: "ok", detail: `${shared.port} is this share's own.` };
+  if (!endpoint.socketPath)
+    return { state: "unknown", detail: "Docker is on another computer, whose ports can't be tried from this one." };
+  const chosen = lastChoice(context)?.port ?? names.port;
   try {
-    await requireFreePort(context, names.port);
-    return { state: "ok", detail: `${names.port} is free.` };
+    await requireFreePort(context, chosen);
+    return { state: "ok", detail: `${chosen} is free.` };
   } catch (error) {
     return problem(toTorbizError(error));
   }

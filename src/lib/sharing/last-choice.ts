@@ -1,6 +1,7 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Surroundings } from "../context";
+import { isPort } from "./port";
 import { isBlockChoice, type BlockChoice } from "./blocks";
 
 /** A swarm and a model in it. */
@@ -16,6 +17,8 @@ export interface Choice extends SwarmChoice {
   blocks?: BlockChoice;
   /** How it was opened to others: by this computer's address in the local network, or by another host. */
   lan?: true | string;
+  /** The port it was served on, where that was chosen. */
+  port?: number;
 }
 
 type Where = Pick<Surroundings, "paths" | "names">;
@@ -76,11 +79,12 @@ function read(where: Where): Content {
 
 function choice(value: unknown): Choice | undefined {
   if (typeof value !== "object" || value === null) return undefined;
-  const { model, swarm, blocks, lan } = value as Record<string, unknown>;
+  const { model, swarm, blocks, lan, port } = value as Record<string, unknown>;
   if (typeof model !== "string" || typeof swarm !== "string") return undefined;
   return {
     ...{ model, swarm },
     ...(isBlockChoice(blocks) && { blocks }),
     ...((lan === true || typeof lan === "string") && { lan }),
+    ...(typeof port === "number" && isPort(port) && { port }),
   };
 }

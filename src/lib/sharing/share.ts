@@ -143,8 +143,8 @@ async function shareInTurn(context: EngineContext, start: Start): Promise<ShareR
   const { onProgress, signal } = options;
   const running = await inTurn(context, options, () => adoptOrStart(context, start));
   const { containerId, adopted, startedBy, outdatedImage } = running;
-  const { swarm, blocks, lan } = running;
-  rememberChoice(context, { model: model.id, swarm, blocks, lan });
+  const { swarm, blocks, lan, port } = running;
+  rememberChoice(context, { model: model.id, swarm, blocks, lan, port });
   try {
     const status =
       options.wait === false
@@ -174,6 +174,8 @@ interface RunningContainer {
   /** How many or which blocks; undefined for as many as fit. */
   blocks?: BlockChoice;
   lan?: true | string;
+  /** Undefined for the usual one. */
+  port?: number;
   adopted: boolean;
   startedBy: StartedBy;
   outdatedImage: boolean;
@@ -243,6 +245,7 @@ async function adoptOrStart(context: EngineContext, start: Start): Promise<Runni
     swarm: swarmText(swarm),
     blocks: options.blocks,
     lan: options.lan,
+    port: options.port,
     adopted: false,
     startedBy: plan.startedBy,
     outdatedImage: outdated,
@@ -302,6 +305,7 @@ async function adoptOrCleanUp(context: EngineContext, start: Start): Promise<Run
     swarm: status.swarm ?? swarmText(swarm),
     blocks: blocksOf(container),
     lan: options.lan ?? (container.Config.Labels[LABELS.host] === undefined ? undefined : true),
+    port: status.port ?? undefined,
     adopted: true,
     startedBy: container.Config.Labels[LABELS.startedBy] === "quickstart" ? "quickstart" : "share",
     outdatedImage: false,

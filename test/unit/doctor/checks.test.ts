@@ -6,11 +6,15 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
-import { createServer, type AddressInfo, type Server } from "node:net";
+import { connect, createServer, type AddressInfo, type Server } from "node:net";
 import { once } from "node:events";
-import { join } from "node:path";
+import { jest } from "@jest/globals";
+import { dirname, join } from "node:path";
+import { findLocalModel } from "../../../src/lib/ask/local-models";
+import { modelFile } from "../../../src/lib/ask/model-download";
 import { openEngine } from "../../../src/lib/context";
 import { inputsHash } from "../../../src/lib/docker/build/script";
 import { buildFiles } from "../../../src/lib/docker/build/lock";
@@ -18,6 +22,7 @@ import { CONTRACT } from "../../../src/lib/docker/build/state";
 import { lookAtAskEnvironment } from "../../../src/lib/ask/ask-environments";
 import { CHECKS, examine, type Examination } from "../../../src/lib/doctor/doctor";
 import type { Finding } from "../../../src/lib/doctor/finding";
+import { answersTo } from "../../../src/lib/doctor/questions";
 import { reportOf } from "../../../src/lib/doctor/report";
 import { roomVerdict } from "../../../src/lib/doctor/room";
 import { rememberChoice } from "../../../src/lib/sharing/last-choice";
@@ -80,6 +85,12 @@ test("without an engine, what needs one is unknown, the engine is the problem, a
     files: "ok",
   });
   expect(findings).toHaveLength(CHECKS.length);
+});
+
+test("where nothing could be looked at, nothing is said to be well", async () => {
+  const { healthy, findings } = await examine(share.surroundings, { signal: AbortSignal.abort() });
+  expect(new Set(findings.map(({ state }) => state))).toEqual(new Set(["unknown"]));
+  expect(healthy).toBe(false);
 });
 
 describe("the engine", () => {
@@ -148,6 +159,18 @@ describe("the engine", () => {
     expect([finding.state, finding.detail]).toEqual([state, expect.stringContaining(words)]);
   });
 
+  it("may take so long to tell its time that no clock can be told by it", async () => {
+    const clock = jest.spyOn(Date, "now").mockReturnValue(Date.now());
+    share.others["/info"] = (_, response) => {
+      const now = Date.now();
+      clock.mockReturnValue(now + 8_000);
+      response.end(JSON.stringify({ ...INFO, SystemTime: new Date(now).toISOString() }));
+    };
+    const finding = await look("clock");
+    clock.mockRestore();
+    expect(finding).toMatchObject({ state: "unknown", detail: expect.stringContaining("took 8 s") as unknown });
+  });
+
   it("may not tell its time", async () => {
     info({ SystemTime: undefined });
     expect((await look("clock")).state).toBe("unknown");
@@ -184,15 +207,18 @@ describe("the image", () => {
   it("is looked into when it is there", async () => {
     expect(await look("dependencies")).toMatchObject({ state: "unknown", pending: true });
     expect(await look("docker-disk")).toMatchObject({ state: "unknown", pending: true });
+    // Another contract's would only fail in words of its own.
+    share.image = { "com.torbiz.inputs": "old", "com.torbiz.contract": "0" };
+    expect(await look("dependencies")).toMatchObject({ state: "unknown", pending: true });
   });
 });
 
 describe("the cache", () => {
-  const volume = (Labels: object | null) => {
+  const volume = (Labels: object | null, UsageData: object | null = { Size: 2_100_000_000 }) => {
     const name = share.surroundings.names.volume;
     share.others[`/volumes/${name}`] = (_, response) => void response.end(JSON.stringify({ Name: name, Labels }));
     share.others["/system/df"] = (_, response) =>
-      void response.end(JSON.stringify({ Volumes: [{ Name: name, UsageData: { Size: 2_100_000_000 } }] }));
+      void response.end(JSON.stringify({ Volumes: [{ Name: name, UsageData }] }));
   };
 
   it("comes with the first share", async () => {
@@ -201,7 +227,16 @@ describe("the cache", () => {
 
   it("is told with its size", async () => {
     volume({ "com.torbiz.managed": "1" });
-    expect(await look("volume")).toMatchObject({ state: "ok", detail: expect.stringContaining("2.1 GB") as unknown });
+    const finding = await look("volume");
+    expect(finding).toMatchObject({ state: "ok", detail: expect.stringContaining("2.1 GB") as unknown });
+    expect(answersTo([finding]).map(({ answer }) => answer)).toContain("yes");
+  });
+
+  it.each([[{ Size: 0 }], [{ Size: -1 }], [null]])("proves nothing of what stays with %j in it", async (usage) => {
+    volume({ "com.torbiz.managed": "1" }, usage);
+    const finding = await look("volume");
+    expect(finding).toMatchObject({ state: "ok", pending: true });
+    expect(answersTo([finding]).map(({ answer }) => answer)).toContain("not yet");
   });
 
   it("may be somebody else's", async () => {
@@ -262,6 +297,28 @@ describe("the port", () => {
     share.container = undefined;
     server?.close();
     expect(await look("port")).toMatchObject({ state: "ok", detail: `${port} is free.` });
+  });
+
+  it("is the one that was chosen last", async () => {
+    const port = await listen();
+    rememberChoice(share.surroundings, { model: "smollm2-135m-instruct", swarm: "private", port });
+    expect(await look("port")).toMatchObject({
+      state: "problem",
+      detail: expect.stringContaining(String(port)) as unknown,
+    });
+  });
+
+  it("can't be tried where Docker is on another computer", async () => {
+    const { host: socket = "" } = share.surroundings;
+    server = createServer((client) => void client.pipe(connect(socket)).pipe(client)).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    share.surroundings = { ...share.surroundings, host: `tcp://127.0.0.1:${port}` };
+    expect(await look("engine")).toMatchObject({ state: "ok" });
+    expect(await look("port")).toMatchObject({
+      state: "unknown",
+      detail: expect.stringContaining("another computer") as unknown,
+    });
   });
 });
 
@@ -344,10 +401,16 @@ describe("this computer", () => {
     const program = (script: string) =>
       writeFileSync(join(made, "bin", "python"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
     program("echo 1.2.3");
-    expect(await look("environment-local")).toMatchObject({
-      state: "ok",
-      detail: "Its Python environment works: xllamacpp 1.2.3.",
-    });
+    // Without a model nothing answers.
+    expect(await look("environment-local")).toMatchObject({ state: "ok", pending: true });
+    const model = findLocalModel("granite-4.1-3b");
+    const file = modelFile(share.surroundings.paths, model);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, "");
+    truncateSync(file, model.bytes);
+    const works = await look("environment-local");
+    expect(works).toMatchObject({ state: "ok", detail: "Its Python environment works: xllamacpp 1.2.3." });
+    expect(works.pending).toBeUndefined();
     program("echo 'ImportError: no such symbol' >&2; exit 1");
     expect(await look("environment-local")).toMatchObject({
       ...{ state: "problem", detail: "Its Python environment can't import xllamacpp: ImportError: no such symbol" },

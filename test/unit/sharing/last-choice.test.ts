@@ -41,6 +41,13 @@ test("exact blocks are remembered, and nonsense in their place is not", () => {
   expect(lastChoice(where)).toEqual({ model: CHOICE.model, swarm: CHOICE.swarm });
 });
 
+test("a port that was chosen is remembered, and nonsense in its place is not", () => {
+  rememberChoice(where, { ...CHOICE, port: 31_400 });
+  expect(lastChoice(where)).toEqual({ ...CHOICE, port: 31_400 });
+  rememberChoice(where, { ...CHOICE, port: 80 });
+  expect(lastChoice(where)).toEqual(CHOICE);
+});
+
 test("asking another swarm is no wish to share in it", () => {
   rememberChoice(where, CHOICE);
   rememberAsked(where, { model: CHOICE.model, swarm: "public" });

@@ -4,6 +4,7 @@ import { knownModels } from "../../../src/lib/hub/known-models";
 import { resolveModel } from "../../../src/lib/hub/resolve-model";
 import { findModel } from "../../../src/lib/models";
 import { share } from "../../../src/lib/sharing/share";
+import { lastChoice } from "../../../src/lib/sharing/last-choice";
 import { requestStop } from "../../../src/lib/sharing/stop-request";
 import { PETALS_VERSION } from "../../../src/lib/version";
 import { COMMIT, INFO, ScriptedHub } from "../hub/scripted-hub";
@@ -47,6 +48,17 @@ test.each([
     code: "already-sharing",
     message: `smollm2-135m-instruct is shared already, ${words}.`,
   });
+});
+
+test("the port of a share is remembered, also of one that is adopted", async () => {
+  engine.container = {
+    Id: "abc",
+    State: { Status: "running", Running: true },
+    Config: { Labels: { ...LABELS, "com.torbiz.port": "31400" } },
+  };
+  const context = await openEngine(engine.surroundings);
+  await share(context, { wait: false });
+  expect(lastChoice(context)?.port).toBe(31_400);
 });
 
 test("blocks that the model has not are refused before anything starts", async () => {
