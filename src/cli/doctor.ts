@@ -18,7 +18,7 @@ export async function runDoctor(session: Session, { repair = false, bundle }: Do
   const { output, surroundings, signal } = session;
   let examination = await examine(surroundings, { onProgress: output.progress, signal });
   if (repair) {
-    const repaired = await repairAll(examination.findings, {
+    const repaired = await repairAll(surroundings, examination.findings, {
       ...{ onProgress: output.progress, signal },
       onRepaired: ({ title, error }) =>
         error ? output.note(`${title}: ${error.message} ${error.hint}`) : output.done("repairing", `${title}: done`),

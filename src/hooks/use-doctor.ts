@@ -42,7 +42,7 @@ export function useDoctor(): UseDoctor {
   const repair = async (findings: readonly Finding[]) => {
     setRepairing(true);
     const toast = await showToast({ style: Toast.Style.Animated, title: "Repairing" });
-    const repaired = await repairAll(findings, {
+    const repaired = await repairAll(extensionSurroundings(), findings, {
       onProgress: ({ message }) => {
         toast.message = message;
       },

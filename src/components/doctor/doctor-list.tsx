@@ -1,7 +1,7 @@
 import { Action, ActionPanel, Icon, Keyboard, List } from "@raycast/api";
 import { useDoctor, type UseDoctor } from "../../hooks/use-doctor";
 import type { Examination } from "../../lib/doctor/doctor";
-import type { Finding, FindingState } from "../../lib/doctor/finding";
+import { repairOf, type Finding, type FindingState } from "../../lib/doctor/finding";
 import type { Answer } from "../../lib/doctor/questions";
 import { FailureEmptyView } from "../failure-empty-view";
 import { FactRow } from "../share/fact-row";
@@ -65,7 +65,8 @@ interface RowProps {
 }
 
 function FindingRow({ finding, ...row }: RowProps & { finding: Finding }) {
-  const { id, title, state, detail, hint, repair } = finding;
+  const { id, title, state, detail, hint } = finding;
+  const repair = repairOf(finding);
   return (
     <FactRow
       id={id}
@@ -74,9 +75,7 @@ function FindingRow({ finding, ...row }: RowProps & { finding: Finding }) {
       markdown={[detail, hint].filter(Boolean).join("\n\n")}
       actions={
         <>
-          {repair && state !== "unknown" && (
-            <Action title={repair.title} icon={Icon.Hammer} onAction={() => row.doctor.repair([finding])} />
-          )}
+          {repair && <Action title={repair.title} icon={Icon.Hammer} onAction={() => row.doctor.repair([finding])} />}
           <CommonActions {...row} text={detail} />
         </>
       }
@@ -97,9 +96,7 @@ function AnswerRow({ answer: { question, answer, because }, ...row }: RowProps &
 }
 
 function CommonActions({ examination, doctor, text }: RowProps & { text: string }) {
-  const repairable = examination.findings.filter(
-    ({ state, repair }) => repair && (state === "problem" || state === "warning"),
-  );
+  const repairable = examination.findings.filter(repairOf);
   return (
     <>
       {repairable.length > 1 && (

@@ -3,7 +3,7 @@ import { checkDocker } from "../docker/preflight";
 import { toTorbizError, type TorbizError } from "../errors";
 import type { OnProgress } from "../progress";
 import { engineChecks } from "./engine-checks";
-import { runCheck, type Check, type Finding, type RepairOptions } from "./finding";
+import { repairOf, runCheck, type Check, type Finding, type RepairOptions } from "./finding";
 import { homeChecks } from "./home-checks";
 import { answersTo, type Answer } from "./questions";
 import { shareChecks } from "./share-checks";
@@ -62,18 +62,28 @@ export interface Repaired {
   error?: TorbizError;
 }
 
+export interface RepairAllOptions extends RepairOptions, Pick<ExamineOptions, "checks"> {
+  /** Hears of each repair as it ends. */
+  onRepaired?: (repaired: Repaired) => void;
+}
+
 /**
- * Repairs what can be, one after the other; one that fails doesn't keep the others from it.
- * @param onRepaired hears of each as it ends
+ * Repairs what can be, one after the other; one that fails doesn't keep the others from it. Each is looked at again just
+ * before: an earlier repair may have mended it, or it has become something else since it was found.
  */
 export async function repairAll(
+  surroundings: Surroundings,
   findings: readonly Finding[],
-  { onRepaired, ...options }: RepairOptions & { onRepaired?: (repaired: Repaired) => void } = {},
+  { onRepaired, checks = CHECKS, ...options }: RepairAllOptions = {},
 ): Promise<Repaired[]> {
   const all: Repaired[] = [];
-  for (const { id, state, repair } of findings) {
-    if (!repair || state === "ok" || state === "unknown" || options.signal?.aborted) continue;
-    const repaired: Repaired = { id, title: repair.title };
+  for (const found of findings) {
+    const check = repairOf(found) && checks.find(({ id }) => id === found.id);
+    if (!check || options.signal?.aborted) continue;
+    const docker = await checkDocker(surroundings);
+    const repair = repairOf(await runCheck(check, { surroundings, docker }, options.signal));
+    if (!repair) continue;
+    const repaired: Repaired = { id: check.id, title: repair.title };
     options.onProgress?.({ stage: "repairing", message: repair.title, progress: null });
     try {
       await repair.run(options);

@@ -94,6 +94,11 @@ export function withEngine(
       : { state: "unknown", detail: "It takes Docker to tell." };
 }
 
+/** What helps, where something is amiss. */
+export function repairOf({ state, repair }: Verdict): Repair | undefined {
+  return state === "problem" || state === "warning" ? repair : undefined;
+}
+
 export function problem(error: TorbizError, repair?: Repair): Verdict {
   return { ...wordsOf(error), state: "problem", ...(repair && { repair }) };
 }

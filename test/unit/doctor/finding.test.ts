@@ -4,6 +4,14 @@ import { runCheck, type Check, type Examined } from "../../../src/lib/doctor/fin
 import { repairAll } from "../../../src/lib/doctor/doctor";
 import { answersTo } from "../../../src/lib/doctor/questions";
 import type { Finding } from "../../../src/lib/doctor/finding";
+import { scriptedShare, type ScriptedShare } from "../sharing/scripted-share";
+
+let share: ScriptedShare;
+
+beforeAll(async () => {
+  share = await scriptedShare();
+});
+afterAll(() => share.close());
 
 const EXAMINED = {} as Examined;
 const check = (look: Check["look"], limitMs?: number): Check => ({ id: "a", title: "A", limitMs, look });
@@ -55,11 +63,17 @@ const finding = (id: string, more: Partial<Finding> = {}): Finding => ({
 });
 const repair = (run: () => Promise<void>) => ({ title: "Mend", run });
 
+/** @param now what a look finds just before the repair; the same as before unless told */
+function repairEach(was: Finding[], now = (id: string) => was.find((each) => each.id === id) ?? finding(id)) {
+  const checks = was.map(({ id, title }) => ({ id, title, look: () => now(id) }));
+  return repairAll(share.surroundings, was, { checks });
+}
+
 describe("repairs", () => {
   it("are made of what isn't well, and one that fails keeps no other from it", async () => {
     const mended: string[] = [];
     const mend = (name: string) => repair(async () => void mended.push(name));
-    const repaired = await repairAll([
+    const repaired = await repairEach([
       finding("fine", { repair: mend("fine") }),
       finding("unseen", { state: "unknown", repair: mend("unseen") }),
       finding("hopeless", { state: "problem", repair: repair(() => Promise.reject(new Error("no way"))) }),
@@ -71,6 +85,22 @@ describe("repairs", () => {
       ["hopeless", "no way"],
       ["torn", undefined],
     ]);
+  });
+
+  it("are of what is found just before, not of what was found once", async () => {
+    const mended: string[] = [];
+    const mend = (name: string) => repair(async () => void mended.push(name));
+    const torn = (id: string, name = id) => finding(id, { state: "problem", repair: mend(name) });
+    const was = [torn("image"), torn("dependencies"), torn("share"), torn("port")];
+    const repaired = await repairEach(was, (id) => {
+      // What the first repair does mends the second, too; the others have changed by themselves.
+      if (id === "dependencies" && mended.includes("image")) return finding(id);
+      if (id === "share") return finding(id, { state: "warning", repair: mend("another share") });
+      if (id === "port") return finding(id, { state: "unknown", repair: mend("port") });
+      return torn(id);
+    });
+    expect(mended).toEqual(["image", "another share"]);
+    expect(repaired.map(({ id }) => id)).toEqual(["image", "share"]);
   });
 });
 
