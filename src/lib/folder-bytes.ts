@@ -1,12 +1,15 @@
-import { readdirSync, statSync } from "node:fs";
+import { lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
-/** Bytes that a folder's files take; 0 for none. What a link leads to counts where it is. */
-export function folderBytes(folder: string): number {
+/**
+ * Bytes that a file takes, or all files in a folder; 0 for none. What can't be read counts nothing, and what a link leads to
+ * counts where it is.
+ */
+export function folderBytes(path: string): number {
   try {
-    return readdirSync(folder, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
+    const facts = lstatSync(path);
+    if (!facts.isDirectory()) return facts.isFile() ? facts.size : 0;
+    return readdirSync(path).reduce((sum, name) => sum + folderBytes(join(path, name)), 0);
   } catch {
     return 0;
   }
