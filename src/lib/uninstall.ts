@@ -1,16 +1,17 @@
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { rm, rmdir } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { cancelAllDownloads } from "./ask/download-job";
 import { endAskServer } from "./ask/server";
-import { connectEngine, type EngineContext, type Surroundings } from "./context";
-import { currentBuild } from "./docker/build/lock";
+import { connectEngine, openEngine, type EngineContext, type Surroundings } from "./context";
+import { buildFiles, currentBuild } from "./docker/build/lock";
 import { findAbandoned } from "./docker/one-off";
 import { checkDocker } from "./docker/preflight";
 import { TorbizError, toTorbizError } from "./errors";
 import { folderBytes } from "./folder-bytes";
+import { homeContents, type HomePart } from "./home-contents";
 import { LABELS } from "./names";
-import { acquireLock, lockHolder } from "./process-lock";
+import { acquireLock, lockHolder, type LockOptions, type ProcessLock } from "./process-lock";
 import type { OnProgress } from "./progress";
 import { readStatus } from "./sharing/status";
 import { stopContainer, stopSharing } from "./sharing/stop";
@@ -43,6 +44,8 @@ export interface Belongings {
   parts: Part[];
   /** Why a share has to be stopped first, as a sentence; undefined when none runs. */
   inUse?: string;
+  /** What of another instance works with this home folder, as a sentence: it isn't this one's to stop. */
+  usedByOthers?: string;
   /** What is left alone, and why. */
   notes: string[];
 }
@@ -61,38 +64,56 @@ export interface Removal {
   failed: { part: Part; error: TorbizError }[];
 }
 
-/** What a share that runs needs. */
-const NEEDED_BY_SHARE: readonly PartId[] = ["container", "image", "volume", "models"];
+const IN_ENGINE: readonly PartId[] = ["container", "image", "volume"];
+/** What a share that runs, or the build of its image, needs; its lock and its log are among the settings. */
+const NEEDED_BY_SHARE: readonly PartId[] = [...IN_ENGINE, "models", "settings"];
+/** What all instances have together. */
+const NEEDED_BY_OTHERS: readonly PartId[] = ["environments", "models", "settings"];
 /** What the ask servers have open. */
 const NEEDED_TO_ASK: readonly PartId[] = ["environments", "models", "conversations", "settings"];
+
+const TOLD_NAMES = 5;
 
 /**
  * All that Torbiz has put on this computer, with sizes. In the engine that is what has our label and this instance's
  * name; what only has the name is somebody else's.
  */
 export async function findBelongings(surroundings: Surroundings): Promise<Belongings> {
-  const { paths } = surroundings;
-  const context = await engineOf(surroundings);
+  return belongingsOf(surroundings, await engineOf(surroundings));
+}
+
+async function belongingsOf(surroundings: Surroundings, context: EngineContext | undefined): Promise<Belongings> {
   const inEngine = context
     ? await inEngineOf(context)
     : { parts: [], notes: ["Docker doesn't answer: what is in it isn't listed."] };
-  const folders: Part[] = [
-    folder(
-      "environments",
-      "Python environments",
-      "what asking needs, and Pythons that were fetched",
-      paths.envs,
-      paths.pythons,
-    ),
-    folder("models", "Models", "files that answer on this computer or are shared from it", paths.models),
-    folder("conversations", "Conversations", "questions and answers", paths.conversations),
-    folder("settings", "Logs and settings", "and what this computer has given", ...settingsOf(surroundings)),
-  ];
+  const { others, ...ours } = homeContents(surroundings.paths);
+  const inHome = (id: HomePart, title: string, detail: string): Part[] =>
+    ours[id].length === 0
+      ? []
+      : [{ id, title, detail, bytes: ours[id].reduce((sum, path) => sum + folderBytes(path), 0) }];
+  const usedByOthers = await useByOthers(surroundings, context);
   return {
-    ...inEngine,
-    parts: [...inEngine.parts, ...folders.filter(({ bytes }) => bytes !== 0)],
-    ...(context && { inUse: await inUse(context) }),
+    parts: [
+      ...inEngine.parts,
+      ...inHome("environments", "Python environments", "what asking needs, and Pythons that were fetched"),
+      ...inHome("models", "Models", "files that answer on this computer or are shared from it"),
+      ...inHome("conversations", "Conversations", "questions and answers"),
+      ...inHome("settings", "Logs and settings", "and what this computer has given"),
+    ],
+    notes: [
+      ...inEngine.notes,
+      ...(others.length > 0 ? [`Torbiz didn't make ${namesOf(others)}: that is left alone.`] : []),
+      ...(usedByOthers === undefined ? [] : [usedByOthers]),
+    ],
+    ...(context && { inUse: (await inUse(context)) ?? startOf(context) }),
+    usedByOthers,
   };
+}
+
+/** The first few of what may be very many. */
+function namesOf(paths: readonly string[]): string {
+  const more = paths.length - TOLD_NAMES;
+  return new Intl.ListFormat("en").format([...paths.slice(0, TOLD_NAMES), ...(more > 0 ? [`${more} more`] : [])]);
 }
 
 /** Whether removing these parts takes the end of a share that runs. */
@@ -102,35 +123,39 @@ export function needsStop({ inUse: share }: Belongings, ids: readonly PartId[]):
 
 /**
  * Removes what was chosen; what can't be removed keeps nothing else from it.
- * @throws TorbizError already-sharing when a share needs it and `stop` isn't set, and the engine's own
+ * @throws TorbizError already-sharing when a share needs it and `stop` isn't set, or another instance's does; and the
+ *   engine's own, such as docker-not-running where something in it was chosen
  */
 export async function removeBelongings(
   surroundings: Surroundings,
   ids: readonly PartId[],
   { stop = false, onProgress, signal }: RemovalOptions = {},
 ): Promise<Removal> {
-  const found = await findBelongings(surroundings);
-  const chosen = found.parts.filter(({ id }) => ids.includes(id));
-  const context = await engineOf(surroundings);
+  const context = ids.some((id) => IN_ENGINE.includes(id))
+    ? await openEngine(surroundings)
+    : await engineOf(surroundings);
+  const found = await belongingsOf(surroundings, context);
+  requireNoOthers(found.usedByOthers, ids);
   let stopped: string | undefined;
   if (context && needsStop(found, ids)) {
-    if (!stop) {
-      throw new TorbizError("already-sharing", `${found.inUse} Nothing was removed.`, {
-        hint: "Stop sharing first, then remove it.",
-        cliHint: "Add --stop: peers are told, then it ends.",
-      });
-    }
+    if (!stop) throw shared(`${found.inUse} Nothing was removed.`);
     stopped = (await stopSharing(context, { onProgress })).message;
   }
-  if (chosen.some(({ id }) => NEEDED_TO_ASK.includes(id))) {
-    onProgress?.({ stage: "removing", message: "Ending what answers on this computer", progress: null });
-    for (const kind of ["local", "swarm"] as const) await endAskServer(surroundings, kind);
-    await cancelAllDownloads(surroundings.paths);
-  }
+  const chosen = found.parts.filter(({ id }) => ids.includes(id));
+  const onWait = () => onProgress?.({ stage: "removing", message: "Waiting for another Torbiz", progress: null });
   const result: Removal = { ...(stopped !== undefined && { stopped }), removed: [], failed: [] };
   // No share begins meanwhile.
-  const lock = await acquireLock(shareLock(surroundings), { signal });
+  const lock = await acquireLock(shareLock(surroundings), { signal, onWait });
   try {
+    // One may have begun while we waited, and nobody agreed to its end.
+    const begun = context && (await inUse(context));
+    if (needsStop({ ...found, inUse: begun }, ids)) throw shared(`${begun} Nothing was removed.`);
+    requireNoOthers(await useByOthers(surroundings, context), ids);
+    if (chosen.some(({ id }) => NEEDED_TO_ASK.includes(id))) {
+      onProgress?.({ stage: "removing", message: "Ending what answers on this computer", progress: null });
+      for (const kind of ["local", "swarm"] as const) await endAskServer(surroundings, kind);
+      await cancelAllDownloads(surroundings.paths);
+    }
     for (const part of chosen) {
       if (signal?.aborted) break;
       onProgress?.({
@@ -138,10 +163,8 @@ export async function removeBelongings(
         message: `Removing: ${part.title}`,
         progress: result.removed.length / chosen.length,
       });
-      // The lock is in a folder of it.
-      if (part.id === "settings") lock.release();
       try {
-        await REMOVE[part.id](surroundings, context);
+        await removePart(surroundings, context, part.id, { signal, onWait });
         result.removed.push(part);
       } catch (error) {
         result.failed.push({ part, error: toTorbizError(error) });
@@ -150,48 +173,101 @@ export async function removeBelongings(
   } finally {
     lock.release();
   }
+  // Only now: the lock is in one of them.
+  if (result.removed.some(({ id }) => id === "settings")) await removeEmptyFolders(surroundings);
   return result;
 }
 
-type Remove = (surroundings: Surroundings, context: EngineContext | undefined) => Promise<void>;
-
-const REMOVE: Record<PartId, Remove> = {
-  container: async (_, context) => {
-    if (!context) return;
-    const { engine, names } = context;
-    await clearEndedShare(context);
-    for (const { id } of await findAbandoned({ engine, names })) await engine.remove(id, { force: true });
-    if (isOurs(await engine.network(names.network))) await engine.removeNetwork(names.network);
-  },
-  image: async (_, context) => {
-    if (!context) return;
-    await clearEndedShare(context);
-    await context.engine.removeImage(context.names.image);
-  },
-  volume: async (_, context) => {
-    if (!context) return;
-    await clearEndedShare(context);
-    await context.engine.removeVolume(context.names.volume);
-  },
-  environments: ({ paths }) => removeAll([paths.envs, paths.pythons]),
-  models: ({ paths }) => removeAll([paths.models]),
-  conversations: ({ paths }) => removeAll([paths.conversations]),
-  settings: async (surroundings) => {
-    const { home, envs, pythons, models, conversations } = surroundings.paths;
-    await removeAll(settingsOf(surroundings));
-    // Only those in which nothing is left.
-    for (const path of [envs, pythons, models, conversations, home]) await rmdir(path).catch(() => undefined);
-  },
-};
-
-async function removeAll(paths: readonly string[]): Promise<void> {
-  for (const path of paths) await rm(path, { recursive: true, force: true, maxRetries: 3 });
+function shared(message: string): TorbizError {
+  return new TorbizError("already-sharing", message, {
+    hint: "Stop sharing first, then remove it.",
+    cliHint: "Add --stop: peers are told, then it ends.",
+  });
 }
 
-/** A container that ended holds its image and its volume. Its log is kept, as by a stop. */
+/** @throws TorbizError already-sharing */
+function requireNoOthers(use: string | undefined, ids: readonly PartId[]): void {
+  if (use === undefined || !ids.some((id) => NEEDED_BY_OTHERS.includes(id))) return;
+  throw new TorbizError("already-sharing", `${use} Nothing was removed.`, {
+    hint: "End that first, then remove it.",
+    cliHint: "End it with `torbiz stop` and its TORBIZ_INSTANCE.",
+  });
+}
+
+async function removePart(
+  surroundings: Surroundings,
+  context: EngineContext | undefined,
+  id: PartId,
+  waiting: LockOptions,
+): Promise<void> {
+  const { paths } = surroundings;
+  switch (id) {
+    case "container":
+    case "image":
+    case "volume":
+      if (!context) throw new TorbizError("docker-not-running", "Docker doesn't answer.");
+      return removeFromEngine(context, id);
+    case "environments":
+      return removeEnvironments(surroundings, waiting);
+    case "models":
+    case "conversations":
+      await removeAll(homeContents(paths)[id]);
+      return removeIfEmpty(paths[id]);
+    case "settings":
+      return removeAll(homeContents(paths).settings);
+  }
+}
+
+async function removeFromEngine(context: EngineContext, id: "container" | "image" | "volume"): Promise<void> {
+  const { engine, names } = context;
+  await clearEndedShare(context);
+  if (id === "image") return engine.removeImage(names.image);
+  if (id === "volume") return engine.removeVolume(names.volume);
+  for (const { id: left } of await findAbandoned({ engine, names })) await engine.remove(left, { force: true });
+  if (isOurs(await engine.network(names.network))) await engine.removeNetwork(names.network);
+}
+
+/** None is being made meanwhile, and no Python fetched: who does waits, or is waited for. */
+async function removeEnvironments({ paths }: Surroundings, waiting: LockOptions): Promise<void> {
+  const names = homeContents(paths).environments.flatMap((path) => /^[a-z]+-[0-9a-f]{16}/.exec(basename(path)) ?? []);
+  const locks: ProcessLock[] = [];
+  try {
+    for (const name of new Set(names)) locks.push(await acquireLock(join(paths.envs, `${name}.lock`), waiting));
+    locks.push(await acquireLock(join(paths.run, "fetch-python.lock"), waiting));
+    await removeAll(homeContents(paths).environments);
+  } finally {
+    for (const lock of locks) lock.release();
+  }
+  await removeIfEmpty(paths.envs);
+}
+
+/** Removes these, and their folders where they are empty then. A lock that somebody holds stays: its holder works on. */
+async function removeAll(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    if (path.endsWith(".lock") && lockHolder(path) !== undefined) continue;
+    await rm(path, { recursive: true, force: true, maxRetries: 3 });
+    await removeIfEmpty(dirname(path));
+  }
+}
+
+async function removeEmptyFolders({ paths }: Surroundings): Promise<void> {
+  const { home, ...rooms } = paths;
+  for (const path of [...Object.values(rooms), home]) await removeIfEmpty(path);
+}
+
+async function removeIfEmpty(folder: string): Promise<void> {
+  await rmdir(folder).catch(() => undefined);
+}
+
+/**
+ * A container that ended holds its image and its volume. Its log is kept, as by a stop.
+ * @throws TorbizError already-sharing for one that runs
+ */
 async function clearEndedShare(context: EngineContext): Promise<void> {
-  const status = readStatus(await context.engine.inspect(context.names.container));
-  if (status.state !== "absent" && status.state !== "foreign") await stopContainer(context, context.names.container);
+  const container = await context.engine.inspect(context.names.container);
+  if (!container || !isOurs(container.Config.Labels)) return;
+  if (!["created", "exited", "dead"].includes(container.State.Status)) throw shared("A share runs now.");
+  await stopContainer(context, container.Id);
 }
 
 async function engineOf(surroundings: Surroundings): Promise<EngineContext | undefined> {
@@ -239,27 +315,30 @@ function isOurs(labels: Readonly<Record<string, string>> | undefined): boolean {
   return labels?.[LABELS.managed] === "1";
 }
 
-async function inUse(context: EngineContext): Promise<string | undefined> {
-  const { engine, names, paths } = context;
+/** What of this instance runs now, as a sentence. */
+async function inUse({ engine, names, paths }: EngineContext): Promise<string | undefined> {
   const { state, model } = readStatus(await engine.inspect(names.container));
   if (!["absent", "foreign", "exited"].includes(state)) return `${model ?? "A model"} is shared now.`;
-  if (currentBuild(paths, names)) return "The image is being built now.";
-  return lockHolder(shareLock(context)) === undefined ? undefined : "A share is about to begin.";
+  return currentBuild(paths, names) ? "The image is being built now." : undefined;
 }
 
-function folder(id: PartId, title: string, detail: string, ...paths: readonly string[]): Part {
-  const bytes = paths.reduce((sum, path) => sum + folderBytes(path), 0);
-  return { id, title, detail, bytes };
+function startOf(surroundings: Surroundings): string | undefined {
+  return lockHolder(shareLock(surroundings)) === undefined ? undefined : "A share is about to begin.";
 }
 
-/** What is in the home folder and is no part of its own. */
-function settingsOf({ paths }: Surroundings): string[] {
-  const others = [paths.envs, paths.pythons, paths.models, paths.conversations].map((path) => basename(path));
-  try {
-    return readdirSync(paths.home)
-      .filter((name) => !others.includes(name))
-      .map((name) => join(paths.home, name));
-  } catch {
-    return [];
-  }
+/** What runs besides this instance's share, as a sentence: a container of Torbiz's, or the build of another image. */
+async function useByOthers(
+  { names, paths }: Surroundings,
+  context: EngineContext | undefined,
+): Promise<string | undefined> {
+  const running = (await context?.engine.list(LABELS.managed))?.find(
+    ({ Names, Labels, State }) =>
+      isOurs(Labels) && ["running", "paused", "restarting"].includes(State) && Names[0] !== `/${names.container}`,
+  );
+  if (running) return `The container ${running.Names[0]?.slice(1)} runs now, and may use this home folder.`;
+  const own = basename(buildFiles(paths, names).lock);
+  const locks = existsSync(paths.run) ? readdirSync(paths.run) : [];
+  const builds = locks.flatMap((lock) => (lock === own ? [] : (/^build-(.+)\.lock$/.exec(lock)?.[1] ?? [])));
+  const image = builds.find((name) => currentBuild(paths, { image: name }));
+  return image === undefined ? undefined : `The image ${image} is being built now.`;
 }

@@ -104,7 +104,7 @@ test("all of it goes, but for an image that another container needs", async () =
     names.image,
     "true",
   ]);
-  writeFileSync(join(context.paths.logs, "a.log"), "a line\n");
+  writeFileSync(join(context.paths.logs, "setup.log"), "a line\n");
   try {
     const { code, last } = await torbiz(["uninstall", "--yes"], { env });
     // It has another name: only this one is taken away.

@@ -101,8 +101,8 @@ it("is a step away from Share GPU", async () => {
 
 it("uninstalls what is ticked, after a yes", async () => {
   writeFileSync(join(here.paths.conversations, "c-1.jsonl"), Buffer.alloc(1_000));
-  mkdirSync(join(here.paths.models, "a"));
-  writeFileSync(join(here.paths.models, "a", "file.gguf"), Buffer.alloc(2_000_000));
+  mkdirSync(join(here.paths.models, "a", "gguf"), { recursive: true });
+  writeFileSync(join(here.paths.models, "a", "gguf", "file.gguf"), Buffer.alloc(2_000_000));
   await open();
   const view = await host.launch("doctor");
   await view.waitFor("Does It Work?");

@@ -1,6 +1,10 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { runUninstall } from "../../src/cli/uninstall";
+import { buildFiles } from "../../src/lib/docker/build/lock";
+import { acquireLock } from "../../src/lib/process-lock";
+import { shareLock } from "../../src/lib/sharing/stop-request";
 import { findBelongings, needsStop, removeBelongings } from "../../src/lib/uninstall";
 import { recordedSession, toldSession } from "./cli/session";
 import { LABELS, scriptedShare, type ScriptedShare } from "./sharing/scripted-share";
@@ -11,12 +15,40 @@ beforeEach(async () => {
   share = await scriptedShare();
   share.others["/containers/json"] = (_, response) => void response.end("[]");
   const { models, conversations } = share.surroundings.paths;
-  mkdirSync(join(models, "a"), { recursive: true });
-  writeFileSync(join(models, "a", "file.gguf"), Buffer.alloc(2_000_000));
+  mkdirSync(join(models, "a", "gguf"), { recursive: true });
+  writeFileSync(join(models, "a", "gguf", "file.gguf"), Buffer.alloc(2_000_000));
   writeFileSync(join(conversations, "c-1.jsonl"), Buffer.alloc(1_000));
 });
 
 afterEach(() => share.close());
+
+const RUNNING = {
+  State: { Status: "running", Running: true, ExitCode: 0, Error: "" },
+  Config: { Image: "a:1", Labels: LABELS },
+};
+
+function put(...path: string[]): string {
+  const file = join(share.surroundings.paths.home, ...path);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, "");
+  return file;
+}
+
+/** A share begins as soon as that holds. */
+function beginsWhen(holds: () => boolean): void {
+  share.others[`/containers/${share.surroundings.names.container}/json`] = (_, response) => {
+    if (holds()) response.end(JSON.stringify({ Id: "abc", Created: "2026-01-31T12:00:00Z", ...RUNNING }));
+    else response.writeHead(404).end("{}");
+  };
+}
+
+/** The lock and the log of a build that runs: this process is taken for it. */
+function buildOf(image: string): string[] {
+  const { lock, log } = buildFiles(share.surroundings.paths, { image });
+  writeFileSync(lock, JSON.stringify({ pid: process.pid, startedAt: new Date().toISOString(), log, tag: image }));
+  writeFileSync(log, "a line\n");
+  return [lock, log];
+}
 
 test("what is here is listed with its size, and nothing that isn't", async () => {
   share.image = { "com.torbiz.managed": "1" };
@@ -50,13 +82,10 @@ test("without an engine what is in the home folder is listed and goes all the sa
 });
 
 test("a share that runs needs its model, and no conversation", async () => {
-  share.container = {
-    State: { Status: "running", Running: true, ExitCode: 0, Error: "" },
-    Config: { Image: "a:1", Labels: LABELS },
-  };
+  share.container = RUNNING;
   const found = await findBelongings(share.surroundings);
   expect(found.inUse).toBe("smollm2-135m-instruct is shared now.");
-  expect([needsStop(found, ["models"]), needsStop(found, ["conversations", "settings"])]).toEqual([true, false]);
+  expect([needsStop(found, ["models"]), needsStop(found, ["conversations"])]).toEqual([true, false]);
   await expect(removeBelongings(share.surroundings, ["models", "conversations"])).rejects.toMatchObject({
     code: "already-sharing",
   });
@@ -89,9 +118,146 @@ test("with a yes goes what was named, or all of it with the home folder", async 
   });
   expect([existsSync(paths.models), existsSync(paths.conversations)]).toEqual([true, false]);
 
-  writeFileSync(join(paths.logs, "a.log"), "a line\n");
+  writeFileSync(join(paths.logs, "setup.log"), "a line\n");
   const all = recordedSession(share.surroundings);
   expect(await runUninstall(all, { yes: true })).toBe(0);
   expect(all.events.at(-1)).toMatchObject({ removed: ["models", "settings"] });
   expect(existsSync(paths.home)).toBe(false);
+});
+
+test("what others put into the home folder stays, and is told", async () => {
+  const { paths } = share.surroundings;
+  const others = [
+    put("conversations", "notes.txt"),
+    put("envs", "mine", "bin", "python"),
+    put("logs", "mine.log"),
+    put("models", "a", "mine.gguf"),
+    put("models", "mine"),
+    put("thesis.odt"),
+  ];
+  const ours = [
+    put("ask.json"),
+    put("contribution.json.damaged"),
+    put("envs", "local-0123456789abcdef.01234567", "bin", "python"),
+    put("logs", "environment-local.log"),
+    put("models", "smollm2-135m-instruct", "ready.json"),
+    put("models", "smollm2-135m-instruct.partial-1-abcdefgh", "source.gguf"),
+    put("pythons", "cpython-3.11.9+1-x86_64", "bin", "python3.11"),
+    put("run", "starter.lock"),
+  ];
+  symlinkSync("local-0123456789abcdef.01234567", join(paths.envs, "local-0123456789abcdef"));
+  const session = recordedSession(share.surroundings);
+  expect(await runUninstall(session, { yes: true })).toBe(0);
+  expect(session.events.at(-1)).toMatchObject({
+    removed: ["environments", "models", "conversations", "settings"],
+  });
+  expect(ours.filter((path) => existsSync(path))).toEqual([]);
+  expect(others.filter((path) => !existsSync(path))).toEqual([]);
+  expect(existsSync(paths.pythons)).toBe(false);
+  const notes = session.events.filter(({ event }) => event === "note").map(({ message }) => message);
+  expect(notes).toEqual([expect.stringMatching(/^Torbiz didn't make .+, and 1 more: that is left alone\.$/)]);
+});
+
+test("a part without a byte is listed all the same", async () => {
+  put("ask.json");
+  const { parts } = await findBelongings(share.surroundings);
+  expect(parts.find(({ id }) => id === "settings")?.bytes).toBe(0);
+});
+
+test("a share that begins before the removal goes on, and keeps what it needs", async () => {
+  beginsWhen(() => existsSync(shareLock(share.surroundings)));
+  await expect(removeBelongings(share.surroundings, ["models"])).rejects.toMatchObject({
+    code: "already-sharing",
+    message: "smollm2-135m-instruct is shared now. Nothing was removed.",
+  });
+  expect(existsSync(share.surroundings.paths.models)).toBe(true);
+});
+
+test("no share is stopped for its image without a yes, however late it begins", async () => {
+  share.image = { "com.torbiz.managed": "1" };
+  // It begins after all looks but the last, that of the removal itself.
+  let looks = 0;
+  beginsWhen(() => ++looks > 3);
+  const { removed, failed } = await removeBelongings(share.surroundings, ["image"]);
+  expect([removed, failed.map(({ part, error }) => [part.id, error.code])]).toEqual([
+    [],
+    [["image", "already-sharing"]],
+  ]);
+  expect(looks).toBe(4);
+});
+
+test("what is in an engine that went away isn't told to be removed, and nothing else goes", async () => {
+  share.others["/_ping"] = (_, response) => void response.writeHead(503).end();
+  await expect(removeBelongings(share.surroundings, ["models", "image"])).rejects.toMatchObject({
+    code: expect.stringMatching(/^docker-/) as unknown,
+  });
+  expect(existsSync(share.surroundings.paths.models)).toBe(true);
+});
+
+test("what another instance may use stays until that has ended, also with a yes to a stop", async () => {
+  const { paths } = share.surroundings;
+  share.others["/containers/json"] = (_, response) =>
+    void response.end(
+      JSON.stringify([{ Id: "b", Names: ["/torbiz-petals-seeder-other"], Labels: LABELS, State: "running" }]),
+    );
+  const use = "The container torbiz-petals-seeder-other runs now, and may use this home folder.";
+  expect((await findBelongings(share.surroundings)).notes).toEqual([use]);
+  for (const id of ["models", "environments", "settings"] as const) {
+    await expect(removeBelongings(share.surroundings, [id], { stop: true })).rejects.toMatchObject({
+      code: "already-sharing",
+      message: `${use} Nothing was removed.`,
+    });
+  }
+  expect((await removeBelongings(share.surroundings, ["conversations"])).removed).toHaveLength(1);
+  expect(existsSync(paths.models)).toBe(true);
+});
+
+test("another instance's build keeps its lock and its log", async () => {
+  const files = buildOf("torbiz-petals-macos:other");
+  await expect(removeBelongings(share.surroundings, ["settings"])).rejects.toMatchObject({
+    message: "The image torbiz-petals-macos-other is being built now. Nothing was removed.",
+  });
+  expect(files.map((path) => existsSync(path))).toEqual([true, true]);
+});
+
+test("a build's lock and log are among the settings: they take a stop", async () => {
+  const files = buildOf(share.surroundings.names.image);
+  expect(needsStop(await findBelongings(share.surroundings), ["settings"])).toBe(true);
+  await expect(removeBelongings(share.surroundings, ["settings"])).rejects.toMatchObject({ code: "already-sharing" });
+  expect(files.map((path) => existsSync(path))).toEqual([true, true]);
+});
+
+test("an environment that is being made is waited for, and a lock that is held stays", async () => {
+  const { paths } = share.surroundings;
+  const python = put("envs", "swarm-0123456789abcdef.01234567", "bin", "python");
+  put("ask.json");
+  const making = await acquireLock(join(paths.envs, "swarm-0123456789abcdef.lock"));
+  const starter = await acquireLock(join(paths.run, "starter.lock"));
+  try {
+    const removal = removeBelongings(share.surroundings, ["environments", "settings"]);
+    await sleep(500);
+    expect(existsSync(python)).toBe(true);
+    making.release();
+    expect((await removal).removed.map(({ id }) => id)).toEqual(["environments", "settings"]);
+    expect([existsSync(paths.envs), existsSync(join(paths.run, "starter.lock"))]).toEqual([false, true]);
+  } finally {
+    making.release();
+    starter.release();
+  }
+});
+
+test("what can't be removed is told with exit code 1, and the rest goes", async () => {
+  share.image = { "com.torbiz.managed": "1" };
+  share.others[`/images/${share.surroundings.names.image}`] = (_, response) =>
+    void response.writeHead(500).end(JSON.stringify({ message: "it is stuck" }));
+  const session = recordedSession(share.surroundings);
+  expect(await runUninstall(session, { yes: true })).toBe(1);
+  expect(session.events.at(-1)).toMatchObject({
+    event: "result",
+    ok: false,
+    removed: ["models", "conversations"],
+    failed: [
+      { id: "image", code: "docker-request-failed", message: expect.stringContaining("it is stuck") as unknown },
+    ],
+  });
 });

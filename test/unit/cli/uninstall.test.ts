@@ -1,17 +1,20 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { atTerminal } from "./terminal";
 
 /** What a person at a terminal is asked before anything goes. */
+
+const CONVERSATION = "conversations/c-1.jsonl";
+const FILES = ["models/a/gguf/file.gguf", CONVERSATION];
 
 let home: string;
 
 beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), "torbiz-uninstall-"));
-  for (const name of ["models", "conversations"]) {
-    mkdirSync(join(home, name));
-    writeFileSync(join(home, name, "file"), Buffer.alloc(1_000));
+  for (const file of FILES) {
+    mkdirSync(dirname(join(home, file)), { recursive: true });
+    writeFileSync(join(home, file), Buffer.alloc(1_000));
   }
 });
 
@@ -20,7 +23,7 @@ afterEach(() => rmSync(home, { recursive: true, force: true }));
 async function press(...keys: string[]): Promise<{ screen: string; left: string[] }> {
   const env = { ...process.env, TORBIZ_HOME: home, DOCKER_HOST: `unix://${home}/none.sock` };
   const screen = await atTerminal([process.execPath, resolve("bin/torbiz.mjs"), "uninstall"], keys, env);
-  return { screen, left: ["models", "conversations"].filter((name) => existsSync(join(home, name, "file"))) };
+  return { screen, left: FILES.filter((file) => existsSync(join(home, file))) };
 }
 
 it("lists what there is, and takes a number and a yes", async () => {
@@ -28,7 +31,7 @@ it("lists what there is, and takes a number and a yes", async () => {
   expect(screen).toMatch(/1 {2}1 kB {2}Models: .+\r\n2 {2}1 kB {2}Conversations: /);
   expect(screen).toContain("Remove models? That can't be undone.");
   expect(screen).toContain("Removed models: 1 kB are free again.");
-  expect(left).toEqual(["conversations"]);
+  expect(left).toEqual([CONVERSATION]);
 });
 
 it("asks again after a number that isn't there, and takes several", async () => {
@@ -45,5 +48,5 @@ it.each([
 ])("%s", async (_, keys) => {
   const { screen, left } = await press(...keys);
   expect(screen).toContain("Nothing was removed.");
-  expect(left).toEqual(["models", "conversations"]);
+  expect(left).toEqual(FILES);
 });

@@ -23,7 +23,7 @@ export interface RunningBuild {
 export const SILENT_MS = 30 * 60_000;
 
 /** Where the build of an image keeps its lock and its log. The script by itself takes the same ones. */
-export function buildFiles(paths: Paths, names: Names): { lock: string; log: string } {
+export function buildFiles(paths: Paths, names: Pick<Names, "image">): { lock: string; log: string } {
   const name = `build-${names.image.replaceAll(/[^A-Za-z0-9._-]/g, "-")}`;
   return { lock: join(paths.run, `${name}.lock`), log: join(paths.logs, `${name}.log`) };
 }
@@ -33,7 +33,7 @@ export function buildFiles(paths: Paths, names: Names): { lock: string; log: str
  * itself within `SILENT_MS` and since the computer started. Costs a few looks at files, and is good enough to show; to
  * wait for a build there is `findBuild`.
  */
-export function currentBuild(paths: Paths, names: Names): RunningBuild | undefined {
+export function currentBuild(paths: Paths, names: Pick<Names, "image">): RunningBuild | undefined {
   const build = readLock(paths, names);
   if (!build || !isAlive(build.pid)) return undefined;
   const lastSign = Math.max(changedAt(buildFiles(paths, names).lock), changedAt(build.log));
@@ -46,7 +46,7 @@ function changedAt(file: string): number {
 }
 
 /** The build that holds the image's lock, whether it lives or not. */
-export function readLock(paths: Paths, names: Names): RunningBuild | undefined {
+export function readLock(paths: Paths, names: Pick<Names, "image">): RunningBuild | undefined {
   try {
     const value = JSON.parse(readFileSync(buildFiles(paths, names).lock, "utf8")) as Partial<
       Record<keyof RunningBuild, unknown>
