@@ -202,12 +202,15 @@ test("what another instance may use stays until that has ended, also with a yes 
     );
   const use = "The container torbiz-petals-seeder-other runs now, and may use this home folder.";
   expect((await findBelongings(share.surroundings)).notes).toEqual([use]);
+  share.container = RUNNING;
   for (const id of ["models", "environments", "settings"] as const) {
     await expect(removeBelongings(share.surroundings, [id], { stop: true })).rejects.toMatchObject({
       code: "already-sharing",
       message: `${use} Nothing was removed.`,
     });
   }
+  // Nor is this one's share stopped for nothing.
+  expect(share.engine.requests.filter((request) => !request.startsWith("GET"))).toEqual([]);
   expect((await removeBelongings(share.surroundings, ["conversations"])).removed).toHaveLength(1);
   expect(existsSync(paths.models)).toBe(true);
 });
