@@ -89,7 +89,11 @@ export function AskList({ surroundings, prompt }: AskListProps) {
       ))}
       {isFresh && state.failure && <FailureEmptyView error={state.failure.error} onRetry={controls.startNew} />}
       {isFresh && !hasRows && !state.failure && (
-        <List.EmptyView icon={Icon.Message} title="Ask a Question" description={choice && whoAnswers(choice)} />
+        <List.EmptyView
+          icon={Icon.Message}
+          title="Ask a Question"
+          description={choice && whoAnswers(choice, surroundings.paths)}
+        />
       )}
     </List>
   );
@@ -101,8 +105,8 @@ function isLookedAt(id: string, selected: string | null, { turns, focus, live }:
   return !turns.some((turn) => turn.id === selected) && id === (focus ?? turns.at(-1)?.id);
 }
 
-function placeholderOf({ state, choice }: Controls): string {
-  const whom = choice ? ` ${engineTitle(choice)}` : "";
+function placeholderOf({ state, choice, surroundings }: Controls): string {
+  const whom = choice ? ` ${engineTitle(choice, surroundings.paths)}` : "";
   return state.turns.length === 0 ? `Ask${whom} a question` : `Ask${whom} a follow-up`;
 }
 

@@ -7,6 +7,7 @@ import type { EngineChoice } from "../../lib/ask/engine-choice";
 import { listEngines, type EngineInfo } from "../../lib/ask/engines";
 import { removeModel } from "../../lib/ask/local-model-files";
 import { LOCAL_MODELS, recommendedModel } from "../../lib/ask/local-models";
+import type { Paths } from "../../lib/paths";
 import { gigabytes } from "../../lib/sharing/fit";
 import { OpenPreferencesAction } from "../share/help-actions";
 import { tinted } from "../status-look";
@@ -37,9 +38,12 @@ export function EnginePicker({ controls }: { controls: Controls }) {
     revalidate,
   } = usePromise(() => listEngines(surroundings), [], { onError: showFailure });
   const server = preferredServer();
-  const known = server ? [...data, preferred(server)] : data;
+  const known = server ? [...data, preferred(server, surroundings.paths)] : data;
   const { choice: chosen } = controls;
-  const engines = !chosen || known.some(({ choice }) => isSame(choice, chosen)) ? known : [...known, current(chosen)];
+  const engines =
+    !chosen || known.some(({ choice }) => isSame(choice, chosen))
+      ? known
+      : [...known, current(chosen, surroundings.paths)];
   return (
     <List isLoading={isLoading} isShowingDetail navigationTitle="Change Model" searchBarPlaceholder="Search models">
       {(["this", "server", "swarm"] as const).map((kind) => (
@@ -157,11 +161,12 @@ function isSame(one: EngineChoice, other: EngineChoice): boolean {
 }
 
 /** What answers now and is nowhere to be found: a server elsewhere, or a file of the user's own. */
-function current(choice: EngineChoice): EngineInfo {
-  return { choice, title: engineTitle(choice), detail: whoAnswers(choice), state: "ready", warm: false };
+function current(choice: EngineChoice, paths: Paths): EngineInfo {
+  return { choice, title: engineTitle(choice, paths), detail: whoAnswers(choice, paths), state: "ready", warm: false };
 }
 
 /** The server of the preferences, which may be anywhere. */
-function preferred(choice: Extract<EngineChoice, { kind: "server" }>): EngineInfo {
-  return { choice, title: engineTitle(choice), detail: "The server of the preferences.", state: "ready", warm: false };
+function preferred(choice: Extract<EngineChoice, { kind: "server" }>, paths: Paths): EngineInfo {
+  const detail = "The server of the preferences.";
+  return { choice, title: engineTitle(choice, paths), detail, state: "ready", warm: false };
 }

@@ -1,7 +1,8 @@
 import { basename, extname } from "node:path";
 import type { EngineChoice } from "../../lib/ask/engine-choice";
 import { LOCAL_MODELS } from "../../lib/ask/local-models";
-import { MODELS } from "../../lib/models";
+import { idOfName, knownModels } from "../../lib/hub/known-models";
+import type { Paths } from "../../lib/paths";
 import { swarmText, type Swarm } from "../../lib/sharing/swarm";
 
 /** What the rows of some models are marked with. */
@@ -14,15 +15,21 @@ const SWARMS: Record<Swarm["kind"], string> = {
 };
 
 /** The model of a choice for people. */
-export function engineTitle(choice: EngineChoice): string {
+export function engineTitle(choice: EngineChoice, paths: Pick<Paths, "home">): string {
   switch (choice.kind) {
     case "this":
       return LOCAL_MODELS.find(({ id }) => id === choice.model)?.title ?? basename(choice.model, extname(choice.model));
     case "swarm":
-      return MODELS.find(({ id }) => id === choice.model)?.title ?? "the Swarm";
+      return choice.model === undefined ? "the Swarm" : swarmModelTitle(choice.model, paths);
     case "server":
       return choice.model ?? hostOf(choice.baseUrl);
   }
+}
+
+/** Of an id or a repository. What an invite names may never have been looked up here. */
+function swarmModelTitle(model: string, paths: Pick<Paths, "home">): string {
+  const id = idOfName(model);
+  return knownModels(paths).find((known) => known.id === id)?.title ?? model.slice(model.indexOf("/") + 1);
 }
 
 /** Where a choice computes, for people. */
@@ -38,12 +45,12 @@ export function engineWhere(choice: EngineChoice): string {
 }
 
 /** Who answers and where, as a sentence. */
-export function whoAnswers(choice: EngineChoice): string {
+export function whoAnswers(choice: EngineChoice, paths: Pick<Paths, "home">): string {
   switch (choice.kind) {
     case "this":
-      return `${engineTitle(choice)} answers, on this computer.`;
+      return `${engineTitle(choice, paths)} answers, on this computer.`;
     case "swarm":
-      return choice.model ? `${engineTitle(choice)} answers, in the swarm.` : "The swarm answers.";
+      return choice.model ? `${engineTitle(choice, paths)} answers, in the swarm.` : "The swarm answers.";
     case "server":
       return choice.model
         ? `${choice.model} answers, at ${choice.baseUrl}.`

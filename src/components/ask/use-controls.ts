@@ -59,20 +59,21 @@ export function useControls(surroundings: Surroundings): Controls {
       if (now.current.choice === undefined) isAwaited.current = true;
       remember(wanted);
       now.current = { ...now.current, choice: wanted };
-      const isReady = await setUp.start(wanted, engineTitle(wanted), options);
+      const isReady = await setUp.start(wanted, engineTitle(wanted, surroundings.paths), options);
       if (!isReady || !isAwaited.current) return;
       isAwaited.current = false;
       if (now.current.draft.trim() !== "") await send();
     },
-    [remember, setUp, send],
+    [surroundings, remember, setUp, send],
   );
 
   const getPython = useCallback(
     async (request: Request) => {
       const { choice: wanted } = now.current;
-      if (wanted && (await setUp.start(wanted, engineTitle(wanted), { fetchPython: true }))) await ask(request);
+      if (wanted && (await setUp.start(wanted, engineTitle(wanted, surroundings.paths), { fetchPython: true })))
+        await ask(request);
     },
-    [setUp, ask],
+    [surroundings, setUp, ask],
   );
 
   const openConversation = useCallback(
@@ -102,7 +103,8 @@ function useSetUpOnItsWay(surroundings: Surroundings, choice: EngineChoice | und
     const look = async () => {
       const { choice: wanted } = now.current;
       if (!wanted || now.current.setUp.setUp || !(await isOnItsWay(surroundings, wanted))) return;
-      if (!isOver && !now.current.setUp.setUp) await now.current.setUp.start(wanted, engineTitle(wanted));
+      if (!isOver && !now.current.setUp.setUp)
+        await now.current.setUp.start(wanted, engineTitle(wanted, surroundings.paths));
     };
     void look();
     return () => {
