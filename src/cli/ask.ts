@@ -1,14 +1,11 @@
 import { ask, attach, runningGenerations, type Answer, type AskOptions } from "../lib/ask/ask";
 import { rememberAskSettings } from "../lib/ask/ask-settings";
+import { cancelChoiceDownload } from "../lib/ask/choice-download";
 import type { Conversation } from "../lib/ask/conversations/conversation";
 import { describeAnswer } from "../lib/ask/conversations/export-conversation";
 import { ConversationStore } from "../lib/ask/conversations/store";
 import type { EngineChoice } from "../lib/ask/engine-choice";
 import { keyFor } from "../lib/ask/found-servers";
-import { findLocalModel } from "../lib/ask/local-models";
-import { cancelPull } from "../lib/ask/model-download";
-import { cancelSwarmModel } from "../lib/ask/swarm-model";
-import { findSwarmTarget } from "../lib/sharing/swarm-target";
 import { toTorbizError, TorbizError } from "../lib/errors";
 import { confirm } from "./confirm";
 import { chooseEngine, type EngineFlags } from "./engine-flags";
@@ -104,7 +101,8 @@ async function askWithRemedies(session: Session, store: ConversationStore, optio
     return await ask(options);
   } catch (error) {
     const { code } = toTorbizError(error);
-    if (code === "interrupted") await stopDownload(session, options.choice);
+    // A download goes on by itself when a window closes; Ctrl-C means that it should not.
+    if (code === "interrupted") await cancelChoiceDownload(session.surroundings, options.choice);
     if (!(await remedy(session, error, options.choice))) throw error;
     if (options.prompt === undefined) return askWithRemedies(session, store, options);
     const question = (await store.read(options.conversation)).branch().at(-1)?.id;
@@ -123,14 +121,6 @@ async function remedy(session: Session, error: unknown, choice: EngineChoice): P
   if (!(await confirm("Ask there all the same, now and from now on?", signal, "no"))) return false;
   rememberAskSettings(surroundings.paths, { allowedStrangersAt: new Date().toISOString() });
   return true;
-}
-
-/** A download goes on by itself when a window closes; Ctrl-C means that it should not. What has come is kept. */
-async function stopDownload({ surroundings }: Session, choice: EngineChoice): Promise<void> {
-  if (choice.kind === "this") await cancelPull(surroundings.paths, findLocalModel(choice.model));
-  if (choice.kind !== "swarm") return;
-  const target = await findSwarmTarget(surroundings, choice.swarm, { model: choice.model }).catch(() => undefined);
-  if (target) await cancelSwarmModel(surroundings.paths, target.model);
 }
 
 function tell({ output }: Session, answer: Answer): void {

@@ -1,15 +1,16 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { ensureAskEnvironment } from "../lib/ask/ask-environments";
+import { cancelChoiceDownload } from "../lib/ask/choice-download";
 import type { EngineChoice } from "../lib/ask/engine-choice";
 import { ensureLocalModel } from "../lib/ask/local-model-files";
-import { findLocalModel, LOCAL_MODELS, type LocalModel } from "../lib/ask/local-models";
-import { cancelPull, isDownloading } from "../lib/ask/model-download";
+import { findLocalModel } from "../lib/ask/local-models";
 import { ensureSwarmModel } from "../lib/ask/swarm-model";
 import type { Surroundings } from "../lib/context";
 import { toTorbizError, type TorbizError } from "../lib/errors";
 import type { Progress } from "../lib/progress";
 import { findSwarmTarget } from "../lib/sharing/swarm-target";
 import { showFailure } from "./show-failure";
+import { askingWith } from "./use-engine-choice";
 
 /** What is made ready for an engine's first answer. */
 export interface SetUp {
@@ -49,19 +50,19 @@ export function useSetUp(surroundings: Surroundings): UseSetUp {
       show({ choice, title });
       const onProgress = (progress: Progress) => show({ choice, title, progress });
       try {
+        const { token } = askingWith(choice);
         const kind = choice.kind === "swarm" ? "swarm" : "local";
         const target =
           choice.kind === "swarm"
-            ? await findSwarmTarget(surroundings, choice.swarm, { model: choice.model, signal })
+            ? await findSwarmTarget(surroundings, choice.swarm, { model: choice.model, token, signal })
             : undefined;
         const environment = await ensureAskEnvironment(surroundings, kind, { onProgress, signal, fetchPython });
+        const making = { surroundings, token, onProgress, signal };
         if (target) {
-          const { model } = target;
-          await ensureSwarmModel({ surroundings, model, environment: async () => environment, onProgress, signal });
+          await ensureSwarmModel({ ...making, model: target.model, environment: async () => environment });
         }
         if (choice.kind === "this") {
-          const model = findLocalModel(choice.model);
-          await ensureLocalModel({ surroundings, model, environment, onProgress, signal });
+          await ensureLocalModel({ ...making, model: findLocalModel(choice.model), environment });
         }
         show(undefined);
         return !signal.aborted;
@@ -76,19 +77,8 @@ export function useSetUp(surroundings: Surroundings): UseSetUp {
   const cancel = useCallback(async () => {
     running.current?.abort();
     setSetUp(undefined);
-    const model = setUp && modelOf(setUp.choice);
-    if (model) await cancelPull(surroundings.paths, model).catch(showFailure);
+    if (setUp) await cancelChoiceDownload(surroundings, setUp.choice).catch(showFailure);
   }, [surroundings, setUp]);
 
   return useMemo(() => ({ setUp, start, cancel }), [setUp, start, cancel]);
-}
-
-/** Whether the model of a choice is on its way, which an earlier window may have begun. */
-export async function isOnItsWay({ paths }: Surroundings, choice: EngineChoice): Promise<boolean> {
-  const model = modelOf(choice);
-  return model !== undefined && (await isDownloading(paths, model));
-}
-
-function modelOf(choice: EngineChoice): LocalModel | undefined {
-  return choice.kind === "this" ? LOCAL_MODELS.find(({ id }) => id === choice.model) : undefined;
 }

@@ -3,7 +3,8 @@ import { useCallback, useEffect, useMemo, useRef } from "react";
 import { useChat } from "../../hooks/use-chat";
 import { useDraft } from "../../hooks/use-draft";
 import { askingWith, useEngineChoice } from "../../hooks/use-engine-choice";
-import { isOnItsWay, useSetUp, type UseSetUp } from "../../hooks/use-set-up";
+import { useSetUp, type UseSetUp } from "../../hooks/use-set-up";
+import { isChoiceDownloading } from "../../lib/ask/choice-download";
 import { ConversationStore } from "../../lib/ask/conversations/store";
 import type { EngineChoice } from "../../lib/ask/engine-choice";
 import type { Surroundings } from "../../lib/context";
@@ -102,7 +103,7 @@ function useSetUpOnItsWay(surroundings: Surroundings, choice: EngineChoice | und
     let isOver = false;
     const look = async () => {
       const { choice: wanted } = now.current;
-      if (!wanted || now.current.setUp.setUp || !(await isOnItsWay(surroundings, wanted))) return;
+      if (!wanted || now.current.setUp.setUp || !(await isChoiceDownloading(surroundings, wanted))) return;
       if (!isOver && !now.current.setUp.setUp)
         await now.current.setUp.start(wanted, engineTitle(wanted, surroundings.paths));
     };

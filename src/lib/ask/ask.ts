@@ -26,7 +26,7 @@ import { modelsAt, parseBaseUrl } from "./found-servers";
 import { distrustModel, ensureLocalModel, isInstalled } from "./local-model-files";
 import { findLocalModel } from "./local-models";
 import { modelFile } from "./model-download";
-import { ensureSwarmModel } from "./swarm-model";
+import { distrustSwarmModel, ensureSwarmModel } from "./swarm-model";
 import { askSocket, endHungServer, ensureAskServer, findAskServer, whyGone, type AskServerKind } from "./server";
 
 export interface WatchOptions {
@@ -217,6 +217,8 @@ interface Ready {
   engine: EngineNote;
   /** Where nobody says otherwise; undefined: the server's own. */
   temperature?: number;
+  /** Lets the next question check or bring anew a model that couldn't be loaded. */
+  distrust?: () => Promise<void>;
 }
 
 /** Greedy once more would only be the same answer once more. */
@@ -285,7 +287,7 @@ class Asking {
       return listen(await this.makeReady(() => Promise.resolve(undefined)));
     });
     const heard = await hearing.catch(async (error: unknown) => {
-      await this.distrust(error);
+      if (toTorbizError(error).code === "model-broken") await ready.distrust?.();
       return failCut(this.store, id, generation, explained(surroundings, this.kind, error));
     });
     this.remember(ready);
@@ -365,13 +367,15 @@ class Asking {
     const engine: EngineNote = { kind: "this", model: model.id, title: model.title, where: "This Computer" };
     const installed = (await isInstalled(surroundings.paths, model)) ? modelFile(surroundings.paths, model) : undefined;
     const { temperature } = model;
+    const distrust = () => distrustModel(surroundings.paths, model);
     const server = await findServer();
     if (server && installed) {
-      return { socketPath: server.socketPath, target: localTarget(installed), engine, temperature };
+      return { socketPath: server.socketPath, target: localTarget(installed), engine, temperature, distrust };
     }
     const environment = await ensureAskEnvironment(surroundings, "local", { onProgress, signal });
     const path = installed ?? (await ensureLocalModel({ surroundings, model, environment, onProgress, signal }));
-    return { socketPath: await this.startServer(environment, path), target: localTarget(path), engine, temperature };
+    const socketPath = await this.startServer(environment, path);
+    return { socketPath, target: localTarget(path), engine, temperature, distrust };
   }
 
   private async readySwarm(
@@ -396,6 +400,7 @@ class Asking {
       target: { kind: "swarm", modelPath, dhtPrefix, initialPeers: found.initialPeers },
       engine: { kind: "swarm", model: model.id, title: model.title, where: "Swarm" },
       temperature: 0,
+      distrust: () => distrustSwarmModel(surroundings.paths, model),
     };
   }
 
@@ -428,13 +433,6 @@ class Asking {
     const { surroundings, onProgress, idleMinutes, limits, stop: signal } = this.options;
     onProgress?.({ stage: "starting-server", message: "Starting the ask server", progress: null });
     return ensureAskServer({ surroundings, environment, modelPath, idleMinutes, signal, answerMs: limits?.answerMs });
-  }
-
-  /** A model that couldn't be loaded is checked before it is used again. */
-  private async distrust(error: unknown): Promise<void> {
-    const { surroundings, choice } = this.options;
-    if (choice.kind !== "this" || toTorbizError(error).code !== "model-broken") return;
-    await distrustModel(surroundings.paths, findLocalModel(choice.model));
   }
 
   /** The next question goes there, too, unless told otherwise. */

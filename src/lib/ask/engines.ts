@@ -10,7 +10,7 @@ import { foundServers, type FoundServersOptions } from "./found-servers";
 import { installedModels } from "./local-model-files";
 import { LOCAL_MODELS, recommendedModel, type LocalModel } from "./local-models";
 import { findAskServer, type AskServerKind } from "./server";
-import { swarmModelFolder } from "./swarm-model";
+import { isWhole, swarmModelFolder } from "./swarm-model";
 
 /** An engine and a model that can be chosen, and how near it is to an answer. */
 export interface EngineInfo {
@@ -105,7 +105,7 @@ async function theSwarm(surroundings: Surroundings): Promise<EngineInfo> {
       choice: { kind: "swarm" },
       title: model.title,
       detail: swarm.kind === "private" ? "Your private swarm" : `Swarm: ${swarmText(swarm)}`,
-      state: hasEnvironment(surroundings, "swarm") && existsSync(modelPath) ? "ready" : "needs-setup",
+      state: hasEnvironment(surroundings, "swarm") && isWhole(modelPath) ? "ready" : "needs-setup",
       warm: server?.engine === modelPath,
     };
   } catch (error) {

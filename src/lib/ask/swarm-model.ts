@@ -1,14 +1,17 @@
 import { existsSync } from "node:fs";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Surroundings } from "../context";
 import { TorbizError } from "../errors";
 import type { Model } from "../models";
 import type { Paths } from "../paths";
 import type { OnProgress } from "../progress";
-import { inspectStarter } from "../starter-folder";
-import { cancelDownload, describePull, runDownload, type DownloadJob } from "./download-job";
+import { distrustStarterModel, inspectStarter } from "../starter-folder";
+import { cancelDownload, describePull, isDownloadRunning, runDownload, type DownloadJob } from "./download-job";
 import type { Environment } from "./environment";
 import { ensureStarterHere } from "./local-starter";
+
+const CONFIG = "config.json";
 
 export interface EnsureSwarmModelOptions {
   surroundings: Pick<Surroundings, "paths" | "env" | "home" | "runtimeFiles">;
@@ -50,9 +53,15 @@ export function swarmModelFolder(paths: Paths, { id, source }: Model): string {
   return source.kind === "hub" ? join(folder, source.revision) : folder;
 }
 
-/** The config is put there last. */
-function isWhole(folder: string): boolean {
-  return existsSync(join(folder, "config.json"));
+/** Whether all of it is in its folder: the config is put there last. */
+export function isWhole(folder: string): boolean {
+  return existsSync(join(folder, CONFIG));
+}
+
+/** Lets the next use bring a model anew: it is whole, but couldn't be loaded. */
+export async function distrustSwarmModel(paths: Paths, model: Model): Promise<void> {
+  if (model.source.kind === "starter") distrustStarterModel(paths);
+  else await rm(join(swarmModelFolder(paths, model), CONFIG), { force: true });
 }
 
 async function download(
@@ -67,9 +76,25 @@ async function download(
   }
 }
 
-/** Ends its download, whoever started it: what has come is kept. @returns false when none runs */
-export function cancelSwarmModel(paths: Paths, model: Model): Promise<boolean> {
-  return cancelDownload(paths, jobOf(model));
+/**
+ * Ends the downloads of a swarm's model by its id, at whatever commit and whoever started them: what has come is kept.
+ * @returns false when none runs
+ */
+export async function cancelSwarmModel(paths: Paths, id: string): Promise<boolean> {
+  const jobs = await jobsFor(paths, id);
+  return (await Promise.all(jobs.map((job) => cancelDownload(paths, job)))).includes(true);
+}
+
+/** Whether a swarm's model is being downloaded now, at whatever commit. */
+export async function isSwarmModelDownloading(paths: Paths, id: string): Promise<boolean> {
+  const jobs = await jobsFor(paths, id);
+  return (await Promise.all(jobs.map((job) => isDownloadRunning(paths, job)))).includes(true);
+}
+
+/** Those that were ever started: their status files tell. */
+async function jobsFor(paths: Paths, id: string): Promise<DownloadJob[]> {
+  const names = (await readdir(paths.run)).map((file) => /^download-((.+)-petals(?:-.+)?)\.json$/.exec(file) ?? []);
+  return names.flatMap(([, name, model]) => (name && model === id ? [{ name, title: id }] : []));
 }
 
 /** One of each commit at a time. A model for this computer may have the same id. */

@@ -4,7 +4,7 @@ import { requireDocker } from "../docker/preflight";
 import { TorbizError } from "../errors";
 import { idOfName } from "../hub/known-models";
 import { nameModel } from "../hub/resolve-model";
-import type { Model } from "../models";
+import { defaultModel, type Model } from "../models";
 import { lastAsked } from "./last-choice";
 import { readStatus, type InspectedContainer, type SharingStatus } from "./status";
 import { sharedModel } from "./shared-model";
@@ -68,6 +68,15 @@ export async function findSwarmTarget(
     "no-swarm",
     used ? "The private swarm is this computer's own, and nothing is shared in it now." : "Nothing is shared now.",
   );
+}
+
+/**
+ * The id of the model that `findSwarmTarget` would take, as far as this computer remembers: neither hub nor engine is
+ * asked, so a share that runs counts only where nothing was asked after it began.
+ */
+export function modelMeant(surroundings: Surroundings, named?: Swarm, model?: string): string {
+  const invite = named?.kind === "join" ? named.invite : undefined;
+  return idOfName(model ?? invite?.model ?? lastAsked(surroundings)?.model ?? defaultModel.id);
 }
 
 /** One's own swarm is found by the addresses that its server announces. */

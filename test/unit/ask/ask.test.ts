@@ -1,11 +1,15 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { homedir, tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { ask, attach, runningGenerations, stopGeneration, type AskOptions } from "../../../src/lib/ask/ask";
+import { pythonFor } from "../../../src/lib/ask/ask-environments";
 import { readAskSettings, rememberAskSettings } from "../../../src/lib/ask/ask-settings";
 import { ConversationStore } from "../../../src/lib/ask/conversations/store";
+import { ensureEnvironment } from "../../../src/lib/ask/environment";
+import { findPython } from "../../../src/lib/ask/python";
+import { endAskServer, ensureAskServer } from "../../../src/lib/ask/server";
 import { swarmModelFolder } from "../../../src/lib/ask/swarm-model";
 import { openSurroundings, type Surroundings } from "../../../src/lib/context";
 import { resolveModel } from "../../../src/lib/hub/resolve-model";
@@ -407,6 +411,35 @@ it("asks at the commit that an invite names, and leaves alone at which one this 
     await hub.stop();
   }
 });
+
+it(
+  "has a swarm's model brought anew that couldn't be loaded",
+  async () => {
+    const hub = await new ScriptedHub().start();
+    const where = { ...surroundings, env: { ...surroundings.env, HF_ENDPOINT: hub.address } };
+    const range = pythonFor("local"); // for packages that the scripted server does without
+    const python = await findPython(where, range);
+    const environment = await ensureEnvironment({
+      ...{ paths: where.paths, kind: "swarm", findPython: () => Promise.resolve(python), locks: [], bytes: 1 },
+    });
+    await ensureAskServer({ surroundings: where, environment });
+    try {
+      const config = join(swarmModelFolder(where.paths, await resolveModel(where, "Owner/Name")), "config.json");
+      mkdirSync(dirname(config), { recursive: true });
+      writeFileSync(config, "{}");
+      const choice = { kind: "swarm", model: "owner--name", swarm: { kind: "public" } } as const;
+      const asked = (prompt: string) => asking({ prompt, choice, surroundings: where, allowStrangers: true });
+      await asked("Where?");
+      expect(existsSync(config)).toBe(true);
+      await expect(asked("Are you broken?")).rejects.toMatchObject({ code: "model-broken" });
+      expect(existsSync(config)).toBe(false);
+    } finally {
+      await endAskServer(where, "swarm");
+      await hub.stop();
+    }
+  },
+  LIMIT_MS,
+);
 
 it("writes down no empty question, and none where there is no conversation", async () => {
   await expect(asking({ prompt: " \n" })).rejects.toMatchObject({ code: "prompt-empty" });

@@ -1,10 +1,14 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { firstRunOffers, listEngines } from "../../../src/lib/ask/engines";
+import { swarmModelFolder } from "../../../src/lib/ask/swarm-model";
 import { openSurroundings, type Surroundings } from "../../../src/lib/context";
+import { resolveModel } from "../../../src/lib/hub/resolve-model";
+import { rememberAsked } from "../../../src/lib/sharing/last-choice";
+import { ScriptedHub } from "../hub/scripted-hub";
 import { writeRuntimeFiles } from "./python-server";
 
 const GB = 1e9;
@@ -57,4 +61,24 @@ it("offers a server that runs, then the one download that fits, then the starter
   expect(offers[2]?.detail).toMatch(/For trying out: /);
   const little = await firstRunOffers({ servers: { places: [] }, memoryBytes: 1 * GB });
   expect(little.map(({ kind }) => kind)).toEqual(["starter"]);
+});
+
+it("calls a swarm's model ready when all of it is here, not when a part is", async () => {
+  const hub = await new ScriptedHub().start();
+  try {
+    const where = { ...surroundings, env: { ...surroundings.env, HF_ENDPOINT: hub.address } };
+    const folder = swarmModelFolder(where.paths, await resolveModel(where, "Owner/Name"));
+    const python = join(where.paths.envs, "swarm-0", "bin/python");
+    for (const file of [python, join(folder, "tokenizer.json")]) {
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, "");
+    }
+    rememberAsked(where, { model: "owner--name", swarm: "public" });
+    const look = async () => (await listEngines(where, { servers: { places: [] } })).at(-1);
+    expect(await look()).toMatchObject({ title: "Name", state: "needs-setup" });
+    writeFileSync(join(folder, "config.json"), "{}");
+    expect(await look()).toMatchObject({ title: "Name", state: "ready" });
+  } finally {
+    await hub.stop();
+  }
 });

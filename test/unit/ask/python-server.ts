@@ -6,7 +6,7 @@ import { join } from "node:path";
  * library only. LANG tells it how to behave: `fail` at the start; `busy` for two seconds; and once, `leave-idle` when its
  * health was told, or `leave-asked` at the question. The last message tells it what to answer: "Paris" in two pieces, and
  * between them to a question with "hold" it waits for its stop or for the file `go` next to its lock, at "die" it is
- * killed, at "freeze" it stops as by SIGSTOP. An answer that it goes on from gets the rest of "Paris".
+ * killed, at "freeze" it stops as by SIGSTOP. "broken" is refused as a model that can't be loaded is. An answer that it goes on from gets the rest of "Paris".
  */
 const SERVER = `
 import argparse, fcntl, http.server, json, os, pathlib, signal, socketserver, sys, threading, time
@@ -129,7 +129,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             os._exit(0)
         if self.path == "/v1/chat/completions":
             leave("leave-asked")
-            return self.stream(Generation(json.loads(body)), 0)
+            request = json.loads(body)
+            if "broken" in request["messages"][-1]["content"]:
+                return self.answer({"error": {"code": "model-broken", "message": "It can't be read."}}, 500)
+            return self.stream(Generation(request), 0)
         known = generations.get(self.path.split("/")[3])
         if not known or known.ended:
             return self.unknown()

@@ -1,9 +1,21 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { jest } from "@jest/globals";
+import { cancelChoiceDownload, isChoiceDownloading } from "../../../src/lib/ask/choice-download";
+import type { EngineChoice } from "../../../src/lib/ask/engine-choice";
 import type { Environment } from "../../../src/lib/ask/environment";
-import { cancelSwarmModel, ensureSwarmModel } from "../../../src/lib/ask/swarm-model";
+import { cancelSwarmModel, distrustSwarmModel, ensureSwarmModel } from "../../../src/lib/ask/swarm-model";
 import { openSurroundings, type Surroundings } from "../../../src/lib/context";
 import { defaultModel, onHub, type Model } from "../../../src/lib/models";
 import type { Progress } from "../../../src/lib/progress";
@@ -57,7 +69,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  await cancelSwarmModel(surroundings.paths, model);
+  await cancelSwarmModel(surroundings.paths, model.id);
   rmSync(home, { recursive: true, force: true });
 });
 
@@ -122,13 +134,49 @@ it("goes on in the background when nobody watches, is cancelled by anybody, and 
   }, leave.signal);
   await expect(left).rejects.toMatchObject({ code: "interrupted" });
   const folder = join(surroundings.paths.models, model.id, "petals", "main");
-  expect(await cancelSwarmModel(surroundings.paths, model)).toBe(true);
+  expect(await cancelSwarmModel(surroundings.paths, "maker--tiny")).toBe(false);
+  expect(await cancelSwarmModel(surroundings.paths, model.id)).toBe(true);
+  expect(await cancelSwarmModel(surroundings.paths, model.id)).toBe(false);
   expect(existsSync(join(folder, "config.json"))).toBe(false);
 
   await hub.fail();
   await ensure();
   const stored = (await hub.requests()).filter(({ place }) => place === "store");
   expect(stored.map(({ file, range }) => [file, range !== null])).toEqual([["model-00003-of-00003.safetensors", true]]);
+});
+
+it("is found and cancelled by the choice that it is for, at any commit, without a word to the hub", async () => {
+  await hub.fail({ file: "*.safetensors", bytes_per_second: 400_000 });
+  const leave = new AbortController();
+  const left = ensure(({ progress }) => (progress ? leave.abort() : undefined), leave.signal, await commit());
+  await expect(left).rejects.toMatchObject({ code: "interrupted" });
+  const peers = ["/ip4/10.0.0.7/tcp/31330/p2p/Qm"];
+  const invite = { model: REPOSITORY, revision: "c".repeat(40), dhtPrefix: "tiny-llama-hf", peers, petals: "2.3.0" };
+  const others: EngineChoice[] = [{ kind: "swarm" }, { kind: "this", model: model.id }];
+  const own: EngineChoice = { kind: "swarm", swarm: { kind: "join", peers, invite } };
+  const before = await hub.requests();
+  for (const other of others) {
+    expect(await isChoiceDownloading(surroundings, other)).toBe(false);
+    await cancelChoiceDownload(surroundings, other);
+  }
+  expect(await isChoiceDownloading(surroundings, { kind: "swarm", model: "Maker/Tiny-Llama" })).toBe(true);
+  expect(await isChoiceDownloading(surroundings, own)).toBe(true);
+  await cancelChoiceDownload(surroundings, own);
+  expect(await isChoiceDownloading(surroundings, own)).toBe(false);
+  const asked = (await hub.requests()).slice(before.length).filter(({ place }) => place === "hub");
+  expect(asked).toEqual([]);
+});
+
+it("brings anew what was whole and couldn't be loaded", async () => {
+  const folder = await ensure();
+  const damaged = join(folder, "model-00003-of-00003.safetensors");
+  truncateSync(damaged, 1_000);
+  await ensure();
+  expect(statSync(damaged).size).toBe(1_000); // nobody has noticed
+  await distrustSwarmModel(surroundings.paths, model);
+  await ensure();
+  expect(readFileSync(damaged).equals(SHARD)).toBe(true);
+  expect(readdirSync(folder).sort()).toEqual(WANTED.toSorted());
 });
 
 it.each([

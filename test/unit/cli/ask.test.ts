@@ -1,10 +1,14 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { runAsk, type AskFlags } from "../../../src/cli/ask";
+import { rememberAskSettings } from "../../../src/lib/ask/ask-settings";
 import { ConversationStore } from "../../../src/lib/ask/conversations/store";
 import { openSurroundings, type Surroundings } from "../../../src/lib/context";
 import { writeRuntimeFiles } from "../ask/python-server";
+import { COMMIT, ScriptedHub } from "../hub/scripted-hub";
 import { recordedSession, stdinWith, type Recorded } from "./session";
 
 const LIMIT_MS = 60_000;
@@ -132,6 +136,38 @@ test(
     await store.appendMessage(conversation, { role: "user", content: "Lost?", parent: null });
     expect(await asked(undefined, { conversation, model })).toMatchObject({ answer: "Paris", conversation });
     expect((await store.read(conversation)).turns).toBe(1);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "Ctrl-C ends the download of a swarm's model, and asks the hub nothing more",
+  async () => {
+    const session = recordedSession(surroundings);
+    const hub = await new ScriptedHub().start();
+    session.surroundings = { ...surroundings, env: { ...surroundings.env, HF_ENDPOINT: hub.address } };
+    hub.instead = () => {
+      session.interrupt();
+      return true;
+    };
+    // Of another commit than the one that was begun.
+    const peers = [`/ip4/10.0.0.7/tcp/31330/p2p/${"Q".repeat(46)}`];
+    const invite = { model: "Owner/Name", revision: COMMIT, dhtPrefix: "Name-hf", peers, petals: "2.2.0" };
+    rememberAskSettings(surroundings.paths, { lastChoice: { kind: "swarm", swarm: { kind: "join", peers, invite } } });
+    const status = join(surroundings.paths.run, "download-owner--name-petals-main.json");
+    const download = spawn(process.execPath, ["-e", "setInterval(() => undefined, 1000)", status]);
+    const ended = once(download, "exit");
+    writeFileSync(status, JSON.stringify({ pid: download.pid, state: "downloading" }));
+    try {
+      await expect(asked("Where?", {}, stdinWith(), session)).rejects.toMatchObject({ code: "interrupted" });
+      expect(await ended).toEqual([null, "SIGTERM"]);
+      expect(hub.seen).toHaveLength(1);
+    } finally {
+      download.kill("SIGKILL");
+      await hub.stop();
+      rmSync(status);
+      rmSync(join(root, "ask.json"));
+    }
   },
   LIMIT_MS,
 );

@@ -7,7 +7,7 @@ import { resolveModel } from "../../../src/lib/hub/resolve-model";
 import { findModel } from "../../../src/lib/models";
 import { rememberAsked } from "../../../src/lib/sharing/last-choice";
 import type { Swarm } from "../../../src/lib/sharing/swarm";
-import { findSwarmTarget } from "../../../src/lib/sharing/swarm-target";
+import { findSwarmTarget, modelMeant } from "../../../src/lib/sharing/swarm-target";
 import { healthy, scriptedEngine, type ScriptedEngine } from "../docker/scripted-engine";
 import { COMMIT, INFO, ScriptedHub } from "../hub/scripted-hub";
 
@@ -138,6 +138,18 @@ describe("a model of the hub", () => {
     await resolveModel(where, "Owner/Name");
     expect((await findSwarmTarget(where)).model.source).toMatchObject({ revision });
   });
+});
+
+test("the model that is meant is told without asking anybody", () => {
+  const where = open(join(home, "no-engine.sock"));
+  const invite = { model: "Owner/Name", dhtPrefix: "Name-hf", peers: [PEER], petals: "2.2.0" };
+  const invited: Swarm = { kind: "join", peers: [PEER], invite };
+  expect(modelMeant(where)).toBe(MODEL);
+  rememberAsked(where, { model: "other--one", swarm: PEER });
+  expect(modelMeant(where)).toBe("other--one");
+  expect(modelMeant(where, { kind: "public" })).toBe("other--one");
+  expect(modelMeant(where, invited)).toBe("owner--name");
+  expect(modelMeant(where, { kind: "join", peers: [PEER] }, "Third/One")).toBe("third--one");
 });
 
 test("an invite is no use for another model", async () => {
