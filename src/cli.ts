@@ -1,4 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { homedir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { runAsk } from "./cli/ask";
 import { runBuild } from "./cli/build";
@@ -27,6 +28,8 @@ import { runSwarm } from "./cli/swarm";
 import { runUninstall } from "./cli/uninstall";
 import { openSurroundings } from "./lib/context";
 import { toTorbizError, TorbizError, type ErrorCode } from "./lib/errors";
+import { redactFailure } from "./lib/failure-details";
+import { redactor } from "./lib/redact";
 import { findRuntimeFiles } from "./lib/runtime-files";
 import { LEVELS } from "./lib/sharing/log-lines";
 import { PART_IDS } from "./lib/uninstall";
@@ -73,7 +76,7 @@ async function run(flags: CommonFlags, command: (session: Session) => Promise<vo
     process.exitCode = interruption.signal.aborted ? EXIT.interrupted : (exitCode ?? EXIT.ok);
   } catch (error) {
     const failure = toTorbizError(error);
-    output.error(failure);
+    output.error(redactFailure(failure, redactor({ env: process.env, home: homedir() })));
     process.exitCode =
       interruption.signal.aborted || failure.code === "interrupted"
         ? EXIT.interrupted

@@ -1,6 +1,8 @@
 import { examine, repairAll, type Examination } from "../lib/doctor/doctor";
 import type { Finding, FindingState } from "../lib/doctor/finding";
 import { reportOf } from "../lib/doctor/report";
+import { redactFailure } from "../lib/failure-details";
+import { redactor } from "../lib/redact";
 import type { Session } from "./session";
 import { writeNew } from "./write-new";
 
@@ -20,8 +22,11 @@ export async function runDoctor(session: Session, { repair = false, bundle }: Do
   if (repair) {
     const repaired = await repairAll(surroundings, examination.findings, {
       ...{ onProgress: output.progress, signal },
-      onRepaired: ({ title, error }) =>
-        error ? output.note(`${title}: ${error.message} ${error.hint}`) : output.done("repairing", `${title}: done`),
+      onRepaired: ({ title, error }) => {
+        if (!error) return output.done("repairing", `${title}: done`);
+        const { message, hint } = redactFailure(error, redactor(surroundings));
+        output.note(`${title}: ${message} ${hint}`);
+      },
     });
     if (repaired.length > 0) examination = await examine(surroundings, { onProgress: output.progress, signal });
   }

@@ -1,3 +1,5 @@
+import { redactFailure } from "../lib/failure-details";
+import { redactor } from "../lib/redact";
 import { TorbizError } from "../lib/errors";
 import { findBelongings, needsStop, removeBelongings, type Belongings, type Part, type PartId } from "../lib/uninstall";
 import { sizeText } from "../lib/units";
@@ -42,12 +44,14 @@ export async function runUninstall(
   if (!yes && chosen.length > 0 && !(await confirm(`Remove ${titles(chosen)}? That can't be undone.`, signal, "no")))
     throw kept();
 
-  const { stopped, removed, failed } = await removeBelongings(surroundings, ids, {
+  const { stopped, removed, ...rest } = await removeBelongings(surroundings, ids, {
     stop: mayStop,
     onProgress: output.progress,
     signal,
   });
   if (stopped !== undefined) output.note(stopped);
+  const redact = redactor(surroundings);
+  const failed = rest.failed.map(({ part, error }) => ({ part, error: redactFailure(error, redact) }));
   const freedBytes = removed.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0);
   for (const { part, error } of failed)
     output.note(`${part.title} couldn't be removed: ${error.message} ${error.hint}`);

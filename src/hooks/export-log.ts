@@ -1,7 +1,6 @@
-import { homedir } from "node:os";
-import { redactor } from "../lib/redact";
 import type { FollowedLine } from "../lib/sharing/log-lines";
 import { exportFile } from "./export-file";
+import { redactHere } from "./redact-here";
 import { lineText, type LogSource } from "./use-log";
 
 /**
@@ -13,6 +12,6 @@ export async function exportLog({ read }: LogSource): Promise<void> {
 }
 
 async function* asText(lines: AsyncIterable<FollowedLine>): AsyncGenerator<string> {
-  const redact = redactor({ env: process.env, home: homedir() });
+  const redact = redactHere();
   for await (const line of lines) yield `${redact(lineText(line))}\n`;
 }

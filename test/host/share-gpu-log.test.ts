@@ -125,7 +125,7 @@ it("says that it goes no further when Docker goes away, and goes on where it was
   proxy.close();
   for (const socket of connections) socket.destroy();
   await view.waitFor("The Log Stops Here: ");
-  expect(view.actions(/The Log Stops Here/).map(({ title }) => title)).toEqual(["Try Again"]);
+  expect(view.actions(/The Log Stops Here/).map(({ title }) => title)).toEqual(["Try Again", "Copy Details"]);
   await docker("pause", name);
   await listen();
   await view.waitFor((screen) => !JSON.stringify(screen).includes("The Log Stops Here"));

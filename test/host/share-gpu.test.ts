@@ -554,6 +554,8 @@ describe("a share that runs", () => {
     await view.waitFor("exit code 3");
     expect(titles(view).slice(0, 3)).toEqual(["Retry", "View Log", "Clear"]);
     expect(view.items().map(({ title }) => title)).toContain("SmolLM2 135M Instruct");
+    await view.run("Copy Details");
+    expect(JSON.stringify(host.clipboard)).toMatch(/\([a-z]+(-[a-z]+)*\)\\n/);
   });
 });
 

@@ -1,5 +1,6 @@
 import { Action, ActionPanel, Icon, List } from "@raycast/api";
 import { getProgressIcon } from "@raycast/utils";
+import { CopyDetailsAction } from "../copy-details-action";
 import { ErrorLinkAction } from "../error-link-action";
 import { failureText } from "../share/failure-text";
 import { PALETTE, tinted } from "../status-look";
@@ -34,7 +35,10 @@ export function SetUpRow({ setUp, controls }: { setUp: SetUp; controls: Controls
             )}
             <ErrorLinkAction error={error} />
             {error ? (
-              <Action title="Try Again" icon={Icon.RotateClockwise} onAction={() => controls.choose(choice)} />
+              <>
+                <Action title="Try Again" icon={Icon.RotateClockwise} onAction={() => controls.choose(choice)} />
+                <CopyDetailsAction error={error} />
+              </>
             ) : (
               <Action title="Cancel" icon={Icon.XMarkCircle} onAction={controls.setUp.cancel} />
             )}

@@ -1,6 +1,7 @@
 import { Action, ActionPanel, Clipboard, Icon, showHUD } from "@raycast/api";
 import { toMarkdown } from "../../lib/ask/conversations/export-conversation";
 import type { ErrorCode, TorbizError } from "../../lib/errors";
+import { CopyDetailsAction } from "../copy-details-action";
 import { OpenPreferencesAction } from "../share/help-actions";
 import { ChangeModelAction, ChatActions, SendAction } from "./chat-actions";
 import type { Request } from "./chat";
@@ -46,6 +47,7 @@ export function TurnActions({ turn, isLive, error, controls }: TurnActionsProps)
           />
         )}
         {isModelOffered && <ChangeModelAction controls={controls} />}
+        {error && <CopyDetailsAction error={error} />}
         {answer && answer.text !== "" && (
           <Action
             title="Copy Answer"

@@ -1,5 +1,7 @@
 import { Icon, List, type Image } from "@raycast/api";
 import { describeAnswer } from "../../lib/ask/conversations/export-conversation";
+import { redactHere } from "../../hooks/redact-here";
+import { redactFailure } from "../../lib/failure-details";
 import { errorCodes, TorbizError, type ErrorCode } from "../../lib/errors";
 import { shortened } from "../share/words";
 import { tinted } from "../status-look";
@@ -61,11 +63,11 @@ function stageOf({ isStopping, stage, text }: Live): string | undefined {
 
 /** Why an answer goes no further: as this window saw it, else as the conversation has it. */
 function failureOf({ id, answer, unasked }: Turn, { failure }: ChatState): TorbizError | undefined {
-  if (failure?.turn === id) return failure.error;
+  if (failure?.turn === id) return redactFailure(failure.error, redactHere());
   const error = unasked ?? (answer?.ended?.reason === "failed" ? answer.ended.error : undefined);
   if (!error) return undefined;
   const code = errorCodes.find((known): known is ErrorCode => known === error.code) ?? "ask-failed";
-  return new TorbizError(code, error.message);
+  return redactFailure(new TorbizError(code, error.message), redactHere());
 }
 
 function lookOf(

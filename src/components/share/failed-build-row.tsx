@@ -3,6 +3,7 @@ import type { EngineContext } from "../../lib/context";
 import type { EndedBuild } from "../../lib/docker/build/last-build";
 import { findFailedStep } from "../../lib/docker/build/failed-step";
 import { manualBuildCommand } from "../../lib/docker/build/manual";
+import { CopyDetailsAction } from "../copy-details-action";
 import { tinted } from "../status-look";
 import type { Controls } from "./controls";
 import { FactRow } from "./fact-row";
@@ -52,6 +53,7 @@ export function FailedBuildRow({ context, controls, failed }: FailedBuildRowProp
                 icon={Icon.Terminal}
                 content={manualBuildCommand(context)}
               />
+              {error && <CopyDetailsAction error={error} />}
             </ActionPanel.Section>
             <HelpActions onRefresh={controls.refresh} />
           </>

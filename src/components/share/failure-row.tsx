@@ -4,6 +4,7 @@ import type { ShareChoice } from "../../hooks/use-share-jobs";
 import type { EngineContext } from "../../lib/context";
 import type { ImageState } from "../../lib/docker/build/state";
 import type { ErrorCode, TorbizError } from "../../lib/errors";
+import { CopyDetailsAction } from "../copy-details-action";
 import { ErrorLinkAction } from "../error-link-action";
 import { tinted } from "../status-look";
 import type { Controls } from "./controls";
@@ -67,6 +68,7 @@ export function FailureRow({ context, image, controls, error, containerId, again
               )}
               {source && <ViewLogAction title="Log" source={source} />}
               <Action title="Clear" icon={Icon.Trash} onAction={onClear} />
+              <CopyDetailsAction error={error} />
             </ActionPanel.Section>
             <ImageActions
               context={context}

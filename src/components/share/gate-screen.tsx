@@ -1,6 +1,7 @@
 import { Action, ActionPanel, Icon, List } from "@raycast/api";
 import type { PreflightProblem } from "../../lib/docker/preflight";
 import type { Overview } from "../../lib/sharing/overview";
+import { CopyDetailsAction } from "../copy-details-action";
 import { plainText } from "../plain-text";
 import { tinted } from "../status-look";
 import { ChooseSocket } from "./choose-socket";
@@ -63,6 +64,7 @@ export function GateScreen({ gate, controls }: { gate: Gate; controls: Controls 
           {start && <Action title={action.title} icon={Icon.Play} onAction={() => docker.startDocker(start)} />}
           {action?.command && !start && <Action.CopyToClipboard title="Copy Command" content={action.command} />}
           {others}
+          <CopyDetailsAction error={error} />
         </ActionPanel>
       }
     />

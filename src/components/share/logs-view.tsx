@@ -2,10 +2,12 @@ import { Action, ActionPanel, Clipboard, Icon, Keyboard, List, showHUD, type Ima
 import { useState } from "react";
 import { exportLog } from "../../hooks/export-log";
 import { lineText, useLog, type LogEntry, type LogSource } from "../../hooks/use-log";
-import { plainText } from "../plain-text";
+import { CopyDetailsAction } from "../copy-details-action";
+import { FailureEmptyView } from "../failure-empty-view";
 import { tinted } from "../status-look";
 import { clockText } from "../time-text";
 import { titleCase } from "../title-case";
+import { failureText } from "./failure-text";
 import { SHORTCUTS } from "./shortcuts";
 import { codeBlock } from "./words";
 
@@ -52,20 +54,17 @@ export function LogsView({ title, source: given }: LogsViewProps) {
           icon={tinted(Icon.Warning, "warning")}
           title={`The Log Stops Here: ${titleCase(error.title)}`}
           subtitle="It goes on by itself."
-          detail={<List.Item.Detail markdown={`${error.message}\n\n${error.hint}`} />}
+          detail={<List.Item.Detail markdown={failureText(error)} />}
           actions={
             <ActionPanel>
               <Action title="Try Again" icon={Icon.RotateClockwise} onAction={retry} />
+              <CopyDetailsAction error={error} />
             </ActionPanel>
           }
         />
       )}
       {error ? (
-        <List.EmptyView
-          icon={tinted(Icon.Warning, "warning")}
-          title="The Log Can't Be Read"
-          description={plainText(`${error.message} ${error.hint}`)}
-        />
+        <FailureEmptyView error={error} onRetry={retry} />
       ) : (
         !isLoading && <List.EmptyView icon={Icon.List} title="No Lines" description="New ones show up by themselves." />
       )}
