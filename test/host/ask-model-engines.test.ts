@@ -1,9 +1,15 @@
-import { existsSync, mkdirSync, readdirSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { lookAtAskEnvironment } from "../../src/lib/ask/ask-environments";
 import { readAskSettings } from "../../src/lib/ask/ask-settings";
+import { cancelChoiceDownload, isChoiceDownloading } from "../../src/lib/ask/choice-download";
 import { findLocalModel, LOCAL_MODELS } from "../../src/lib/ask/local-models";
 import { cancelPull, isDownloading, modelFile } from "../../src/lib/ask/model-download";
+import { writeInvite } from "../../src/lib/sharing/invite";
+import { PETALS_VERSION } from "../../src/lib/version";
+import { HubProcess } from "../hub-process";
 import { HubStandIn } from "../unit/ask/hub-stand-in";
+import { CONFIG } from "../unit/hub/scripted-hub";
 import { AskHome, rows, titles } from "./ask-home";
 import { ScriptedOpenAi } from "./scripted-openai";
 
@@ -17,6 +23,9 @@ beforeAll(async () => {
 
 afterEach(() => home.afterTest());
 afterAll(() => home.remove());
+
+/** Of the preferences. */
+const TOKEN = { huggingFaceToken: "hf_secret" };
 
 /** What the swarm needs isn't there: it is made. */
 const PREPARES_PYTHON = /\*.*Python.*…\*/;
@@ -174,7 +183,7 @@ describe("a model that is downloaded", () => {
     hub.offer({ content: Buffer.alloc(model.bytes), sha256: model.hub?.sha256, speed: 20_000_000 });
     const { paths } = home.surroundings;
     try {
-      const view = await home.open({ env: { HF_ENDPOINT: hub.url, NO_PROXY: "127.0.0.1" } });
+      const view = await home.open({ env: { HF_ENDPOINT: hub.url, NO_PROXY: "127.0.0.1" }, preferences: TOKEN });
       await view.run("Change Model…");
       await view.run("Download and Use", { item: model.title });
       await view.waitFor(`Setting Up ${model.title}`);
@@ -185,6 +194,8 @@ describe("a model that is downloaded", () => {
       await again.waitFor(`Setting Up ${model.title}`);
       await again.waitFor(/Downloading Granite 4\.1 3B: 0\.[1-9] of 2\.1 GB, \d+ (s|min) left/);
       expect(hub.requests.filter(({ place }) => place === "store")).toHaveLength(1);
+      const tokens = hub.requests.flatMap(({ place, authorization }) => (place === "hub" ? [authorization] : []));
+      expect(new Set(tokens)).toEqual(new Set([`Bearer ${TOKEN.huggingFaceToken}`]));
       await again.run("Cancel", { item: `Setting Up ${model.title}` });
       await again.waitFor(() => !again.text().includes("Setting Up"));
       expect(await isDownloading(paths, model)).toBe(false);
@@ -214,4 +225,56 @@ describe("a model that is downloaded", () => {
     expect(titles(view)).toContain("Download and Use");
     expect(readdirSync(paths.models)).not.toContain(model.id);
   });
+});
+
+describe("a swarm's model of the hub", () => {
+  const REPOSITORY = "Maker/Tiny-Llama";
+  const WEIGHTS = Buffer.alloc(8_000_000, "some weights ");
+  const FILES = {
+    "config.json": JSON.stringify(CONFIG),
+    "tokenizer.json": "{}",
+    "model.safetensors": WEIGHTS,
+  };
+
+  it("comes with the preferences' token, goes on when the window closes, is found again, and is cancelled", async () => {
+    const { surroundings } = home;
+    const root = join(home.folder, "hub");
+    mkdirSync(join(root, REPOSITORY), { recursive: true });
+    for (const [name, content] of Object.entries(FILES)) writeFileSync(join(root, REPOSITORY, name), content);
+    // The Python that downloads needs nothing of what else is in a swarm's environment.
+    const { python } = lookAtAskEnvironment(surroundings, "local");
+    symlinkSync(dirname(dirname(python)), lookAtAskEnvironment(surroundings, "swarm").folder);
+    const hub = await HubProcess.start(python, root);
+    const { sha } = (await (await fetch(`${hub.url}/api/models/${REPOSITORY}`)).json()) as { sha: string };
+    const peers = [`/ip4/10.0.0.7/tcp/31330/p2p/${"Q".repeat(46)}`];
+    const invite = { model: REPOSITORY, revision: sha, dhtPrefix: "Tiny-Llama-hf", peers, petals: PETALS_VERSION };
+    const isComing = () => isChoiceDownloading(surroundings, { kind: "swarm", model: REPOSITORY });
+    const options = { env: { HF_ENDPOINT: hub.url, NO_PROXY: "127.0.0.1" }, preferences: TOKEN };
+    try {
+      await hub.fail({ file: "*.safetensors", bytes_per_second: 200_000 });
+      const view = await home.open(options);
+      await view.run("Change Model…");
+      await view.run("Use Another…");
+      await view.type("kind", "join");
+      await view.type("peers", writeInvite(invite));
+      await view.run("Use");
+      await view.waitFor("Setting Up Tiny-Llama");
+      await view.waitFor(/Downloading Tiny-Llama: 0\.\d of 0\.0 GB/);
+      const asked = (await hub.requests()).filter(({ place }) => place !== "store");
+      expect(asked.map(({ place }) => place)).toEqual(expect.arrayContaining(["api", "hub"]));
+      expect(new Set(asked.map(({ token }) => token))).toEqual(new Set([TOKEN.huggingFaceToken]));
+      await home.host.close();
+      expect(await isComing()).toBe(true);
+      expect(readAskSettings(surroundings.paths).lastChoice).toMatchObject({ swarm: { invite } });
+      const again = await home.open(options);
+      await again.waitFor("Setting Up Tiny-Llama");
+      await again.waitFor(/Downloading Tiny-Llama: /);
+      await again.run("Cancel", { item: "Setting Up Tiny-Llama" });
+      await again.waitFor(() => !again.text().includes("Setting Up"));
+      expect(await isComing()).toBe(false);
+    } finally {
+      await cancelChoiceDownload(surroundings, { kind: "swarm", model: REPOSITORY });
+      await hub.close();
+    }
+  }, 120_000);
 });
