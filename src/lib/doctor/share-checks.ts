@@ -6,7 +6,7 @@ import { imageState } from "../docker/build/state";
 import { findDockerCli } from "../docker/cli";
 import { findAbandoned, runOneOff } from "../docker/one-off";
 import { TorbizError, toTorbizError } from "../errors";
-import { isRecord, parseJson } from "../json";
+import { lastRecord } from "../json";
 import { LABELS } from "../names";
 import { nobodyAnswers, tryPeers } from "../sharing/first-peers";
 import { lastKeptLog } from "../sharing/kept-logs";
@@ -58,7 +58,7 @@ async function dockerDisk(context: EngineContext, signal: AbortSignal): Promise<
   if (!(await context.engine.image(context.names.image)))
     return untilBuilt("How much is free is read in the image, which isn't built yet.");
   const { lines } = await inImage(context, FREE_BYTES, signal);
-  const free = Number(lines.at(-1));
+  const free = Number(lines.findLast((line) => /^\d+$/.test(line)) ?? NaN);
   if (!(free >= 0)) throw new TorbizError("unexpected", "The image doesn't tell how much is free.");
   return roomVerdict(free, "on Docker's disk", {
     hint: "See what takes it with `docker system df`, or make Docker's disk larger in its settings.",
@@ -122,8 +122,8 @@ async function dependencies(context: EngineContext, signal: AbortSignal): Promis
   if (state === "unusable")
     return untilBuilt("The image is looked into when it is one that this Torbiz can work with.");
   const { exitCode, lines } = await inImage(context, IMPORTS, signal);
-  const versions = parseJson(lines.at(-1) ?? "");
-  if (exitCode === 0 && isRecord(versions)) {
+  const versions = lastRecord(lines);
+  if (exitCode === 0 && versions) {
     const words = Object.entries(versions).map(([name, version]) => `${name} ${String(version)}`);
     return { state: "ok", detail: `Everything that a share imports is there: ${words.join(", ")}.` };
   }

@@ -1,6 +1,6 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { isRecord, parseJson } from "../json";
+import { isRecord, lastRecord } from "../json";
 import type { EngineContext } from "../context";
 import { removeAbandoned, runOneOff } from "../docker/one-off";
 import { TorbizError } from "../errors";
@@ -128,8 +128,8 @@ async function onVolume(
     },
     signal,
   });
-  const answer = parseJson(lines.at(-1) ?? "");
-  if (exitCode === 0 && isRecord(answer)) return answer;
+  const answer = lastRecord(lines);
+  if (exitCode === 0 && answer) return answer;
   throw new TorbizError("docker-request-failed", `The cache couldn't be read: exit code ${exitCode}.`, {
     details: { lines },
   });

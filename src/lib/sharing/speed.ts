@@ -1,6 +1,6 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { isRecord, parseJson } from "../json";
+import { isRecord, lastRecord, parseJson } from "../json";
 import type { EngineContext } from "../context";
 import { removeAbandoned, runOneOff } from "../docker/one-off";
 import { TorbizError } from "../errors";
@@ -92,8 +92,7 @@ export async function measureSpeed(
     },
     signal,
   });
-  const answer = parseJson(lines.at(-1) ?? "");
-  const measured = isRecord(answer) ? answer.tokensPerSecond : undefined;
+  const measured = lastRecord(lines)?.tokensPerSecond;
   if (exitCode === 137) {
     throw new TorbizError("not-enough-memory", `One block of ${model.title} is more than the memory it may use.`);
   }

@@ -1,6 +1,7 @@
 import type { EngineContext } from "../context";
 import { removeAbandoned, runOneOff } from "../docker/one-off";
 import { errorCodes, TorbizError } from "../errors";
+import { lastRecord } from "../json";
 import type { Model } from "../models";
 import { LABELS } from "../names";
 import type { BlockRange } from "./blocks";
@@ -71,7 +72,6 @@ export async function lookAtSwarm(
 ): Promise<SwarmLook> {
   await removeAbandoned({ engine, names, job: JOB });
   await engine.ensureNetwork(names.network, { [LABELS.managed]: "1", [LABELS.instance]: names.instance });
-  let found: unknown;
   const { exitCode, lines } = await runOneOff({
     engine,
     names,
@@ -90,23 +90,13 @@ export async function lookAtSwarm(
       error: () => new TorbizError("swarm-unreachable", `Looking at the swarm took over ${LIMIT_MS / 60_000} minutes.`),
     },
     signal,
-    onLine: ({ stream, text }) => {
-      if (stream === "stdout") found = parse(text) ?? found;
-    },
   });
-  if (exitCode === 0 && found !== undefined) return found as SwarmLook;
+  const found = lastRecord(lines);
+  if (exitCode === 0 && found) return found as unknown as SwarmLook;
   throw failureOf(found) ?? new TorbizError("unexpected", "The look at the swarm broke off.", { details: { lines } });
 }
 
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // a library's own word
-  }
-}
-
-function failureOf(found: unknown): TorbizError | undefined {
+function failureOf(found: Record<string, unknown> | undefined): TorbizError | undefined {
   const { error } = (found ?? {}) as { error?: { code?: string; message?: string; clockSkewSeconds?: number } };
   const code = errorCodes.find((known) => known === error?.code);
   if (!code || !error?.message) return undefined;
