@@ -10,7 +10,7 @@ export interface ScriptedShare {
   surroundings: Surroundings;
   engine: ScriptedEngine;
   /** The container's inspect answer; undefined: there is none. */
-  container?: { State: Record<string, unknown>; Config: Record<string, unknown> };
+  container?: { Id?: string; State: Record<string, unknown>; Config: Record<string, unknown> };
   /** The image's labels; undefined: there is none. */
   image?: Record<string, string>;
   /** "time text" each. */
