@@ -52,7 +52,6 @@ test.each([
 
 test("the port of a share is remembered, also of one that is adopted", async () => {
   engine.container = {
-    Id: "abc",
     State: { Status: "running", Running: true },
     Config: { Labels: { ...LABELS, "com.torbiz.port": "31400" } },
   };
