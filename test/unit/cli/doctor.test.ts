@@ -1,5 +1,6 @@
-import { existsSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, symlinkSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { execa } from "execa";
 import { runDoctor } from "../../../src/cli/doctor";
 import { scriptedShare, type ScriptedShare } from "../sharing/scripted-share";
 import { recordedSession, toldSession } from "./session";
@@ -49,5 +50,23 @@ test("a report is never written over a file", async () => {
   writeFileSync(file, "mine");
   await expect(runDoctor(recordedSession(share.surroundings), { bundle: file })).rejects.toMatchObject({
     code: "usage",
+  });
+});
+
+test("a terminal gets the words of an unexpected failure without the home folder", async () => {
+  const { home, paths } = share.surroundings;
+  symlinkSync("loop", join(home, "loop"));
+  const args = [resolve("bin/torbiz.mjs"), "doctor", "--json", "--bundle", join(home, "loop", "report.json")];
+  const env = {
+    HOME: home,
+    TORBIZ_HOME: paths.home,
+    DOCKER_HOST: `unix://${join(home, "none.sock")}`,
+    NODE_OPTIONS: "",
+  };
+  const { stdout, exitCode } = await execa(process.execPath, args, { env, reject: false });
+  expect(exitCode).toBe(1);
+  expect(JSON.parse(stdout.split("\n").at(-1) ?? "")).toMatchObject({
+    ...{ event: "error", code: "unexpected" },
+    message: "ELOOP: too many symbolic links encountered, open '~/loop/report.json'",
   });
 });
