@@ -1,5 +1,6 @@
 import { chmodSync, lstatSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { execa } from "execa";
 import {
   ensureAskEnvironment,
@@ -97,7 +98,7 @@ function environmentCheck(kind: AskEnvironmentKind): Check {
   };
 }
 
-/** Whether its engine can be imported: that is what fails where an environment is broken. */
+/** Whether our engine can be imported with the library that it stands on: that is what fails where an environment is broken. */
 async function environment(
   surroundings: Surroundings,
   kind: AskEnvironmentKind,
@@ -117,8 +118,13 @@ async function environment(
       repair,
     );
   }
-  const imports = `import ${engine}; print(getattr(${engine}, "__version__", ""))`;
-  const result = await execa(program, ["-I", "-W", "ignore", "-c", imports], {
+  // As the ask server does it: Petals by itself can't be imported with the hivemind that it gets here.
+  const imports = [
+    "import sys; sys.path.insert(0, sys.argv[1])",
+    `import torbiz.engines.${kind}, ${engine}; print(getattr(${engine}, "__version__", ""))`,
+  ].join("\n");
+  const code = join(surroundings.runtimeFiles, "python");
+  const result = await execa(program, ["-I", "-B", "-W", "ignore", "-c", imports, code], {
     ...{
       env: pythonEnv(env, home),
       extendEnv: false,
