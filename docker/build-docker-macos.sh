@@ -153,6 +153,27 @@ is_build() {
   case "$(command_of "$1")" in *build-docker-macos*) return 0 ;; *) return 1 ;; esac
 }
 
+# Before its version 25 the docker command waits for the plugin that builds, and doesn't tell it of a signal. The plugin may
+# wait in turn for an engine that is busy.
+end_docker() {
+  local plugins
+  plugins=$({ if [ -d /proc/self ]; then cat "/proc/$1"/task/*/children; else pgrep -P "$1"; fi || true; } 2>/dev/null)
+  # shellcheck disable=SC2086 # one word for each
+  set -- "$1" $plugins
+  kill -TERM "$@" 2>/dev/null || true
+  within_5_seconds gone "$1" || kill -KILL "$@" 2>/dev/null || true
+}
+
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
+within_5_seconds() {
+  for _ in {1..50}; do
+    ! "$@" || return 0
+    sleep 0.1
+  done
+  return 1
+}
+
 # A hard link appears at once with its whole content, and fails where a lock is.
 take_lock() {
   local note=$lock.$$ old=$lock.$$.old holder=''
@@ -176,32 +197,40 @@ take_lock() {
 }
 take_lock || exit $?
 
-build_pid='' tee_pid='' step=context ended=''
+tee_pid='' step=context ended=''
 check_container=torbiz-build-check-$$
 
 end() {
-  ended=yes
+  ended=$1
   echo "torbiz: $1"
 }
 
+# Of the image that has no name of its own yet. Who cancels waits, and an engine may be busy for long: it is asked only where
+# the builder, the classic one or BuildKit, has said that it gives the name.
+may_be_built() { [ "$ended" != cancelled ] || grep -qE '^Successfully tagged |naming to ' "$log"; }
+
 clean_up() {
+  trap '' INT TERM HUP
   [ -n "$ended" ] || end "failed step=$step"
-  docker rm --force "$check_container" >/dev/null 2>&1 || true
-  if has_image "$tag-building"; then docker rmi "$tag-building" >/dev/null 2>&1 || true; fi
+  [ "$step" != check ] || docker rm --force "$check_container" >/dev/null 2>&1 || true
+  if may_be_built && has_image "$tag-building"; then docker rmi "$tag-building" >/dev/null 2>&1 || true; fi
   rm -rf "$work"
-  rm -f "$lock"
   exec >&- 2>&-
-  [ -z "$tee_pid" ] || wait "$tee_pid" || true
+  # The log tells how it ended before the lock says that it has. A program that still holds our output is not waited for.
+  [ -z "$tee_pid" ] || within_5_seconds gone "$tee_pid" || true
+  rm -f "$lock"
 }
 
 cancel() {
   trap '' INT TERM HUP
-  docker rm --force "$check_container" >/dev/null 2>&1 || true
+  # docker run waits for its container.
+  [ "$step" != check ] || docker rm --force "$check_container" >/dev/null 2>&1 || true
   # The engine ends its build when the one who asked for it is gone.
-  if [ -n "$build_pid" ]; then
-    kill -TERM "$build_pid" 2>/dev/null || true
-    wait "$build_pid" 2>/dev/null || true
-  fi
+  for job in $(jobs -p); do
+    [ "$job" != "$tee_pid" ] || continue
+    end_docker "$job"
+    wait "$job" 2>/dev/null || true
+  done
   end cancelled
   exit "$1"
 }
@@ -210,9 +239,7 @@ trap clean_up EXIT
 trap 'cancel 130' INT
 trap 'cancel 143' TERM HUP
 
-# A script that was killed leaves its docker command running, and that would fight with ours for the machine.
 orphan=$(cat "$work/docker.pid" 2>/dev/null || true)
-case "$(command_of "$orphan")" in *docker*"$tag-building"*) kill -TERM "$orphan" || true ;; esac
 rm -rf "$work"
 # Who still reads the last build's log keeps it.
 [ ! -f "$log" ] || rm -f "$log"
@@ -235,19 +262,21 @@ fail() {
   exit "$EXIT_FAILED"
 }
 
-# In the background, because bash answers signals only between commands and while it waits.
+# In the background, because bash answers signals only between commands and while it waits. Never with its output led
+# elsewhere: what a signal lets the script say meanwhile would go there, too.
 attempt() {
   local code=0
   "$@" &
-  build_pid=$!
-  echo "$build_pid" >"$work/docker.pid"
-  wait "$build_pid" || code=$?
-  build_pid=''
+  echo "$!" >"$work/docker.pid"
+  wait "$!" || code=$?
   return "$code"
 }
 
 echo "torbiz: build pid=$$ tag=$tag base=$base_image inputs=$inputs"
 echo "The log is $log"
+
+# A script that was killed leaves its docker command running, and that would fight with ours for the machine.
+case "$(command_of "$orphan")" in *docker*"$tag-building"*) end_docker "$orphan" ;; esac
 
 echo "torbiz: step context"
 context=$work/context
@@ -260,8 +289,11 @@ mkdir -p "$context/docker/inputs/wheels"
 cp "$files/docker/inputs/README.txt" "$context/docker/inputs/"
 [ -z "$ca_bundle" ] || cp "$ca_bundle" "$context/docker/inputs/ca-bundle.pem"
 if [ -n "$wheels" ]; then
+  foreign=''
+  case "$platform" in */arm64) foreign=x86_64 ;; */amd64) foreign=aarch64 ;; esac
   for wheel in "$wheels"/*.whl; do
     [ -f "$wheel" ] || continue
+    case "$wheel" in *_"$foreign".whl) continue ;; esac
     # Only what the locks name: the folder may hold many others.
     name=$(basename "$wheel" | cut -d - -f 1 | tr '_.' '-')
     version=$(basename "$wheel" | cut -d - -f 2)
@@ -272,17 +304,41 @@ if [ -n "$wheels" ]; then
 fi
 umask 077
 
+# What builds left that ended with their engine. A step that takes a day is none: no other build's is touched.
+prune_steps() {
+  exec docker container prune --force --filter label=com.torbiz.build-step --filter until=24h >/dev/null 2>&1
+}
+attempt prune_steps || true
+
+# Of the engine's store of images: containerd's says so here. The builder knows its steps by what it is told of that, too: with
+# another answer than the last time it would make all of them anew, so no answer is none.
+ask_store() {
+  # All of it, as Podman's docker command has other fields.
+  exec docker info >"$work/store" 2>"$work/store-error"
+}
+if ! attempt ask_store && { attempt sleep 2 && ! attempt ask_store; }; then
+  cat "$work/store-error"
+  fail
+fi
+
 step=image
 echo "torbiz: step image"
 set -- --force-rm --file docker/Dockerfile.macos --tag "$tag-building" \
   --build-arg "BASE_IMAGE=$base_image" --build-arg "TORBIZ_INPUTS=$inputs" --build-arg "TORBIZ_CHECKED=$checked"
 [ -z "$index_url" ] || set -- "$@" --build-arg "PIP_INDEX_URL=$index_url"
 [ -z "$torch_index_url" ] || set -- "$@" --build-arg "TORCH_INDEX_URL=$torch_index_url"
+if grep -q io.containerd.snapshotter "$work/store"; then set -- "$@" --build-arg EXTRA_ROOM=1.8; fi
 [ -z "$platform" ] || set -- "$@" --platform "$platform"
 [ -z "$no_cache" ] || set -- "$@" --no-cache
 cd "$context"
-# Not --progress=plain: the classic builder refuses the option, and overlooks the variable.
-BUILDKIT_PROGRESS=plain attempt docker build "$@" . || fail
+# Not --progress=plain and --provenance=false: the classic builder refuses the options, and overlooks the variables. With a
+# note of when it was built, an image of the same content would get another id each time.
+BUILDKIT_PROGRESS=plain BUILDX_NO_DEFAULT_ATTESTATIONS=1 attempt docker build "$@" . || fail
+# A builder in a container of its own keeps what it made to itself.
+if ! has_image "$tag-building"; then
+  echo "torbiz: error docker's builder left no image in Docker. Unset BUILDX_BUILDER, or choose Docker's own: docker buildx use default"
+  fail
+fi
 
 step=check
 echo "torbiz: step check"
@@ -308,7 +364,7 @@ print("Works without network: torch", torch.__version__, "petals", petals.__vers
       "accelerate", accelerate.__version__, "p2pd")
 '
 fi
-attempt docker run --rm --name "$check_container" --network none --read-only --cap-drop ALL \
+attempt docker run --rm --pull never --name "$check_container" --network none --read-only --cap-drop ALL \
   --security-opt no-new-privileges --pids-limit 256 --tmpfs /tmp --tmpfs /cache:uid=10001 \
   --entrypoint python "$tag-building" -W ignore -c "$check" || fail
 

@@ -4,12 +4,24 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ensureImage, type EnsureImageOptions } from "../../../src/lib/docker/build/image";
+import { OWN_STEPS, planBuild } from "../../../src/lib/docker/build/plan";
 import { CONTRACT } from "../../../src/lib/docker/build/state";
 import { Engine } from "../../../src/lib/docker/engine";
 import { resolveNames } from "../../../src/lib/names";
 import { prepareHome, resolvePaths } from "../../../src/lib/paths";
 
-/** A docker command that only notes what it is told. "hold" keeps a build going, "fail" makes it fail. */
+const root = join(import.meta.dirname, "..", "..", "..");
+
+const plan = planBuild(readFileSync(join(root, "docker", "Dockerfile.macos"), "utf8"));
+/** The number of the step that installs PyTorch, where the docker command below comes to. */
+export const TORCH_STEP = plan.findIndex(({ instruction }) => instruction.includes("--no-index")) + 1;
+/** What it says there. */
+export const LONG_STEP = `Step ${TORCH_STEP}/${plan.length - OWN_STEPS} : RUN what takes long`;
+
+/**
+ * A docker command that only notes what it is told. "hold" keeps a build going, "fail" makes it fail, with "plugin" another
+ * process builds, and isn't told of a signal. As often as "gone" has lines there is no engine to ask.
+ */
 const DOCKER = `#!/usr/bin/env bash
 cd "$(dirname "$0")"
 case "$*" in *-building*) image=building ;; *) image=tagged ;; esac
@@ -17,12 +29,26 @@ case "$1 $2" in
   build*)
     echo "$*" >>builds
     echo "$*" >building
-    echo "Step 1/32 : FROM base"
-    echo "Step 14/32 : RUN what takes long"
+    echo "Step 1/34 : FROM base"
+    echo "${LONG_STEP}"
+    if [ -e plugin ]; then
+      bash -c 'while [ -e hold ]; do sleep 0.1; done' &
+      trap '' TERM
+      echo >deaf
+      wait
+      exit 1
+    fi
     while [ -e hold ]; do sleep 0.1; done
     if [ -e fail ]; then echo "ERROR: the wheels have come off"; exit 1; fi ;;
   tag*) cp building tagged ;;
   run*) printf '%s\\n' "$*" >checks ;;
+  info*)
+    if [ -s gone ]; then
+      sed -i.old 1d gone
+      echo "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?" >&2
+      exit 1
+    fi
+    cat info 2>/dev/null || echo null ;;
   "image inspect")
     [ -e $image ] || exit 1
     case "$*" in
@@ -32,8 +58,6 @@ case "$1 $2" in
     esac ;;
 esac
 `;
-
-const root = join(import.meta.dirname, "..", "..", "..");
 
 /** The real script and real processes, with a docker command and an engine that know one image by what they were told. */
 export class BuildBench {

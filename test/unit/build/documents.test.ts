@@ -1,9 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { buildRoom } from "../../../src/lib/docker/build/build-room";
 import { CONTRACT } from "../../../src/lib/docker/build/state";
 import { errorCodes } from "../../../src/lib/errors";
 import { LABELS, resolveNames } from "../../../src/lib/names";
 import { BASE_IMAGE_STAND_IN } from "../../../src/lib/setup/base-image";
+import { sizeText } from "../../../src/lib/units";
 import { PETALS_VERSION, VERSION } from "../../../src/lib/version";
 
 const read = (name: string) => readFileSync(join(import.meta.dirname, "..", "..", "..", "docker", name), "utf8");
@@ -62,5 +64,26 @@ describe("the image's files", () => {
     const base = /^ARG BASE_IMAGE=(\S+)$/m.exec(read("Dockerfile.macos"))?.[1];
     expect(read("build-docker-macos.sh")).toContain(`DEFAULT_BASE_IMAGE=${base}\n`);
     expect(read("build-docker-macos.sh")).toContain(`BASE_IMAGE_STAND_IN=${BASE_IMAGE_STAND_IN}\n`);
+  });
+
+  it("ask for the room on Docker's disk that people are told of", () => {
+    const most = Math.max(
+      ...[...read("Dockerfile.macos").matchAll(/"\$REQUIRE_ROOM" ([\d.]+)/g)].map(([, gigabytes]) => Number(gigabytes)),
+    );
+    const extra = Number(/--build-arg EXTRA_ROOM=([\d.]+)/.exec(read("build-docker-macos.sh"))?.[1]);
+    const classic = Number(/needed \+ ([\d.]+) and print/.exec(read("Dockerfile.macos"))?.[1]);
+    const { least: usual, most: atMost } = buildRoom({ containerdStore: false });
+    const { least: more } = buildRoom({ containerdStore: true });
+    expect([most, most + classic, most + extra]).toEqual([usual / 1e9, atMost / 1e9, more / 1e9]);
+    expect(read("DOCKER_README.txt")).toContain(
+      `takes ${sizeText(usual)} of Docker's disk with overlay2, and ${sizeText(more)} in containerd's store`,
+    );
+    expect(read("DOCKER_README.txt")).toContain(`--build-arg EXTRA_ROOM=${extra}\n`);
+    expect(read("inputs/README.txt")).toContain(`The script gives ${extra} where`);
+    expect(read("DOCKER_MACOS_GUIDE.txt")).toMatch(
+      new RegExp(
+        `takes ${sizeText(usual)} there, .* up to ${sizeText(atMost)} for a while, and ${sizeText(more)}\\s+where Docker keeps images in containerd's store`,
+      ),
+    );
   });
 });

@@ -7,7 +7,7 @@ import { buildFiles, currentBuild } from "../../../src/lib/docker/build/lock";
 import { manualBuildCommand } from "../../../src/lib/docker/build/manual";
 import { peekBuild } from "../../../src/lib/docker/build/peek-build";
 import type { BuildProgress } from "../../../src/lib/docker/build/progress";
-import { BuildBench } from "./build-bench";
+import { BuildBench, LONG_STEP, TORCH_STEP } from "./build-bench";
 import { fixture } from "./recording";
 
 let bench: BuildBench;
@@ -47,7 +47,7 @@ describe("followBuild", () => {
   it("tells of a build that runs already, to its end", async () => {
     const building = await bench.begin();
     const { seen, end } = follow();
-    while (seen.at(-1)?.step !== 14) await sleep(20);
+    while (seen.at(-1)?.step !== TORCH_STEP) await sleep(20);
     expect(seen.at(-1)).toMatchObject({ title: "Installing PyTorch", percent: expect.any(Number) as number });
     bench.release();
     await end;
@@ -95,7 +95,7 @@ describe("lastBuild", () => {
       error: {
         code: "build-failed",
         message: expect.stringContaining("the wheels have come off") as string,
-        details: { step: "Step 14/32 : RUN what takes long", lines: expect.any(Array) as string[] },
+        details: { step: LONG_STEP, lines: expect.any(Array) as string[] },
       },
     });
   });
@@ -121,7 +121,7 @@ describe("peekBuild", () => {
   it("tells the step of a build that runs, and nothing else", async () => {
     expect(peek()).toBeUndefined();
     const { end } = await bench.begin();
-    while (peek()?.step !== 14) await sleep(20);
+    while (peek()?.step !== TORCH_STEP) await sleep(20);
     expect(peek()).toMatchObject({
       build: currentBuild(bench.options.paths, bench.options.names),
       title: "Installing PyTorch",
@@ -134,8 +134,10 @@ describe("peekBuild", () => {
   });
 
   it.each([
-    ["classic.tsv", "Step 15/30"],
+    ["classic.tsv", "Step 17/34"],
     ["buildkit.tsv", "[packages 11/12]"],
+    ["buildx.tsv", "[packages 11/12]"],
+    ["buildx-26.tsv", "[packages 11/12]"],
   ])("knows in a real log where it is (%s)", async (name, step) => {
     const { end } = await bench.begin();
     const { log } = buildFiles(bench.options.paths, bench.options.names);
@@ -146,7 +148,7 @@ describe("peekBuild", () => {
     const begun = lines.findIndex((line) => line.includes(step));
     writeFileSync(bench.at("files", "docker", "Dockerfile.macos"), fixture("Dockerfile.recorded"));
     writeFileSync(log, [written.split("\n")[0], ...lines.slice(1, begun + 2), ""].join("\n"));
-    expect(peek()).toMatchObject({ step: 15, steps: 30, title: "Installing Petals and what it needs" });
+    expect(peek()).toMatchObject({ step: 17, steps: 34, title: "Installing Petals and what it needs" });
     writeFileSync(log, written);
     bench.release();
     await end;
@@ -154,12 +156,12 @@ describe("peekBuild", () => {
 
   it("finds its way in a log of many megabytes", async () => {
     const { end } = await bench.begin();
-    while (peek()?.step !== 14) await sleep(20);
+    while (peek()?.step !== TORCH_STEP) await sleep(20);
     const { log } = buildFiles(bench.options.paths, bench.options.names);
     appendFileSync(log, `${"é".repeat(99)}\n`.repeat(20_000));
-    expect(peek()).toMatchObject({ step: 14 });
-    appendFileSync(log, "Step 15/32 : RUN the rest\nStep 16/");
-    expect(peek()).toMatchObject({ step: 15 });
+    expect(peek()).toMatchObject({ step: TORCH_STEP });
+    appendFileSync(log, `Step ${TORCH_STEP + 1}/34 : RUN the rest\nStep ${TORCH_STEP + 2}/`);
+    expect(peek()).toMatchObject({ step: TORCH_STEP + 1 });
     bench.release();
     await end;
   });

@@ -4,6 +4,7 @@ import { findBuild } from "../../../src/lib/docker/build/find-build";
 import { cancelBuild } from "../../../src/lib/docker/build/follow";
 import { ensureImage } from "../../../src/lib/docker/build/image";
 import { imageState } from "../../../src/lib/docker/build/state";
+import { ENGINES } from "../docker/recorded-engines";
 import { BuildBench } from "./build-bench";
 
 let bench: BuildBench;
@@ -80,6 +81,32 @@ describe("the check", () => {
   });
 });
 
+it("asks for more room where the engine keeps images in containerd's store", async () => {
+  const { options } = bench;
+  // An engine that doesn't tell is asked for no more than any.
+  await ensureImage(options);
+  for (const { info } of ENGINES) {
+    writeFileSync(bench.at("bin", "info"), `${JSON.stringify(info.DriverStatus)}\n`);
+    await ensureImage({ ...options, force: true });
+  }
+  const asked = bench.builds().map((build) => /EXTRA_ROOM=\S+/.exec(build)?.[0]);
+  expect(asked).toEqual([
+    undefined,
+    ...ENGINES.map((engine) => (engine.containerdStore ? "EXTRA_ROOM=1.8" : undefined)),
+  ]);
+});
+
+it("asks again where the engine doesn't answer at once, and without an answer makes nothing anew", async () => {
+  const { options } = bench;
+  writeFileSync(bench.at("bin", "info"), '[["driver-type","io.containerd.snapshotter.v1"]]\n');
+  writeFileSync(bench.at("bin", "gone"), "1\n");
+  await ensureImage(options);
+  expect(bench.builds()).toEqual([expect.stringContaining("EXTRA_ROOM=1.8")]);
+  writeFileSync(bench.at("bin", "gone"), "1\n2\n");
+  await expect(ensureImage({ ...options, force: true })).rejects.toMatchObject({ code: "docker-not-running" });
+  expect(bench.builds()).toHaveLength(1);
+});
+
 describe("a build that another command started", () => {
   it("goes on when the one who waits for it is interrupted", async () => {
     const { end } = await bench.begin();
@@ -120,6 +147,18 @@ it("cancels its own build", async () => {
   controller.abort();
   await expect(end).rejects.toMatchObject({ code: "build-cancelled" });
   expect(await running()).toBeUndefined();
+});
+
+it("cancels the plugin that builds where docker doesn't tell it, as before its version 25", async () => {
+  const { paths, names } = bench.options;
+  writeFileSync(bench.at("bin", "plugin"), "");
+  const { end } = await bench.begin();
+  const ended = expect(end).rejects.toMatchObject({ code: "build-cancelled" });
+  while (!bench.read("deaf")) await sleep(20);
+  const began = performance.now();
+  await cancelBuild(paths, names);
+  expect(performance.now() - began).toBeLessThan(10_000);
+  await ended;
 });
 
 it("gives a build up that hangs, and ends it", async () => {

@@ -3,9 +3,12 @@ import { join } from "node:path";
 import { BuildProgressParser, type BuildProgress } from "../../../src/lib/docker/build/progress";
 import type { StepSeconds } from "../../../src/lib/docker/build/plan";
 
-/** A file as a real build wrote it: engine 20.10.24, classic builder or its BuildKit, Dockerfile.recorded. */
+/** The builders that were recorded; the first line of each fixture tells their versions. */
+export const BUILDERS = ["classic", "buildkit", "buildx", "buildx-26"];
+
+/** What a real build wrote (record.ts makes these), the Dockerfile that it was given, or what it left in the engine. */
 export function fixture(name: string): string {
-  return readFileSync(join(import.meta.dirname, "fixtures", name), "utf8");
+  return readFileSync(join(import.meta.dirname, "fixtures", name), "utf8").replace(/^# Recorded .*\n/, "");
 }
 
 export interface Replay {

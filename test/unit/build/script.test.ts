@@ -1,7 +1,22 @@
-import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { appendFileSync, chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import {
+  appendFileSync,
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { toBuildError } from "../../../src/lib/docker/build/failure";
+import { isAlive } from "../../../src/lib/is-alive";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 let work: string;
@@ -112,6 +127,117 @@ describe("build-docker-macos.sh", () => {
     }
   });
 
+  it.each([
+    ["linux/arm64", ["aarch64"]],
+    ["linux/amd64", ["x86_64"]],
+    ["", ["aarch64", "x86_64"]],
+  ])("takes only wheels that are locked, and for %j only its own", (platform, processors) => {
+    const wheels = join(work, "wheels");
+    mkdirSync(wheels);
+    const version = /^numpy==(\S+) /m.exec(readFileSync(join(files, "python/requirements/petals.txt"), "utf8"))?.[1];
+    const names = ["aarch64", "x86_64"].map(
+      (processor) => `numpy-${version}-cp311-cp311-manylinux_2_28_${processor}.whl`,
+    );
+    for (const name of [...names, "numpy-0.1-cp311-cp311-manylinux_2_28_aarch64.whl"])
+      writeFileSync(join(wheels, name), "");
+    const { stdout } = script(["--wheels", wheels, ...(platform ? ["--platform", platform] : [])]);
+    const used = [...stdout.matchAll(/^Using (\S+) from/gm)].map(([, name]) => name);
+    expect(used).toEqual(names.filter((name) => processors.some((processor) => name.includes(processor))));
+  });
+
+  it("says so where the builder left no image in the engine, and fetches none by its name", () => {
+    const bin = join(work, "bin");
+    mkdirSync(bin);
+    const calls = join(work, "calls");
+    // A docker command whose engine has no image at first, though it builds.
+    const docker = (inspect: string) =>
+      writeFileSync(
+        join(bin, "docker"),
+        `#!/bin/sh\necho "$*" >>"${calls}"\n[ "$1 $2" != "image inspect" ] || ${inspect}\n`,
+        { mode: 0o755 },
+      );
+    const run = () => script(["--tag", "torbiz-petals-macos:x"], { PATH: `${bin}:${process.env.PATH}` });
+    docker("exit 1");
+    const { status, stdout } = run();
+    expect(status).toBe(1);
+    expect(stdout).toMatch(
+      /^torbiz: error docker's builder left no image in Docker\..*\n[^]*torbiz: failed step=image$/m,
+    );
+    expect(toBuildError(stdout.split("\n"), "/logs/x.log").message).toMatch(/^The build failed: .*BUILDX_BUILDER/);
+    expect(readFileSync(calls, "utf8")).not.toMatch(/^run /m);
+    docker("exit 0");
+    run();
+    expect(readFileSync(calls, "utf8")).toMatch(/^run .*--pull never /m);
+  });
+
+  describe("that is cancelled", () => {
+    const asked = () => join(work, "asked");
+    const lastLine = () =>
+      readFileSync(join(work, ".torbiz/logs/build-torbiz-petals-macos-x.log"), "utf8").split("\n").at(-2);
+    let build: ChildProcess;
+    let ended: Promise<unknown[]>;
+    const isRunning = () => build.exitCode === null && build.signalCode === null;
+
+    /**
+     * Cancels it in the middle of one of its docker commands.
+     * @param then what all later ones do first, for the shell
+     * @param meanwhile what that one does
+     */
+    async function cancelIn(command: string, then = ":", meanwhile = "exec sleep 60"): Promise<void> {
+      const bin = join(work, "bin");
+      mkdirSync(bin);
+      // No image has our name yet, so that every command comes.
+      const docker = `#!/bin/sh
+[ ! -e "${asked()}" ] || { ${then}; }
+case "$*" in
+  "${command}"|"${command} "*) echo $$ >"${asked()}.part" && mv "${asked()}.part" "${asked()}"; ${meanwhile} ;;
+  "image inspect "*:x) exit 1 ;;
+esac
+`;
+      writeFileSync(join(bin, "docker"), docker, { mode: 0o755 });
+      build = spawn(
+        "bash",
+        [join(files, "docker", "build-docker-macos.sh"), "--tag", "torbiz-petals-macos:x", "--base-image", "base:1"],
+        { env: { PATH: `${bin}:${process.env.PATH}`, HOME: work }, stdio: "ignore", detached: true },
+      );
+      ended = once(build, "exit");
+      while (!existsSync(asked()) && isRunning()) await sleep(20);
+      build.kill();
+    }
+
+    afterEach(() => {
+      if (isRunning()) process.kill(-Number(build.pid), "SIGKILL");
+    });
+
+    async function expectEnd(): Promise<void> {
+      expect(await ended).toEqual([143, null]);
+      expect(lastLine()).toBe("torbiz: cancelled");
+      expect(isAlive(Number(readFileSync(asked(), "utf8")))).toBe(false);
+      expect(readdirSync(join(work, ".torbiz", "run"))).toEqual([]);
+    }
+
+    it.each(["container prune", "info", "build", "run"])(
+      "in the middle of docker %s ends that, says so in its log, and leaves nothing behind",
+      async (command) => {
+        await cancelIn(command);
+        await expectEnd();
+      },
+    );
+
+    it("kills a docker command that doesn't heed its end", async () => {
+      await cancelIn("build", ":", "trap '' TERM; while :; do sleep 1; done");
+      await expectEnd();
+    });
+
+    it.each(["container prune", "info", "build"])(
+      "in the middle of docker %s needs no answer of an engine that gives none any more",
+      async (command) => {
+        await cancelIn(command, "exec sleep 60");
+        await expectEnd();
+      },
+    );
+  });
+
   it("takes the lock of a dead build over, fails honestly without an engine, and leaves nothing behind", () => {
     const run = join(work, ".torbiz", "run");
     mkdirSync(run, { recursive: true });
@@ -123,7 +249,7 @@ describe("build-docker-macos.sh", () => {
     chmodSync(join(files, "docker", "Dockerfile.macos"), 0o444);
     const { status, stdout } = script(["--tag", "torbiz-petals-macos:x"]);
     expect(status).toBe(1);
-    expect(stdout).toMatch(/Cannot connect to the Docker daemon[^]*\ntorbiz: failed step=image$/);
+    expect(stdout).toMatch(/Cannot connect to the Docker daemon[^]*\ntorbiz: failed step=context$/);
     expect(execFileSync("ls", ["-A", run], { encoding: "utf8" })).toBe("");
     const log = execFileSync("cat", [join(work, ".torbiz/logs/build-torbiz-petals-macos-x.log")], { encoding: "utf8" });
     expect(log.trim()).toBe(stdout);

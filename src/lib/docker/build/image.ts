@@ -170,9 +170,10 @@ function leftAlone(): TorbizError {
 /** Passes progress on when a person would see a difference. */
 function reporter(onProgress: OnProgress): (progress: BuildProgress) => void {
   let last = "";
-  return ({ step, steps, title, detail, percent, secondsLeft }) => {
+  return ({ step, steps, title, detail, warning, percent, secondsLeft }) => {
     const left = secondsLeft === null ? "" : `, ${describeSeconds(secondsLeft)} left`;
-    const message = `Building the image, step ${step} of ${steps}: ${title}${detail ? ` (${detail})` : ""}${left}`;
+    const what = `${title}${detail ? ` (${detail})` : ""}${left}${warning ? `; ${warning}` : ""}`;
+    const message = `Building the image, step ${step} of ${steps}: ${what}`;
     const progress = Math.floor(percent * 100) / 100;
     if (`${message} ${progress}` === last) return;
     last = `${message} ${progress}`;

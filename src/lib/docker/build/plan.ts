@@ -2,6 +2,8 @@
 export interface PlannedStep {
   /** The instruction with single spaces: the key of the history of seconds, too. */
   instruction: string;
+  /** Its stage, "packages"; "" before the first one, undefined after the last: one of the steps that aren't the Dockerfile's. */
+  stage?: string;
   /** How BuildKit numbers it, "packages 10": by stage, and only the instructions that make something. */
   vertex?: string;
   /** For people: "Installing PyTorch". */
@@ -27,7 +29,8 @@ const KNOWN: ReadonlyArray<{ match: RegExp; title: string; seconds: number }> = 
   { match: /requirements\/rest\.txt$/, title: "Installing Petals and what it needs", seconds: 25 },
   { match: /compileall .* \. /, title: "Removing what isn't needed", seconds: 20 },
   { match: /^COPY --from=packages \S+\/venv/, title: "Copying the packages", seconds: 8 },
-  { match: new RegExp(`^${SAVE_STEP}$`), title: "Saving the image", seconds: 3 },
+  // 3 s, or 40 where the engine keeps images in containerd's store.
+  { match: new RegExp(`^${SAVE_STEP}$`), title: "Saving the image", seconds: 12 },
   { match: new RegExp(`^${CHECK_STEP}$`), title: "Checking the image", seconds: 5 },
 ];
 
@@ -70,7 +73,7 @@ export function planBuild(dockerfile: string, history: StepSeconds = {}): Planne
       number = 0;
     }
     const makes = /^(?:FROM|RUN|COPY|ADD|WORKDIR) /.test(instruction);
-    return { instruction, ...(makes && { vertex: `${stage} ${++number}` }) };
+    return { instruction, stage, ...(makes && { vertex: `${stage} ${++number}` }) };
   });
   return [...steps, { instruction: SAVE_STEP, vertex: SAVE_STEP }, { instruction: CHECK_STEP }].map((step) => {
     const { title, seconds } = KNOWN.find(({ match }) => match.test(step.instruction)) ?? MOMENT;

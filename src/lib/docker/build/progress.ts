@@ -2,7 +2,7 @@ import { CHECK_STEP, OWN_STEPS, planBuild, vertexOf, type PlannedStep, type Step
 
 /** How far a build is. */
 export interface BuildProgress {
-  /** The instruction that runs, counted from 1 through the whole Dockerfile. */
+  /** The first instruction that isn't done, counted from 1 through the whole Dockerfile. */
   step: number;
   /** How many there are. */
   steps: number;
@@ -11,6 +11,8 @@ export interface BuildProgress {
   title: string;
   /** What pip works on within it: "torch 2.13.0 (190 MB)". */
   detail?: string;
+  /** What may end the build before its time. */
+  warning?: string;
   /** 0..1 by time, not by number of steps; never goes back. */
   percent: number;
   /** null as long as nothing tells how fast this computer and its line are. */
@@ -39,6 +41,8 @@ interface Step extends PlannedStep {
   took?: number;
   /** The builder had it already. */
   cached?: boolean;
+  /** `BuildProgress.detail` while it is the one that is shown. */
+  detail?: string;
 }
 
 /** A running step never counts as more than this, as its end was not seen. */
@@ -63,8 +67,7 @@ export class BuildProgressParser {
   private readonly begun?: number;
   /** BuildKit's number of a step -> the step. */
   private readonly vertices = new Map<string, Step>();
-  private current: Step;
-  private detail?: string;
+  private warning?: string;
   private percent = 0;
 
   /** @throws Error when the Dockerfile is empty */
@@ -73,16 +76,14 @@ export class BuildProgressParser {
     this.hasHistory = Object.keys(history).length > 0;
     this.now = now;
     this.begun = ranForMs === undefined ? undefined : now() - ranForMs;
-    const first = this.plan[0];
-    if (!first) throw new Error("The Dockerfile is empty.");
-    this.current = first;
+    if (this.plan.length === OWN_STEPS) throw new Error("The Dockerfile is empty.");
   }
 
   /** @param live false for lines that were written some time ago: they tell what happened, not how long it took */
   read(line: string, live = true): void {
     const classic = /^Step (\d+)\/\d+ : /.exec(line);
     if (classic) return this.goTo(this.plan[Number(classic[1]) - 1], live);
-    if (line === " ---> Using cache") return endCached(this.current);
+    if (line === " ---> Using cache") return endCached(this.current());
     const buildKit = /^#(\d+) (.*)$/.exec(line);
     if (buildKit) return this.readVertex(buildKit[1] ?? "", buildKit[2] ?? "", live);
     if (line === "torbiz: step check") {
@@ -92,7 +93,7 @@ export class BuildProgressParser {
       );
     }
     if (line.startsWith("torbiz: done ")) return this.plan.forEach((step) => this.endNow(step));
-    this.readDetail(line);
+    this.readDetail(line, this.current());
   }
 
   progress(): BuildProgress {
@@ -104,12 +105,14 @@ export class BuildProgressParser {
     );
     // What comes after the last instruction is the script's, not the Dockerfile's.
     const steps = this.plan.length - OWN_STEPS;
+    const current = this.current();
     return {
-      step: Math.min(this.plan.indexOf(this.current) + 1, steps),
+      step: Math.min(this.plan.indexOf(current) + 1, steps),
       steps,
-      instruction: this.current.instruction,
-      title: this.current.title,
-      ...(this.detail && { detail: this.detail }),
+      instruction: current.instruction,
+      title: current.title,
+      ...(current.detail && { detail: current.detail }),
+      ...(this.warning && { warning: this.warning }),
       percent: this.percent,
       secondsLeft: this.secondsLeft(),
     };
@@ -120,39 +123,55 @@ export class BuildProgressParser {
     return Object.fromEntries(this.measured().map(({ instruction, took }) => [instruction, took]));
   }
 
+  /** Everything before it is done: BuildKit goes on in several stages at once, and a person wants to see no step again. */
+  private current(): Step {
+    return this.plan.find(({ state }) => state !== "done") ?? (this.plan.at(-1) as Step);
+  }
+
   /** The classic builder and the script do one thing after the other: where they are, everything before is done. */
   private goTo(step: Step | undefined, live: boolean): void {
     if (!step) return;
-    for (const earlier of this.plan.slice(0, this.plan.indexOf(step))) {
-      this.endNow(earlier);
-    }
+    for (const earlier of this.plan.slice(0, this.plan.indexOf(step))) this.endNow(earlier);
     this.begin(step, live);
   }
 
   /** BuildKit does several steps at once, and says of each when it has ended. */
   private readVertex(number: string, text: string, live: boolean): void {
-    const vertex = vertexOf(text) ?? text;
-    const step = this.vertices.get(number) ?? this.plan.find((planned) => planned.vertex === vertex);
+    const step = this.vertices.get(number) ?? this.findVertex(vertexOf(text) ?? text);
     if (!step) return;
     if (!this.vertices.has(number)) {
       this.vertices.set(number, step);
+      // What it took is told by itself.
+      for (const earlier of this.before(step)) end(earlier);
       this.begin(step, live);
     }
     const done = /^DONE (\d+\.\d+)s$/.exec(text);
     if (done) return end(step, Number(done[1]));
-    if (text === "CACHED") return endCached(step);
+    // An image that is there takes no time in the next build either.
+    if (text === "CACHED" && step.instruction.startsWith("FROM ")) return end(step, 0);
+    if (text === "CACHED") return [...this.before(step), step].forEach(endCached);
     const output = /^\d+\.\d+ (.*)$/.exec(text)?.[1];
-    if (output === undefined) return;
-    this.current = step;
-    this.readDetail(output);
+    if (output !== undefined) this.readDetail(output, step);
+  }
+
+  /** An image that several stages begin with is fetched once, under the name of any of them. */
+  private findVertex(vertex: string): Step | undefined {
+    const step = this.plan.find((planned) => planned.vertex === vertex);
+    const image = /^FROM \S+/.exec(step?.instruction ?? "")?.[0];
+    return image ? this.plan.find(({ instruction }) => `${instruction} `.startsWith(`${image} `)) : step;
+  }
+
+  /** What must be done when this step runs: all before it in its stage, and before the image is saved in any stage. */
+  private before(step: Step): Step[] {
+    return this.plan
+      .slice(0, this.plan.indexOf(step))
+      .filter(({ stage }) => !stage || step.stage === undefined || stage === step.stage);
   }
 
   private begin(step: Step, live: boolean): void {
     if (step.state !== "waiting") return;
     step.state = "running";
     if (live) step.since = this.now();
-    this.current = step;
-    this.detail = undefined;
   }
 
   private endNow(step: Step): void {
@@ -194,15 +213,17 @@ export class BuildProgressParser {
     return this.pace() * sum(this.plan.map((step) => step.seconds * (1 - this.share(step))));
   }
 
-  /** pip's own words, as far as they tell a person something. */
-  private readDetail(line: string): void {
+  /** pip's own words and a step's warning, as far as they tell a person something. */
+  private readDetail(line: string, step: Step): void {
     const file =
       /^\s*(?:Downloading|Processing) (?:\S*\/)?([^-\s/]+)-([^-\s/]+?)(?:-\S+\.whl|\.tar\.gz)(?: \(([^)]+)\))?/.exec(
         line,
       );
-    if (file) this.detail = `${file[1]} ${file[2]}${file[3] ? ` (${file[3]})` : ""}`;
+    if (file) step.detail = `${file[1]} ${file[2]}${file[3] ? ` (${file[3]})` : ""}`;
     const packages = /^\s*Installing collected packages: (.*)$/.exec(line)?.[1]?.split(",").length;
-    if (packages) this.detail = packages === 1 ? "1 package" : `${packages} packages`;
+    if (packages) step.detail = packages === 1 ? "1 package" : `${packages} packages`;
+    const free = /^torbiz: warning the disk of Docker has ([\d.]+) GB free/.exec(line)?.[1];
+    if (free) this.warning = `Docker's disk has only ${free} GB free, which may be too little`;
   }
 }
 
@@ -213,7 +234,7 @@ function end(step: Step, took?: number): void {
 }
 
 function endCached(step: Step): void {
-  step.cached = true;
+  step.cached ||= step.took === undefined;
   end(step);
 }
 

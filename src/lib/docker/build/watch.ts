@@ -53,7 +53,10 @@ export async function* watchBuild(
   return end;
 }
 
-/** Ends a build: by SIGTERM, and its whole group by SIGKILL where that doesn't help. */
+/**
+ * Ends a build: by SIGTERM, and its whole group by SIGKILL where that doesn't help. One that leads its group runs no more when
+ * this returns.
+ */
 export async function endBuild(paths: Paths, names: Names, pid: number): Promise<void> {
   const send = (target: number, signal: NodeJS.Signals) => {
     try {
@@ -64,7 +67,9 @@ export async function endBuild(paths: Paths, names: Names, pid: number): Promise
   };
   send(pid, "SIGTERM");
   await untilEnded(paths, names, pid);
-  if (runs(paths, names, pid)) send(-pid, "SIGKILL");
+  if (!runs(paths, names, pid)) return;
+  send(-pid, "SIGKILL");
+  await untilEnded(paths, names, pid);
 }
 
 /** Whether that very build goes on: it gives its lock back when all is done. */
