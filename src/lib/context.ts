@@ -1,5 +1,6 @@
 import { homedir } from "node:os";
-import { requireDocker, type EngineFacts } from "./docker/preflight";
+import { checkDocker, type EngineFacts } from "./docker/preflight";
+import { awaitDocker, type WaitOptions } from "./docker/wait";
 import type { Endpoint } from "./docker/endpoint";
 import { Engine } from "./docker/engine";
 import { resolveNames, type Names } from "./names";
@@ -55,10 +56,14 @@ export function openSurroundings({
 
 /**
  * Finds the engine and connects to it.
- * @throws TorbizError with the engine's state (docker-not-installed, docker-not-running, ...)
+ *
+ * @param wait for what takes its time anyway: an engine that says it is starting is waited for
+ * @throws TorbizError with the engine's state (docker-not-installed, docker-not-running, ...); interrupted
  */
-export async function openEngine(surroundings: Surroundings): Promise<EngineContext> {
-  return connectEngine(surroundings, await requireDocker(surroundings));
+export async function openEngine(surroundings: Surroundings, wait?: WaitOptions): Promise<EngineContext> {
+  const docker = wait ? await awaitDocker(surroundings, ["starting"], wait) : await checkDocker(surroundings);
+  if (docker.state !== "ready") throw docker.error;
+  return connectEngine(surroundings, docker);
 }
 
 /** Connects to an engine that was found. */

@@ -24,6 +24,8 @@ export const LABELS = {
   contract: "com.torbiz.contract",
   /** On the image: the base image it was built on. */
   base: "com.torbiz.base",
+  /** On what the classic builder keeps of a build's steps. */
+  buildStep: "com.torbiz.build-step",
   instance: "com.torbiz.instance",
   model: "com.torbiz.model",
   /** The commit of a model of the hub; absent for the starter. */

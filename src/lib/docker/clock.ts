@@ -1,6 +1,6 @@
 import { TorbizError } from "../errors";
 import type { Endpoint } from "./endpoint";
-import { getJson } from "./http";
+import { getJson, patient } from "./http";
 
 /** How an engine's clock stands to this computer's, in seconds. */
 export interface ClockSkew {
@@ -17,8 +17,9 @@ const INFO_MS = 10_000;
  * @throws TorbizError docker-unexpected-answer, and all that `getJson` does
  */
 export async function engineClockSkew(endpoint: Endpoint): Promise<ClockSkew> {
+  const limits = patient(endpoint, { timeoutMs: INFO_MS });
   const asked = Date.now();
-  const { SystemTime } = (await getJson(endpoint, "/info", { timeoutMs: INFO_MS })) as { SystemTime?: unknown };
+  const { SystemTime } = (await getJson(endpoint, "/info", limits)) as { SystemTime?: unknown };
   const answered = Date.now();
   const time = typeof SystemTime === "string" ? Date.parse(SystemTime) : NaN;
   if (Number.isNaN(time)) throw new TorbizError("docker-unexpected-answer", "Docker doesn't tell its time.");

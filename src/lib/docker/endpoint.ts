@@ -167,10 +167,15 @@ async function readTls(folder: string, origin: string): Promise<{ ca?: Buffer; c
 }
 
 async function currentContext(surroundings: DockerSurroundings): Promise<string | undefined> {
+  const name = field(await readConfig(surroundings), "currentContext");
+  return typeof name === "string" && name !== "" ? name : undefined;
+}
+
+/** The docker CLI's config.json, undefined where there is none. */
+export async function readConfig(surroundings: DockerSurroundings): Promise<unknown> {
   const file = join(configFolder(surroundings), "config.json");
   try {
-    const name = field(JSON.parse(await files.readFile(file, "utf8")), "currentContext");
-    return typeof name === "string" && name !== "" ? name : undefined;
+    return JSON.parse(await files.readFile(file, "utf8")) as unknown;
   } catch (error) {
     // The docker CLI warns and goes on with its default as well.
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") {
@@ -308,6 +313,8 @@ function systemPath({ root = "/" }: DockerSurroundings, path: string): string {
   return root === "/" ? path : join(root, path);
 }
 
+/** A field of a file as the docker command reads it: in any case, and of several the last. */
 function field(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+  if (typeof value !== "object" || value === null) return undefined;
+  return Object.entries(value).findLast(([key]) => key.toLowerCase() === name.toLowerCase())?.[1];
 }

@@ -8,9 +8,9 @@ import { DeliveredLines } from "./delivered-lines";
 import { demultiplex, type LogLine } from "./demux";
 import { interrupted, toDockerError } from "./docker-error";
 import { describeEndpoint, type Endpoint } from "./endpoint";
-import { getJson, inspectContainer } from "./http";
+import { getJson, inspectContainer, patient, postJson } from "./http";
 import { EVENTS, readEvents, type ContainerEvent } from "./events";
-import { withLimits } from "./limits";
+import { withLimits, type Limits } from "./limits";
 import { toStats, type ContainerStats } from "./stats";
 import { packFile, unpackFile } from "./tar";
 
@@ -19,6 +19,58 @@ export interface ImageFacts {
   id: string;
   labels: Readonly<Record<string, string>>;
   sizeBytes: number;
+}
+
+/** An image as a list of them has it. */
+export interface ListedImage {
+  /** "sha256:..." */
+  id: string;
+  /** Its names; empty where it has none. */
+  tags: string[];
+  labels: Readonly<Record<string, string>>;
+}
+
+/** An entry of the cache that BuildKit keeps of its builds' steps. */
+export interface CacheEntry {
+  id: string;
+  /** What made it: "mount / from exec /bin/sh -c pip ...", "[packages 3/12] COPY ...", or of old engines "fileop target". */
+  description: string;
+  /** The entries that it stands on. */
+  parents: readonly string[];
+  bytes: number;
+  /** Its files are an image's, too. */
+  shared: boolean;
+}
+
+/** What holds how much, in bytes. */
+export interface DiskUsage {
+  /** By id: what each wrote into its own layer. Its log isn't counted by the engine. */
+  containers: ReadonlyMap<string, number>;
+  /** By name; without those that the engine doesn't count. */
+  volumes: ReadonlyMap<string, number>;
+  /** By id: what no other image has, too. */
+  images: ReadonlyMap<string, number>;
+  buildCache: CacheEntry[];
+}
+
+/** As the engine says it. */
+interface EngineUsage {
+  Containers?: { Id: string; SizeRw?: number }[] | null;
+  Volumes?: { Name: string; UsageData?: { Size: number } | null }[] | null;
+  Images?: { Id: string; Size?: number; SharedSize?: number }[] | null;
+  BuildCache?:
+    | {
+        ID: string;
+        Description?: string;
+        /** Before API 1.42. */
+        Parent?: string;
+        Parents?: string[] | null;
+        /** As engine 26 spells it. */
+        " Parents"?: string[] | null;
+        Size?: number;
+        Shared?: boolean;
+      }[]
+    | null;
 }
 
 export interface LogOptions {
@@ -61,6 +113,8 @@ export type ContainerOptions = Omit<Dockerode.ContainerCreateOptions, "name" | "
 /** The newest API that this code was written for; an older engine's own is used with it. */
 const NEWEST_API = "1.47";
 const STDIN_GRACE_MS = 3_000;
+/** An engine answers only when all of an image's or a build's many thousands of files are gone: so much longer it may take. */
+const REMOVAL = 10;
 const KEPT_LINES = 50;
 
 /** How long calls may take, in milliseconds. */
@@ -103,7 +157,8 @@ export class Engine {
   /** An image by tag or id, undefined when the engine has none. */
   async image(tag: string): Promise<ImageFacts | undefined> {
     const path = `/images/${encodeURIComponent(tag)}/json`;
-    const info = (await this.unlessStatus([404], () => this.ask(path))) as Dockerode.ImageInspectInfo | undefined;
+    const answer = await this.unlessStatus([404], () => this.ask(path, this.patient()));
+    const info = answer as Dockerode.ImageInspectInfo | undefined;
     if (!info) return undefined;
     if (typeof info.Id !== "string" || typeof info.Size !== "number") throw this.unexpected("image");
     return { id: info.Id, labels: info.Config?.Labels ?? {}, sizeBytes: info.Size };
@@ -135,7 +190,7 @@ export class Engine {
    * @throws TorbizError image-missing; docker-request-failed with `details.statusCode` 409 when the name is taken
    */
   async createContainer(name: string, options: ContainerOptions): Promise<string> {
-    const container = await this.call(this.limits.slow, (abortSignal) =>
+    const container = await withLimits(this.endpoint, this.patient(this.limits.slow), (abortSignal) =>
       this.docker.createContainer({ ...options, name, abortSignal }),
     );
     if (typeof container.id !== "string") throw this.unexpected("new container");
@@ -261,16 +316,33 @@ export class Engine {
     return info === undefined ? undefined : ((info as { Labels?: Record<string, string> | null }).Labels ?? {});
   }
 
-  /**
-   * Bytes that a volume holds, as the engine counts them; undefined where it doesn't. It looks at all that it has, which
-   * takes it a while.
-   */
-  async volumeBytes(name: string): Promise<number | undefined> {
-    const usage = (await getJson(this.endpoint, `/v${this.version}/system/df`, {
-      timeoutMs: this.limits.slow,
-    })) as { Volumes?: { Name: string; UsageData?: { Size: number } | null }[] | null };
-    const bytes = usage.Volumes?.find(({ Name }) => Name === name)?.UsageData?.Size;
-    return bytes === undefined || bytes < 0 ? undefined : bytes;
+  /** What holds how much, as the engine counts it; one that doesn't has nothing. It looks at all that it has, which takes it a while. */
+  async diskUsage(): Promise<DiskUsage> {
+    const answer = await this.unlessStatus([404], () => this.ask("/system/df", this.patient(this.limits.slow)));
+    const usage: EngineUsage = answer ?? {};
+    const volumes = (usage.Volumes ?? []).map(({ Name, UsageData }) => [Name, UsageData?.Size ?? -1] as const);
+    const images = (usage.Images ?? []).map(
+      ({ Id, Size = 0, SharedSize = 0 }) => [Id, Size - Math.max(SharedSize, 0)] as const,
+    );
+    return {
+      // Without SizeRw it has written nothing.
+      containers: new Map((usage.Containers ?? []).map(({ Id, SizeRw = 0 }) => [Id, SizeRw])),
+      volumes: new Map(volumes.filter(([, bytes]) => bytes >= 0)),
+      images: new Map(images),
+      buildCache: (usage.BuildCache ?? []).map(({ ID, Description, Parent, Size, Shared, ...entry }) => ({
+        ...{ id: ID, description: Description ?? "", bytes: Size ?? 0, shared: Shared ?? false },
+        parents: entry.Parents ?? entry[" Parents"] ?? (Parent ? [Parent] : []),
+      })),
+    };
+  }
+
+  /** Removes these entries of the build cache, but for those that another entry or a build needs. */
+  async removeFromBuildCache(ids: readonly string[]): Promise<void> {
+    // Without a filter all of it would go.
+    if (ids.length === 0) return;
+    const query = new URLSearchParams({ all: "true", filters: JSON.stringify({ id: [`^(${ids.join("|")})$`] }) });
+    const limits = { timeoutMs: REMOVAL * this.limits.slow };
+    await postJson(this.endpoint, `/v${this.version}/build/prune?${query}`, limits);
   }
 
   /** Removes a volume; one that is gone is fine. @throws TorbizError docker-request-failed while a container has it */
@@ -280,10 +352,27 @@ export class Engine {
     );
   }
 
-  /** Takes a name from an image, and removes it where it has no other; one that is gone is fine. */
+  /** All images with this label that have a name, or that no other image stands on. */
+  async images(label: string): Promise<ListedImage[]> {
+    const query = new URLSearchParams({ filters: JSON.stringify({ label: [label] }) });
+    const images = await this.unlessStatus([404], () => this.ask(`/images/json?${query}`, this.patient()));
+    type Listed = { Id: string; RepoTags?: string[] | null; Labels?: Record<string, string> | null };
+    return ((images ?? []) as Listed[]).map(({ Id, RepoTags, Labels }) => ({
+      id: Id,
+      // Before API 1.43 one without a name has this.
+      tags: (RepoTags ?? []).filter((tag) => tag !== "<none>:<none>"),
+      labels: Labels ?? {},
+    }));
+  }
+
+  /**
+   * Takes a name from an image, and removes it where it has no other; one that is gone is fine.
+   * @param tag or the id of one without a name: what it stands on and nothing else needs goes with it
+   * @throws TorbizError docker-request-failed with `details.statusCode` 409 while a container has it
+   */
   async removeImage(tag: string): Promise<void> {
     await this.unlessStatus([404], () =>
-      this.call(this.limits.slow, (abortSignal) => this.docker.getImage(tag).remove({ abortSignal })),
+      this.call(REMOVAL * this.limits.slow, (abortSignal) => this.docker.getImage(tag).remove({ abortSignal })),
     );
   }
 
@@ -465,8 +554,13 @@ export class Engine {
     }
   }
 
-  private ask(path: string): Promise<unknown> {
-    return getJson(this.endpoint, `/v${this.version}${path}`, { timeoutMs: this.limits.quick });
+  private ask(path: string, limits: Limits = { timeoutMs: this.limits.quick }): Promise<unknown> {
+    return getJson(this.endpoint, `/v${this.version}${path}`, limits);
+  }
+
+  /** For what has to wait while another removes an image. */
+  private patient(timeoutMs = this.limits.quick): Limits {
+    return patient(this.endpoint, { timeoutMs }, { limitMs: REMOVAL * this.limits.slow });
   }
 
   /** Each call gets a signal and options of its own: docker-modem deletes the signal from the options it is given. */

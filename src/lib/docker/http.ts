@@ -7,6 +7,10 @@ import { withLimits, type Limits } from "./limits";
 /** Enough for any inspect; a program that is not an engine may send for ever. */
 const BODY_LIMIT = 8 * 1024 * 1024;
 
+/** As long as an image of many gigabytes takes to be removed. */
+const BUSY_LIMIT_MS = 5 * 60_000;
+const PING_MS = 2_000;
+
 interface Answer {
   statusCode: number;
   headers: IncomingHttpHeaders;
@@ -46,7 +50,16 @@ export function engineRequest(endpoint: Endpoint, options: RequestOptions): Clie
  * const info = await getJson(endpoint, "/info", { timeoutMs: 2_000 });
  */
 export async function getJson(endpoint: Endpoint, path: string, limits: Limits): Promise<unknown> {
-  const answer = await get(endpoint, path, limits);
+  return askJson(endpoint, "GET", path, limits);
+}
+
+/** The same of a POST without a body. */
+export async function postJson(endpoint: Endpoint, path: string, limits: Limits): Promise<unknown> {
+  return askJson(endpoint, "POST", path, limits);
+}
+
+async function askJson(endpoint: Endpoint, method: string, path: string, limits: Limits): Promise<unknown> {
+  const answer = await send(endpoint, method, path, limits);
   const json = parse(answer.body);
   if (answer.statusCode < 200 || answer.statusCode > 299) {
     throw refusal(answer.statusCode, messageOf(json) ?? answer.body, endpoint);
@@ -62,7 +75,7 @@ export async function getJson(endpoint: Endpoint, path: string, limits: Limits):
  * @throws TorbizError docker-starting (an engine's proxy answers 5xx until the engine is up), docker-unexpected-answer, ...
  */
 export async function ping(endpoint: Endpoint, limits: Limits): Promise<PingFacts> {
-  const { statusCode, headers, body } = await get(endpoint, "/_ping", limits);
+  const { statusCode, headers, body } = await send(endpoint, "GET", "/_ping", limits);
   if (statusCode >= 500) {
     throw new TorbizError(
       "docker-starting",
@@ -79,6 +92,29 @@ export async function ping(endpoint: Endpoint, limits: Limits): Promise<PingFact
 }
 
 /**
+ * Limits for a question about images, or for all that the engine has. While one of its images is removed no such question
+ * is answered (Docker Engine 20.10: 11 s for 4 GB), so it waits on for as long as pings are.
+ *
+ * @param onBusy told at each time limit at which the engine is only busy
+ */
+export function patient(
+  endpoint: Endpoint,
+  limits: Limits,
+  { limitMs = BUSY_LIMIT_MS, onBusy }: { limitMs?: number; onBusy?: () => void } = {},
+): Limits {
+  const isBusy = async () => {
+    try {
+      await ping(endpoint, { timeoutMs: PING_MS, signal: limits.signal });
+    } catch {
+      return false;
+    }
+    onBusy?.();
+    return true;
+  };
+  return { ...limits, busy: { isBusy, limitMs } };
+}
+
+/**
  * One container's inspect answer by name or id, undefined when there is none. The path carries no API version: a menu
  * bar makes this one call without a ping before it.
  */
@@ -91,13 +127,13 @@ export async function inspectContainer(endpoint: Endpoint, name: string, limits:
   }
 }
 
-function get(endpoint: Endpoint, path: string, limits: Limits): Promise<Answer> {
+function send(endpoint: Endpoint, method: string, path: string, limits: Limits): Promise<Answer> {
   return withLimits(
     endpoint,
     limits,
     (signal) =>
       new Promise<Answer>((resolve, reject) => {
-        const request = engineRequest(endpoint, { path, signal });
+        const request = engineRequest(endpoint, { method, path, signal });
         request.on("error", reject);
         request.on("response", (response) => {
           const { statusCode = 0, headers } = response;

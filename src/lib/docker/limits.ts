@@ -7,6 +7,12 @@ export interface Limits {
   timeoutMs: number;
   /** The caller's own wish to end it. */
   signal?: AbortSignal;
+  /** For a call that may have to wait for another's work: at each time limit it goes on if the engine is only busy. */
+  busy?: {
+    isBusy: () => Promise<boolean>;
+    /** For so long in all. */
+    limitMs: number;
+  };
 }
 
 /**
@@ -19,13 +25,22 @@ export interface Limits {
  */
 export async function withLimits<T>(
   endpoint: Endpoint,
-  { timeoutMs, signal }: Limits,
+  { timeoutMs, signal, busy }: Limits,
   work: (abortSignal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   if (signal?.aborted) throw interrupted(signal);
   const timeout = new AbortController();
   // Not AbortSignal.timeout: that one doesn't keep the process alive, which would end without a word.
-  const timer = setTimeout(() => timeout.abort(), timeoutMs);
+  let timer = setTimeout(onLimit, timeoutMs);
+  let waitedMs = timeoutMs;
+  let hasEnded = false;
+  async function onLimit(): Promise<void> {
+    const goesOn = busy !== undefined && waitedMs < busy.limitMs && (await busy.isBusy());
+    if (hasEnded) return;
+    if (!goesOn) return timeout.abort();
+    waitedMs += timeoutMs;
+    timer = setTimeout(onLimit, timeoutMs);
+  }
   const abortSignal = signal ? AbortSignal.any([timeout.signal, signal]) : timeout.signal;
   const aborted = new Promise<never>((_resolve, reject) => {
     abortSignal.addEventListener("abort", () => reject(new Error("aborted")), { once: true });
@@ -35,11 +50,12 @@ export async function withLimits<T>(
   } catch (error) {
     if (signal?.aborted) throw interrupted(signal);
     if (timeout.signal.aborted) {
-      const message = `Docker at ${describeEndpoint(endpoint)} gave no answer in ${timeoutMs / 1_000} s.`;
+      const message = `Docker at ${describeEndpoint(endpoint)} gave no answer in ${waitedMs / 1_000} s.`;
       throw new TorbizError("docker-not-answering", message, { cause: error });
     }
     throw toDockerError(error, endpoint);
   } finally {
+    hasEnded = true;
     clearTimeout(timer);
   }
 }

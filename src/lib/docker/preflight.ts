@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { TorbizError, type ErrorCode } from "../errors";
 import { findDockerCli } from "./cli";
 import { describeEndpoint, resolveEndpoints, type DockerSurroundings, type Endpoint } from "./endpoint";
-import { getJson, ping } from "./http";
+import { getJson, patient, ping } from "./http";
 import { engineApps, startAdvice } from "./start-advice";
 
 /** What an engine says of itself and of the machine it runs containers on. */
@@ -20,6 +20,8 @@ export interface EngineFacts {
   /** All of it: of a virtual machine, where the engine runs in one. */
   memoryBytes: number;
   rootless: boolean;
+  /** It keeps images in containerd's store, as new engines do. */
+  containerdStore: boolean;
 }
 
 export type PreflightProblem =
@@ -43,7 +45,6 @@ const OLDEST_API = "1.41";
 const DOCKER_ENGINE_URL = "https://docs.docker.com/engine/install/";
 const PING_CHOSEN_MS = 2_000;
 const PING_CANDIDATE_MS = 1_000;
-/** /info asks the storage and network drivers: slow on a busy engine that is fine otherwise. */
 const INFO_MS = 5_000;
 
 const STATE_OF = new Map<ErrorCode, PreflightProblem>([
@@ -79,8 +80,9 @@ interface Failure {
 type Probe = { endpoint: Endpoint; apiVersion: string } | Failure;
 
 /**
- * Whether there is an engine to work with, in at most about 7 s. Where nothing chooses an engine, the known sockets
- * are asked at once and the first in order that answers well is taken. Never throws for a state of Docker.
+ * Whether there is an engine to work with, in at most about 7 s unless it is busy (see `patient`). Where nothing chooses
+ * an engine, the known sockets are asked at once and the first in order that answers well is taken. Never throws for a
+ * state of Docker.
  *
  * @example
  * const docker = await checkDocker({ env: process.env, home: homedir(), platform: process.platform });
@@ -107,7 +109,7 @@ export async function checkDocker(surroundings: DockerSurroundings): Promise<Pre
       }
       const { endpoint, apiVersion } = outcome;
       try {
-        return { state: "ready", endpoint, engine: await engineFacts(endpoint, apiVersion) };
+        return { state: "ready", endpoint, engine: await engineFacts(endpoint, apiVersion, surroundings.warn) };
       } catch (error) {
         failures.push(failure(error, endpoint));
       }
@@ -158,10 +160,21 @@ function failure(error: unknown, endpoint: Endpoint): Failure {
   return { state: STATE_OF.get(known.code) ?? "unexpected-answer", endpoint, error: known };
 }
 
-async function engineFacts(endpoint: Endpoint, apiVersion: string): Promise<EngineFacts> {
+async function engineFacts(
+  endpoint: Endpoint,
+  apiVersion: string,
+  warn?: DockerSurroundings["warn"],
+): Promise<EngineFacts> {
+  let isTold = false;
+  const onBusy = () => {
+    if (isTold) return;
+    isTold = true;
+    warn?.(`Docker at ${describeEndpoint(endpoint)} is busy, as while it removes an image. Waiting for it.`);
+  };
   let info: Record<string, unknown>;
   try {
-    info = (await getJson(endpoint, "/info", { timeoutMs: INFO_MS })) as Record<string, unknown>;
+    const limits = patient(endpoint, { timeoutMs: INFO_MS }, { onBusy });
+    info = (await getJson(endpoint, "/info", limits)) as Record<string, unknown>;
   } catch (error) {
     if (error instanceof TorbizError && Number(error.details?.statusCode) >= 500) {
       throw new TorbizError(
@@ -174,7 +187,7 @@ async function engineFacts(endpoint: Endpoint, apiVersion: string): Promise<Engi
     }
     throw error;
   }
-  const { ServerVersion, OperatingSystem, Architecture, NCPU, MemTotal, SecurityOptions } = info;
+  const { ServerVersion, OperatingSystem, Architecture, NCPU, MemTotal, SecurityOptions, DriverStatus } = info;
   if (
     typeof ServerVersion !== "string" ||
     typeof OperatingSystem !== "string" ||
@@ -195,6 +208,7 @@ async function engineFacts(endpoint: Endpoint, apiVersion: string): Promise<Engi
     cpus: NCPU,
     memoryBytes: MemTotal,
     rootless: Array.isArray(SecurityOptions) && SecurityOptions.includes("name=rootless"),
+    containerdStore: JSON.stringify(DriverStatus ?? []).includes("io.containerd.snapshotter"),
   };
 }
 

@@ -1,7 +1,38 @@
-import { refusal } from "../../../src/lib/docker/docker-error";
+import { messageOf, refusal } from "../../../src/lib/docker/docker-error";
 import type { Endpoint } from "../../../src/lib/docker/endpoint";
+import { ENGINES } from "./recorded-engines";
 
 const endpoint: Endpoint = { url: "unix:///x.sock", socketPath: "/x.sock", source: "socket" };
+
+/** An engine's own words: it doesn't write all of them as JSON. */
+function wordsOf(body: string): string {
+  try {
+    return messageOf(JSON.parse(body)) ?? body;
+  } catch {
+    return body;
+  }
+}
+
+describe.each(ENGINES)("what the engine $name really says", ({ answers }) => {
+  it.each([
+    ["an image isn't there", "image-missing"],
+    ["a container isn't there", "docker-request-failed"],
+    ["a container's name is taken", "docker-request-failed"],
+    ["a port is taken by a program", "port-in-use"],
+    ["a port is taken by a container", "port-in-use"],
+    ["a container is made on a full disk", "disk-full"],
+    ["a container is started on a full disk", "disk-full"],
+    ["a client is too new", "docker-too-old"],
+    ["a client is too old", "docker-request-failed"],
+  ])("when %s is %s", (when, code) => {
+    const answer = answers.find((each) => each.when === when);
+    if (!answer) throw new Error("The engine wasn't asked that.");
+    const error = refusal(answer.status, wordsOf(answer.body), endpoint);
+    expect(error).toMatchObject({ code, details: { statusCode: answer.status } });
+    if (code === "port-in-use") expect(error.message).toBe("Port 45671 is taken by another program.");
+    if (when === "a client is too old") expect(error.hint).toContain("Update Torbiz");
+  });
+});
 
 describe("refusal", () => {
   const engineWords =
@@ -21,18 +52,6 @@ describe("refusal", () => {
       message: "Port 31330 is taken by another program.",
       details: { statusCode: 500, port: 31330 },
     });
-  });
-
-  it.each([
-    [500, "write /var/lib/docker/x: no space left on device", "disk-full"],
-    [404, "No such image: torbiz:latest", "image-missing"],
-    [404, "No such container: x", "docker-request-failed"],
-    [400, "client version 1.47 is too new. Maximum supported API version is 1.40", "docker-too-old"],
-    [409, 'Conflict. The container name "/x" is already in use by container "5"', "docker-request-failed"],
-  ])("%d %s is %s", (status, words, code) => {
-    const error = refusal(status, words, endpoint);
-    expect(error).toMatchObject({ code, details: { statusCode: status } });
-    expect(error.message).toContain(words);
   });
 
   it("advises an update of Torbiz to those whose engine is newer", () => {

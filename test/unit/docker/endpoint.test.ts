@@ -188,7 +188,7 @@ describe("without a choice", () => {
   });
 
   it("offers macOS's sockets, the system's first", async () => {
-    await mkdir(join(home, ".colima", "work"), { recursive: true });
+    await mkdir(join(home, ".colima", "large"), { recursive: true });
     await mkdir(join(home, ".colima", "_lima"), { recursive: true });
     await mkdir(join(home, ".lima", "vm"), { recursive: true });
     await mkdir(join(home, "tmp", "podman"), { recursive: true });
@@ -198,7 +198,7 @@ describe("without a choice", () => {
       join(home, ".docker/run/docker.sock"),
       join(home, ".orbstack/run/docker.sock"),
       join(home, ".colima/default/docker.sock"),
-      join(home, ".colima/work/docker.sock"),
+      join(home, ".colima/large/docker.sock"),
       join(home, ".colima/docker.sock"),
       join(home, ".rd/docker.sock"),
       join(home, ".local/share/containers/podman/machine/podman.sock"),

@@ -1,4 +1,6 @@
+import type { RequestListener } from "node:http";
 import type { Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Engine } from "../../../src/lib/docker/engine";
 import type { LogLine } from "../../../src/lib/docker/demux";
 import type { ContainerEvent } from "../../../src/lib/docker/events";
@@ -156,6 +158,26 @@ describe("failures", () => {
     expect(outcomes.map((outcome) => outcome.status === "rejected" && (outcome.reason as TorbizError).code)).toEqual(
       calls.map(() => "docker-not-answering"),
     );
+  });
+
+  it("an engine that only removes an image is waited for where that matters, and nowhere else", async () => {
+    const removed = sleep(1_500);
+    const later = (body: object): RequestListener => {
+      return (_request, response) => void removed.then(() => response.end(JSON.stringify(body)));
+    };
+    const others = {
+      "/v1.41/images/x/json": later({ Id: "sha256:1", Size: 1 }),
+      "/v1.41/images/json": later([]),
+      "/v1.41/containers/create": later({ Id: "c" }),
+      "/v1.41/system/df": later({}),
+      "/v1.41/containers/json": later([]),
+    };
+    server = await scriptedEngine(healthy(others));
+    const engine = new Engine(server.endpoint, "1.41", { quick: 300, slow: 300 });
+    const waits = [engine.image("x"), engine.images("l"), engine.createContainer("x", {}), engine.diskUsage()];
+    await expect(engine.list("x")).rejects.toMatchObject({ code: "docker-not-answering" });
+    const [image, images, id] = await Promise.all(waits);
+    expect([image, images, id]).toEqual([{ id: "sha256:1", labels: {}, sizeBytes: 1 }, [], "c"]);
   });
 });
 

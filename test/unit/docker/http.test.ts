@@ -1,4 +1,4 @@
-import { getJson, inspectContainer, ping } from "../../../src/lib/docker/http";
+import { getJson, inspectContainer, patient, ping } from "../../../src/lib/docker/http";
 import { TorbizError } from "../../../src/lib/errors";
 import { healthy, scriptedEngine, scriptedSocket, type ScriptedEngine } from "./scripted-engine";
 
@@ -75,6 +75,41 @@ describe("getJson", () => {
   it("gives up on an answer that stalls", async () => {
     engine = await scriptedSocket((socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"half":'));
     await expect(getJson(engine.endpoint, "/info", SHORT)).rejects.toMatchObject({ code: "docker-not-answering" });
+  });
+
+  it("waits on where it may, for as long as the engine is only busy", async () => {
+    let pings = 0;
+    let answer: (() => void) | undefined;
+    engine = await scriptedEngine((request, response) => {
+      if (request.url !== "/_ping") return void (answer = () => response.end('{"ServerVersion":"20.10.24"}'));
+      pings++;
+      // It is done at the third ping, and says no more after the fourth.
+      if (pings === 3) answer?.();
+      if (pings < 5) healthy()(request, response);
+    });
+    const asked = () => getJson(engine!.endpoint, "/info", patient(engine!.endpoint, SHORT));
+    expect(await asked()).toEqual({ ServerVersion: "20.10.24" });
+    expect(pings).toBe(3);
+    await expect(asked()).rejects.toMatchObject({
+      code: "docker-not-answering",
+      message: expect.stringContaining("gave no answer in 0.4 s") as string,
+    });
+    expect(pings).toBe(5);
+  });
+
+  it("waits on no longer than it was told, nor than the caller wants", async () => {
+    engine = await scriptedEngine((request, response) => request.url === "/_ping" && healthy()(request, response));
+    await expect(
+      getJson(engine.endpoint, "/info", patient(engine.endpoint, SHORT, { limitMs: 600 })),
+    ).rejects.toMatchObject({
+      code: "docker-not-answering",
+      message: expect.stringContaining("gave no answer in 0.6 s") as string,
+    });
+    const controller = new AbortController();
+    const limits = patient(engine.endpoint, { ...SHORT, signal: controller.signal });
+    const asked = getJson(engine.endpoint, "/info", limits);
+    setTimeout(() => controller.abort(), 500);
+    await expect(asked).rejects.toMatchObject({ code: "interrupted" });
   });
 
   it("gives up on an answer without end", async () => {

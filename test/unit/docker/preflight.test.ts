@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
 import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import type { RequestListener } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { DockerSurroundings } from "../../../src/lib/docker/endpoint";
 import { checkDocker, requireDocker, type Preflight } from "../../../src/lib/docker/preflight";
-import { healthy, scriptedEngine, scriptedSocket, type ScriptedEngine } from "./scripted-engine";
+import { ENGINES } from "./recorded-engines";
+import { healthy, INFO, scriptedEngine, scriptedSocket, type ScriptedEngine } from "./scripted-engine";
 
 let root: string;
 const engines: ScriptedEngine[] = [];
@@ -60,9 +62,16 @@ describe("an engine that is chosen", () => {
         cpus: 2,
         memoryBytes: 8_000_000_000,
         rootless: false,
+        containerdStore: false,
       },
     });
     expect((await requireDocker(machine({ host: socketPath }))).engine.cpus).toBe(2);
+  });
+
+  it.each(ENGINES)("that was recorded ($name) tells its store of images", async ({ info, containerdStore }) => {
+    const answer = JSON.stringify({ ...INFO, ...info });
+    const { socketPath } = await keep(scriptedEngine(healthy({ "/info": (_, response) => response.end(answer) })));
+    expect((await requireDocker(machine({ host: socketPath }))).engine).toMatchObject({ containerdStore });
   });
 
   it.each([
@@ -99,6 +108,16 @@ describe("an engine that is chosen", () => {
       state: "starting",
       error: { code: "docker-starting" },
     });
+  });
+
+  it("is busy, as while it removes an image: that is told once, and waited for", async () => {
+    const answer: RequestListener = (_request, response) =>
+      void setTimeout(() => response.end(JSON.stringify(INFO)), 11_000);
+    const { socketPath } = await keep(scriptedEngine(healthy({ "/info": answer })));
+    const told: string[] = [];
+    const warn = (message: string) => void told.push(message);
+    expect(await checkDocker(machine({ host: socketPath, warn }))).toMatchObject({ state: "ready" });
+    expect(told).toEqual([expect.stringMatching(/is busy.*Waiting for it\.$/)]);
   });
 
   it("hangs", async () => {
@@ -219,12 +238,12 @@ describe("without a choice", () => {
   });
 
   it("a socket without a listener names the engine to start", async () => {
-    const stale = await at("home/.colima/work/docker.sock");
+    const stale = await at("home/.colima/large/docker.sock");
     await writeFile(stale, "");
     const { state, error } = problem(await checkDocker(machine({ platform: "darwin" })));
     expect(state).toBe("not-running");
     expect(error.message).toBe(`Nothing listens at unix://${stale}.`);
-    expect(error.hint).toContain("`colima start work`");
+    expect(error.hint).toContain("`colima start large`");
   });
 
   it.each([
