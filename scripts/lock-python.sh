@@ -5,8 +5,10 @@
 #
 #   scripts/lock-python.sh [--upgrade]
 #
-# Before a release, ask which locked versions have known vulnerabilities; that needs the network, so no test does it:
-#   pip-audit --disable-pip --require-hashes -r python/requirements/petals.txt      (and local.txt, swarm.txt)
+# Then, and before a release, ask which locked versions have known vulnerabilities. No test does: only PyPI itself answers, and
+# through a mirror every package is skipped, without an error. Of torch's two for Linux the one with "+cpu" is skipped always:
+#   pip install pip-audit==2.10.1
+#   pip-audit --disable-pip --require-hashes -r python/requirements/petals.txt      (and all other locks there)
 #
 # PyTorch's CPU wheel comes from the folder TORBIZ_WHEELS or PIP_FIND_LINKS where it is there, else from PyTorch's CPU index.
 set -euo pipefail
@@ -81,3 +83,4 @@ lock_builds() {
 }
 
 [ ${#upgrade[@]} = 0 ] || lock_builds
+echo "Now ask which of these versions have known vulnerabilities: scripts/lock-python.sh --help tells how." >&2

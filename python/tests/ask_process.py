@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from tests.prepare import PYTHON
+from tests.warm import WarmProcess
 
 LIMIT_SECONDS = 120
 
@@ -38,15 +39,24 @@ class UnixConnection(http.client.HTTPConnection):
 class AskServer:
     """A server process with its files in ``folder``."""
 
-    def __init__(self, folder: Path, *options: str, name: str = "ask", module: str = "torbiz.ask_server") -> None:
+    process: subprocess.Popen[bytes] | WarmProcess
+
+    def __init__(
+        self, folder: Path, *options: str, name: str = "ask", module: str = "torbiz.ask_server", warm: bool = False
+    ) -> None:
+        """:param warm: PyTorch is needed in it, and imported already"""
         self.socket, self.lock, self.log_file = folder / "run" / "ask.sock", folder / "ask.lock", folder / f"{name}.log"
         folder.mkdir(exist_ok=True)
-        command = [
-            *(sys.executable, "-m", module, "--socket", str(self.socket), "--lock", str(self.lock)),
+        arguments = [
+            *("-m", module, "--socket", str(self.socket), "--lock", str(self.lock)),
             *("--log", str(self.log_file), "--build", "test", *options),
         ]
         env = {**os.environ, "PYTHONPATH": str(PYTHON), "OMP_NUM_THREADS": "2"}
-        self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, start_new_session=True)
+        if warm:
+            self.process = WarmProcess(arguments, env)
+        else:
+            command = [sys.executable, *arguments]
+            self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, start_new_session=True)
 
     @property
     def log(self) -> str:
@@ -105,8 +115,7 @@ class AskServer:
 
     def clean_up(self) -> None:
         if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+            self.end(signal.SIGKILL)
 
 
 def wait_for(fits: Any) -> None:

@@ -16,6 +16,7 @@ import fnmatch
 import hashlib
 import json
 import re
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -83,17 +84,27 @@ class State:
 class HubStandIn:
     """The hub, while it is entered."""
 
-    def __init__(self, root: Path, host: str = "127.0.0.1") -> None:
+    def __init__(self, root: Path, host: str = "127.0.0.1", certificate: Path | None = None) -> None:
         self.state = State(root)
         self._host = host
         handler = type("Handler", (_Handler,), {"state": self.state})
         self._server = ThreadingHTTPServer((host, 0), handler)
         self._server.daemon_threads = True
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
 
     @property
     def url(self) -> str:
         """For ``HF_ENDPOINT``."""
-        return f"http://{self._host}:{self._server.server_address[1]}"
+        return f"http://{self._host}:{self.port}"
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
 
     @property
     def requests(self) -> list[Request]:
@@ -116,9 +127,9 @@ class HubStandIn:
 
 
 @contextmanager
-def hub(root: Path) -> Iterator[HubStandIn]:
-    """A hub that serves ``root`` in a thread."""
-    stand_in = HubStandIn(root)
+def hub(root: Path, certificate: Path | None = None) -> Iterator[HubStandIn]:
+    """A hub that serves ``root`` in a thread; by TLS where it has a folder with certificate and key."""
+    stand_in = HubStandIn(root, certificate=certificate)
     thread = threading.Thread(target=stand_in.serve, daemon=True)
     thread.start()
     try:
@@ -200,7 +211,7 @@ class _Handler(BaseHTTPRequestHandler):
         if STORED_ELSEWHERE.search(name):
             headers["X-Linked-Etag"] = f'"{etag_of(path)}"'
             headers["X-Linked-Size"] = str(path.stat().st_size)
-            headers["Location"] = f"http://{self.headers['Host']}/_store/{repository}/{name}"
+            headers["Location"] = f"//{self.headers['Host']}/_store/{repository}/{name}"
             self._send(b"", headers, 302)
         else:
             self._send_file(path, {**headers, "ETag": f'"{etag_of(path)}"'}, fault)

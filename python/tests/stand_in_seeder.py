@@ -61,7 +61,8 @@ def main() -> None:
     change("online", peer)
     while True:
         came = signal.sigtimedwait(SIGNALS, RENEW_S)
-        if came is not None and MOOD != "deaf":
+        # Python 3.11 returns nonsense instead of None where the process was stopped and goes on after the time.
+        if came is not None and came.si_signo in SIGNALS and MOOD != "deaf":
             break
         tell("online", peer)
     if came.si_signo == signal.SIGUSR1:

@@ -70,7 +70,7 @@ def test_of_two_one_serves_and_the_other_goes_quietly(start: Callable[..., AskSe
     wait_for(lambda: any(server.process.poll() is not None for server in servers))
     loser = next(server for server in servers if server.process.poll() is not None)
     winner = next(server for server in servers if server is not loser)
-    assert loser.process.returncode == 0
+    assert loser.process.wait() == 0
     winner.wait_ready()
     assert winner.get("/health")["pid"] == winner.process.pid
 

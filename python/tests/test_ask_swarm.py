@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import tempfile
@@ -18,6 +19,7 @@ import psutil
 import pytest
 import torch
 from hivemind.moe.client.remote_expert_worker import RemoteExpertWorker
+from hivemind.p2p import PeerID
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from tests import test_seeder
@@ -271,32 +273,59 @@ def test_a_long_prompt_is_read_in_steps_that_tell_how_far_they_are_and_can_be_st
     assert done == sorted(done)
 
 
+@pytest.fixture(scope="module")
+def other(seeder: Seeder, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeder]:
+    """A second one with all blocks, which dies."""
+    serving = Seeder(tmp_path_factory.mktemp("other"), model, "--initial-peer", seeder.status["addresses"][0])
+    serving.wait_for(online)
+    yield serving
+    serving.clean_up()
+
+
 def test_a_peer_that_dies_in_the_middle_is_replaced_by_another_and_the_answer_is_the_same(
-    engine: SwarmEngine, seeder: Seeder, model: Path, tmp_path: Path
+    engine: SwarmEngine, seeder: Seeder, other: Seeder
 ) -> None:
-    expected = Asker(engine)(ask(PROMPTS[1]), max_tokens=40)
-    other = Seeder(tmp_path, model, "--initial-peer", seeder.status["addresses"][0])
-    try:
-        other.wait_for(online)
-        blocks = engine._blocks
-        blocks.blocked_servers = blocks._peer_ids_to_set([seeder.status["peerId"]])
+    blocks = engine._blocks
+
+    def pass_over(serving: Seeder) -> None:
+        blocks.blocked_servers = blocks._peer_ids_to_set([serving.status["peerId"]])
         wait_for(lambda: not update(engine) and not engine.silent_blocks())
         blocks.blocked_servers = None
 
-        heard = Heard()
+    pass_over(other)
+    expected = Asker(engine)(ask(PROMPTS[1]), max_tokens=40)
+    pass_over(seeder)
 
-        def kill() -> bool:
-            if heard.tokens >= 10 and not gone(psutil.Process(other.process.pid)):
-                os.killpg(other.process.pid, signal.SIGKILL)
-            return False
+    heard = Heard()
 
-        question = Question("starter", engine.swarm, tuple(ask(PROMPTS[1])), Sampling(max_tokens=40))
-        end = engine.answer(question, heard.pieces.append, kill)
-    finally:
-        other.clean_up()
+    def kill() -> bool:
+        if heard.tokens >= 10 and other.process.poll() is None:
+            os.killpg(other.process.pid, signal.SIGKILL)
+        return False
+
+    question = Question("starter", engine.swarm, tuple(ask(PROMPTS[1])), Sampling(max_tokens=40))
+    end = engine.answer(question, heard.pieces.append, kill)
     assert heard.text + end.text == expected.text
     assert heard.stages == ["recovering"]
     assert end.route == expected.end.route == (Hop(seeder.status["peerId"], 0, 29),)
+
+
+def test_a_peer_that_can_not_be_called_is_passed_over_though_it_seems_to_be_nearer(
+    engine: SwarmEngine, seeder: Seeder, other: Seeder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = engine._blocks
+    dead, alive = (PeerID.from_base58(serving.status["peerId"]) for serving in (other, seeder))
+    if other.process.poll() is None:
+        os.killpg(other.process.pid, signal.SIGKILL)
+    blocks.state.banned_peers.clear()
+    monkeypatch.setattr(blocks.ping_aggregator, "to_dict", lambda: {dead: 0.0, alive: math.inf})
+    assert not update(engine)
+    assert {span.peer_id for span in blocks.state.sequence_info.spans_containing_block[0]} == {dead, alive}
+
+    heard = Asker(engine)(ask(PROMPTS[0]))
+    assert heard.text == "The capital of France is Paris."
+    assert heard.stages == ["recovering"]
+    assert heard.end.route == (Hop(str(alive), 0, 29),)
 
 
 def update(engine: SwarmEngine) -> list[int]:
@@ -358,12 +387,11 @@ def test_missing_blocks_are_named_quickly(model: Path, tmp_path: Path) -> None:
 
 
 def test_a_swarm_that_is_not_there_is_told_and_leaves_no_process(model: Path) -> None:
-    before = p2pd_processes()
     peer = f"/ip4/127.0.0.1/tcp/{closed_port()}/p2p/QmcMt3iRThm49CZuZNDnqN5XhwQZKHfT1JZoJHNYQaaYn9"
     with pytest.raises(AskError) as failure:
         SwarmClient().connect(Swarm(model / "petals", PREFIX, (peer,)), None, ignore)
     assert failure.value.code == "swarm-unreachable"
-    wait_for(lambda: p2pd_processes() <= before)
+    wait_for(lambda: not p2pd_processes())
 
 
 @pytest.fixture
@@ -387,32 +415,40 @@ def test_a_hung_loop_is_noticed_at_once(swarm: Swarm) -> None:
 
 
 def test_closing_tells_of_a_hung_loop(swarm: Swarm, request: pytest.FixtureRequest) -> None:
-    before = p2pd_processes()
     client = SwarmClient()
     client.connect(swarm, None, ignore)
-    assert p2pd_processes() > before
+    assert p2pd_processes()
     request.getfixturevalue("hung_loop")
     with pytest.raises(Stuck):
         client.discard()
-    wait_for(lambda: p2pd_processes() <= before)
+    wait_for(lambda: not p2pd_processes())
 
 
 def test_closing_ends_though_an_update_of_the_route_hangs(swarm: Swarm) -> None:
-    before = p2pd_processes()
     engine = SwarmEngine(swarm)
     updates = engine._blocks._thread
     updates.start()  # as the first step does
     assert updates.ready.wait(LIMIT_SECONDS)
+    assert p2pd_processes()
     process = psutil.Process(engine._blocks.dht.pid)
     process.suspend()
     updates.trigger.set()
     wait_for(lambda: not updates.trigger.is_set())
     run_bounded(engine.close, LIMIT_SECONDS)
-    wait_for(lambda: gone(process) and p2pd_processes() <= before)
+    wait_for(lambda: gone(process) and not p2pd_processes())
 
 
-def p2pd_processes() -> set[int]:
-    return {process.pid for process in psutil.process_iter(["name"]) if process.info["name"] == "p2pd"}
+def p2pd_processes() -> list[psutil.Process]:
+    """Those that the running test started, orphans too: others on this machine, as a container's, come and go."""
+    test = os.environ["PYTEST_CURRENT_TEST"]
+
+    def started_here(process: psutil.Process) -> bool:
+        with suppress(psutil.Error):
+            return process.environ().get("PYTEST_CURRENT_TEST") == test
+        return False
+
+    named = (process for process in psutil.process_iter(["name"]) if process.info["name"] == "p2pd")
+    return [process for process in named if started_here(process)]
 
 
 @pytest.fixture
@@ -428,7 +464,7 @@ def start_server() -> Iterator[Callable[..., AskServer]]:
         started: list[AskServer] = []
 
         def begin(**how: str) -> AskServer:
-            started.append(AskServer(Path(name), **how))
+            started.append(AskServer(Path(name), warm=True, **how))
             return started[-1]
 
         yield begin
@@ -565,6 +601,8 @@ def test_a_peer_that_hangs_for_good_ends_the_answer_in_time_and_its_part_is_gone
     question = body(swarm, PROMPTS[1], stream=True, max_tokens=4000)
     events = server.stream({**question, "torbiz": {"engine": engine_of(swarm), "generation": place}})
     wait_for(lambda: "choices" in json.loads(next(events)) and conversation.text(place["id"]) != "")
+    # On a busy computer the limit may be too short for a peer that computes, too.
+    failed_before = server.log.count("A step failed")
     with frozen(seeder):
         began = time.monotonic()
         *_, last = map(json.loads, events)
@@ -572,7 +610,7 @@ def test_a_peer_that_hangs_for_good_ends_the_answer_in_time_and_its_part_is_gone
         wait_for(lambda: not server.get("/health")["busy"])
     told = {"code": "ask-timeout", "message": f"A peer did not answer for {timeout} seconds."}
     assert {key: last["error"][key] for key in told} == told
-    assert server.log.count("A step failed") == attempts
+    assert server.log.count("A step failed") - failed_before == attempts
     assert took < attempts * (timeout + swarm_sessions.CLOSE_TIMEOUT + swarm_engine.ROUTE_TIMEOUT)
 
     part, end = conversation.text(place["id"]), conversation.end(place["id"])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,13 @@ import pytest
 
 from tests.hub import Fault, HubStandIn, commit_of, hub
 from tests.prepare import PYTHON
+from tests.way import NAME, Proxy, make_authority, proxy_here
 from torbiz.download_job import DownloadError
 from torbiz.hub import Hub, Limits
 from torbiz.hub_download import BLOCK_PREFIXES, ModelFiles, block_prefix, cached_models, files_with
+from torbiz.seeder import explain
 from torbiz.status import Download
+from torbiz.web import Way
 
 REPOSITORY = "maker/tiny-llama"
 SHARD_BYTES = 600_000
@@ -57,6 +62,7 @@ class Cache:
         self.root = root
         self._stand_in = stand_in
         self.told: list[Download | None] = []
+        self.tell: Callable[[Download | None], None] = self.told.append
         self.said: list[str | None] = []
 
     def open(self, *, token: str | None = None, revision: str = "main", limit: int | None = None) -> ModelFiles:
@@ -65,7 +71,7 @@ class Cache:
             self.root,
             Hub(REPOSITORY, token=token, endpoint=self._stand_in.url, limits=QUICK, say=self.said.append),
             revision,
-            tell=self.told.append,
+            tell=self.tell,
             say=self.said.append,
             max_disk_space=limit,
         )
@@ -77,9 +83,9 @@ class Cache:
         files.bring_blocks(blocks)
         return files.snapshot
 
-    def fails(self, **options: Any) -> DownloadError:
+    def fails(self, blocks: range = range(4), **options: Any) -> DownloadError:
         with pytest.raises(DownloadError) as failure:
-            self.bring(**options)
+            self.bring(blocks, **options)
         return failure.value
 
 
@@ -290,6 +296,48 @@ def test_a_disk_without_room_is_told(cache: Cache, monkeypatch: pytest.MonkeyPat
     assert (failure.code, "0 bytes can be used" in str(failure)) == ("disk-full", True)
 
 
+# Only there can a disk be made for a test.
+if sys.platform == "linux" and os.geteuid() == 0:
+
+    @pytest.fixture
+    def small_disk(tmp_path: Path) -> Iterator[Path]:
+        """A disk of 1 MiB, which is one file of the weights and not two."""
+        disk = tmp_path / "disk"
+        disk.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
+        yield disk
+        subprocess.run(["umount", "--lazy", disk], check=True)
+
+    def test_a_disk_that_gets_full_in_the_middle_keeps_what_came_and_goes_on_when_there_is_room(
+        small_disk: Path, stand_in: HubStandIn, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("torbiz.hub_download.RESERVE_BYTES", 0)
+        monkeypatch.setattr("torbiz.hub_download.TELL_SECONDS", 0)
+        filler = small_disk / "filler"
+
+        def fill(download: Download | None) -> None:
+            """Somebody else takes the room that there was when the download began."""
+            if download is not None and download.file == SHARDS[0] and download.done > 0 and not filler.exists():
+                filler.write_bytes(bytes(max(0, shutil.disk_usage(small_disk).free - 100_000)))
+
+        cache = Cache(small_disk / "cache", stand_in)
+        cache.tell = fill
+        with pytest.raises(OSError, match="No space left") as failure:
+            cache.bring(range(2))
+        assert explain(failure.value) == ("disk-full", "No space is left on the cache volume.")
+        (partial,) = cache.root.rglob("*.incomplete")
+        kept = partial.stat().st_size
+        assert 100_000 <= kept < SHARD_BYTES
+        # Without any room it isn't even begun.
+        stand_in.requests.clear()
+        assert "needs " in str(cache.fails(range(2)))
+        assert ranges_of(stand_in) == []
+        filler.unlink()
+        cache.tell = cache.told.append
+        assert (cache.bring(range(2)) / SHARDS[0]).read_bytes() == (folder / SHARDS[0]).read_bytes()
+        assert ranges_of(stand_in) == [f"bytes={kept}-"]
+
+
 @pytest.mark.parametrize("pickle", ["pytorch_model.bin", "pytorch_model-00001-of-00002.bin"])
 def test_pickle_files_are_refused(cache: Cache, folder: Path, pickle: str) -> None:
     for name in (*SHARDS, "model.safetensors.index.json"):
@@ -410,3 +458,85 @@ def test_a_clients_failure_is_in_its_status(
     stand_in.fail(Fault(SHARDS[0], wrong=True))
     assert bring_client().wait(60) == 1
     assert json.loads((tmp_path / "status.json").read_text())["code"] == "model-broken"
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    yield from proxy_here()
+
+
+def test_what_the_host_tells_of_proxies_and_authorities_is_the_way_to_a_hub(
+    folder: Path, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # not the one that is told
+    authority = make_authority(tmp_path)
+    authorities = (authority / "ca.pem").read_text()
+    with hub(folder.parent.parent, authority) as stand_in:
+        endpoint = f"https://{NAME}:{stand_in.port}"
+
+        def files(way: Way) -> ModelFiles:
+            hub = Hub(REPOSITORY, endpoint=endpoint, way=way, limits=QUICK, token="hf_secret")
+            return ModelFiles(tmp_path / "cache", hub, "main")
+
+        def failure(way: Way) -> str:
+            with pytest.raises(DownloadError) as failed:
+                files(way).open()
+            assert failed.value.code == "hub-unreachable"
+            return str(failed.value).removesuffix(f" Missing here of {REPOSITORY} at main: everything.")
+
+        led = {"https": f"http://me:p%40ss@127.0.0.1:{proxy.port}"}
+        host = f"{NAME}:{stand_in.port}"
+        assert "a certificate that this computer doesn't trust" in failure(Way(led))
+        assert failure(Way({**led, "no": NAME}, authorities)) == f"{host} can't be reached."
+        lost = Way({"https": "http://me:p%40ss@127.0.0.1:9"}, authorities)
+        assert failure(lost) == f"{host} is behind a proxy, which can't be reached."
+        proxy.status = 407
+        asked = len(proxy.targets)
+        behind = f"{host} is behind a proxy, which"
+        assert failure(Way(led, authorities)) == f"{behind} doesn't accept the user name and password."
+        assert len(proxy.targets) == asked + 1  # it won't pass by itself
+        nameless = {"https": f"http://127.0.0.1:{proxy.port}"}
+        assert failure(Way(nameless, authorities)) == f"{behind} wants a user name and a password."
+        proxy.status = 502
+        assert failure(Way(led, authorities)) == f"{behind} answers with 502."
+        assert proxy.targets.pop(asked + 1) == (host, None)
+        socks = Way({"https": "socks5://me:p%40ss@127.0.0.1:9"}, authorities)
+        assert failure(socks) == f"{host} can't be reached: the proxy that is set isn't an http:// address."
+        assert stand_in.requests == []
+
+        proxy.status = 200
+        brought = files(Way(led, authorities))
+        snapshot = brought.open()
+        brought.bring_blocks(range(4))
+        for name in SHARDS:
+            assert (snapshot / name).read_bytes() == (folder / name).read_bytes()
+        # Also where the hub sends one on to.
+        assert {request.place for request in stand_in.requests} == {"api", "hub", "store"}
+        assert {request.token for request in stand_in.requests if request.place != "store"} == {"hf_secret"}
+        assert set(proxy.targets) == {(host, f"Basic {b64encode(b'me:p@ss').decode()}")}
+
+
+def test_a_login_kept_for_other_programs_does_not_go_before_the_token(
+    cache: Cache, stand_in: HubStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password other\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    stand_in.state.token = "hf_mine"
+    cache.open(token="hf_mine")
+    assert {request.token for request in stand_in.requests} == {"hf_mine"}
+
+
+def test_without_a_hub_what_is_missing_here_is_told(cache: Cache, stand_in: HubStandIn, folder: Path) -> None:
+    commit = commit_of(folder)
+    cache.bring(range(2))
+    stand_in.fail(Fault(status=503))
+    failure = cache.fails(blocks=range(4), revision=commit)
+    assert failure.code == "hub-unreachable"
+    assert str(failure).endswith(f" Missing here of {REPOSITORY} at {commit[:7]}: {SHARDS[1]}.")
+    other = cache.fails(revision="b" * 40)
+    assert str(other).endswith(f" Missing here of {REPOSITORY} at bbbbbbb: everything.")
+    stand_in.fail()
+    cache.bring(range(2), revision=commit)
+    assert stand_in.requests == []

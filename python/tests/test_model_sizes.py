@@ -37,16 +37,18 @@ CONFIGS = [
     DistributedBloomConfig(**COMMON),
 ]
 PROGRAM = """
-import { blockBytes, cacheBytes, readConfig, weightBytes } from "./src/lib/model-config.ts";
+import { blockBytes, blockFileBytes, cacheBytes, readConfig, weightBytes } from "./src/lib/model-config.ts";
 const configs = JSON.parse(process.argv[1]).map((config) => readConfig(config, "test"));
-const sizes = configs.map((config) => [blockBytes(config), cacheBytes(config), weightBytes(config)]);
+const sizes = configs.map((config) => [
+    blockBytes(config), blockFileBytes({ ...config, torch_dtype: "bfloat16" }), cacheBytes(config), weightBytes(config),
+]);
 process.stdout.write(JSON.stringify(sizes));
 """
 
 
 @pytest.fixture(scope="module")
-def computed() -> list[tuple[int, int, int]]:
-    """Bytes of a block, of its cache and of all weights, by the order of ``CONFIGS``."""
+def computed() -> list[tuple[int, int, int, int]]:
+    """Bytes of a block, of one in files at bfloat16, of its cache and of all weights, by the order of ``CONFIGS``."""
     configs = json.dumps([config.to_dict() for config in CONFIGS])
     command = ["node", "--import", "tsx", "--input-type=module", "--eval", PROGRAM, "--", configs]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
@@ -55,15 +57,17 @@ def computed() -> list[tuple[int, int, int]]:
 
 
 @pytest.mark.parametrize("index", range(len(CONFIGS)))
-def test_a_block_is_as_large_as_petals_says(index: int, computed: list[tuple[int, int, int]]) -> None:
-    assert computed[index][0] == get_block_size(CONFIGS[index], "memory", dtype=torch.float32)
+def test_a_block_is_as_large_as_petals_says(index: int, computed: list[tuple[int, int, int, int]]) -> None:
+    in_memory, in_files, *_ = computed[index]
+    assert in_memory == get_block_size(CONFIGS[index], "memory", dtype=torch.float32)
+    assert round(in_files * 1.01) == get_block_size(CONFIGS[index], "memory", dtype=torch.bfloat16)
 
 
 @pytest.mark.parametrize("index", range(len(CONFIGS)))
 def test_as_many_blocks_fit_as_the_seeder_plans(
-    index: int, computed: list[tuple[int, int, int]], monkeypatch: pytest.MonkeyPatch
+    index: int, computed: list[tuple[int, int, int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    block_bytes, cache_bytes, _ = computed[index]
+    block_bytes, _, cache_bytes, _ = computed[index]
     options: Any = SimpleNamespace(model="test", blocks=None)
     two = memory.RUNTIME_BYTES + 2 * (block_bytes + cache_bytes)
     for limit, blocks in ((two, 2), (two - 1, 1)):
@@ -72,7 +76,7 @@ def test_as_many_blocks_fit_as_the_seeder_plans(
 
 
 @pytest.mark.parametrize("index", range(len(CONFIGS)))
-def test_all_weights_together_are_those_of_the_model(index: int, computed: list[tuple[int, int, int]]) -> None:
+def test_all_weights_together_are_those_of_the_model(index: int, computed: list[tuple[int, int, int, int]]) -> None:
     plain = CONFIG_MAPPING[CONFIGS[index].model_type].from_dict(CONFIGS[index].to_dict())
     model = AutoModelForCausalLM.from_config(plain)
-    assert computed[index][2] == 4 * sum(parameter.numel() for parameter in model.parameters())
+    assert computed[index][3] == 4 * sum(parameter.numel() for parameter in model.parameters())

@@ -91,6 +91,7 @@ def test_a_server_that_peers_can_connect_to_joins_directly(open_peer: Callable[.
     access = reach.access_to_joined_swarm([first.address], [address], **where)
     assert (access.reachability, access.circuits) == ("direct", [])
     assert access.options["announce_maddrs"] == [address]
+    assert access.options["force_reachability"] == "public"
 
 
 def test_a_server_that_nobody_can_connect_to_joins_by_the_first_peers_relays(
@@ -121,6 +122,23 @@ def test_peers_are_asked_all_at_once() -> None:
         return await asyncio.wait_for(reach._ask(Mute(), peers, own), timeout=30)
 
     assert asyncio.run(ask()) == [True, None, True]
+
+
+def test_a_peer_that_could_not_connect_at_first_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forgetful:
+        """Of who was there before it still has the old way."""
+
+        def __init__(self, failures: int) -> None:
+            self.failures = failures
+
+        async def call_check(self, **_: Any) -> bool | None:
+            self.failures -= 1
+            return self.failures < 0
+
+    monkeypatch.setattr(reach, "ASK_AGAIN_SECONDS", (0.0, 0.0))
+    peer: Any = "peer"
+    answers = [asyncio.run(reach._ask(Forgetful(failures), [peer], peer)) for failures in range(4)]
+    assert answers == [[True], [True], [True], [False]]
 
 
 def test_a_relay_counts_once_a_stranger_came_through_it(open_peer: Callable[..., Peer], tmp_path: Path) -> None:
@@ -227,3 +245,10 @@ def test_what_the_watch_fails_at_ends_nothing(caplog: pytest.LogCaptureFixture) 
 
     reach.ReachWatch._attempt(fail)
     assert "How peers reach this server is not known: TimeoutError" in caplog.text
+
+
+def test_a_server_whose_probe_failed_comes_to_its_end() -> None:
+    protocol = ReachabilityProtocol()
+    protocol._event_loop, protocol._stop = asyncio.new_event_loop(), asyncio.Event()
+    protocol._event_loop.close()
+    protocol.shutdown()

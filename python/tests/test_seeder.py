@@ -20,6 +20,7 @@ import pytest
 from tests import tiny_llama
 from tests.hub import Fault, HubStandIn, commit_of, hub
 from tests.prepare import PYTHON
+from tests.warm import WarmProcess
 from torbiz.seeder import parse_blocks, parse_options
 
 PREFIX = "starter-test-hf"
@@ -66,20 +67,12 @@ class Seeder:
             self._bring_measured()
         announce = announce or f"/ip4/127.0.0.1/tcp/{port}"
         command = [
-            *(sys.executable, *program, "--model", "starter", "--model-path", path),
+            *(*program, "--model", "starter", "--model-path", path),
             *("--dht-prefix", PREFIX, "--port", str(port), "--announce", announce),
             *("--cache-dir", str(self.cache), "--status-file", str(self.status_file), *options),
         ]
         with self.log_file.open("w") as log:
-            self.process = subprocess.Popen(
-                command,
-                env={**os.environ, "PYTHONPATH": str(PYTHON), "OMP_NUM_THREADS": "2", "HF_ENDPOINT": hub},
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-            )
+            self.process = WarmProcess(command, {**os.environ, "HF_ENDPOINT": hub}, log)
 
     @property
     def log(self) -> str:
@@ -131,19 +124,9 @@ class SessionClient:
 
     def __init__(self, model: Path, address: str, blocks: int) -> None:
         script = Path(__file__).parent / "session_client.py"
-        self.process = subprocess.Popen(
-            [sys.executable, str(script), str(model / "petals"), PREFIX, address, str(blocks)],
-            env={**os.environ, "PYTHONPATH": str(PYTHON)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-            start_new_session=True,
-        )
+        self.process = WarmProcess([str(script), str(model / "petals"), PREFIX, address, str(blocks)], os.environ)
 
     def do(self, order: str) -> str:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdin.write(order + "\n")
         return self.process.stdout.readline().strip()
 
@@ -190,17 +173,27 @@ def test_it_serves_all_blocks_then_tells_peers_and_ends(start_seeder: Callable[.
     assert log.index("Announced OFFLINE: blocks 0:30") < log.index("Stage: stopped")
     assert "Traceback" not in log
     for line in log.splitlines():
-        assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z (INFO|WARNING|ERROR) [\w.]+: \S", line), line
+        assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z (INFO|WARN|WARNING|ERROR) [\w.]+: \S", line), line
 
 
-def test_the_peer_is_the_same_after_a_restart_and_sigterm_ends_it_too(start_seeder: Callable[..., Seeder]) -> None:
+def test_the_peer_is_the_same_after_a_restart_that_goes_by_what_was_measured_and_sigterm_ends_it_too(
+    monkeypatch: pytest.MonkeyPatch, start_seeder: Callable[..., Seeder]
+) -> None:
     peers = []
-    for _ in range(2):
+    # What this start tells, and what the next finds as measured: two tokens a second through all blocks, then a half.
+    for notices, following in ((None, BLOCKS * 2), ([], BLOCKS / 2), (["slow"], BLOCKS)):
         seeder = start_seeder("--new-swarm", "--blocks", "2")
         peers.append(seeder.wait_for(online)["peerId"])
         assert seeder.end(signal.SIGTERM) == 0
         assert "Announced OFFLINE" in seeder.log
-    assert peers[0] == peers[1]
+        if notices is not None:
+            assert seeder.status["notices"] == notices
+        (file,) = (seeder.cache / "petals").glob("throughput_v*.json")
+        figures = json.loads(file.read_bytes())
+        for measured in figures.values():  # of each model that was served
+            measured["inference_rps"] = following
+        monkeypatch.setitem(MEASURED, file.name, json.dumps(figures).encode())
+    assert len(set(peers)) == 1
 
 
 def test_it_serves_the_very_blocks_that_are_named_and_tells_what_the_swarm_has(
@@ -234,17 +227,48 @@ def test_other_blocks_are_refused(text: str) -> None:
     assert ended.value.code == 2
 
 
-@pytest.mark.parametrize("stage", ["starting", "connecting", "measuring", "joining", "loading"])
-def test_it_can_be_stopped_while_it_starts(start_seeder: Callable[..., Seeder], stage: str) -> None:
-    seeder = start_seeder("--new-swarm", measures=stage == "measuring")
-    seeder.wait_for(lambda _: f"Stage: {stage}" in seeder.log)  # a stage may be over before the next look at the status
+STAGES = ("starting", "connecting", "measuring", "joining", "loading")
+
+
+@pytest.mark.parametrize("told", [*(f"Stage: {stage}" for stage in STAGES), "Announced ONLINE"])
+def test_it_can_be_stopped_while_it_starts(start_seeder: Callable[..., Seeder], told: str) -> None:
+    seeder = start_seeder("--new-swarm", measures=told == "Stage: measuring")
+    seeder.wait_for(lambda _: told in seeder.log)  # a stage may be over before the next look at the status
     assert seeder.end() == 0
     log = seeder.log
     assert "Traceback" not in log
     assert seeder.status["stage"] == "stopped"
     # What was announced was also taken back. In the first moments of joining nothing is announced yet.
-    assert "Announced OFFLINE" in log or stage != "loading"
+    assert "Announced OFFLINE" in log or told not in ("Stage: loading", "Announced ONLINE")
     assert "Announced OFFLINE" in log or "Announced JOINING" not in log
+
+
+STOPPED_IN_A_FORK = """
+import functools, os, signal
+# The first that is registered is called last, after which the process is forked at once: the signal comes in that fork.
+os.register_at_fork(before=functools.partial(os.killpg, 0, signal.SIGINT))
+import logging, threading, time
+from torbiz.seeder import StopSignals
+signals = StopSignals()
+signals.install()
+try:
+    if os.fork() == 0:
+        os._exit(0)
+    assert signals.requested
+    time.sleep(60)
+except KeyboardInterrupt:
+    signals.end_begins()
+    other = threading.Thread(target=lambda: logging.getLogger("another").info("It can log"), daemon=True)
+    other.start()
+    other.join(20)
+    print("stopped", "blocked" if other.is_alive() else "free")
+"""
+
+
+def test_a_stop_in_the_middle_of_a_fork_leaves_nothing_locked() -> None:
+    command = [sys.executable, "-c", STOPPED_IN_A_FORK]
+    ended = subprocess.run(command, cwd=PYTHON, capture_output=True, text=True, timeout=60, start_new_session=True)
+    assert (ended.stdout, ended.stderr) == ("stopped free\n", "")
 
 
 def test_what_it_serves_is_counted_told_and_kept(start_seeder: Callable[..., Seeder], model: Path) -> None:
@@ -290,16 +314,6 @@ def test_a_swarm_that_does_not_answer_is_told_in_bounded_time(start_seeder: Call
     assert seeder.process.wait(timeout=LIMIT_SECONDS) == 1
     assert "[swarm-unreachable] None of the swarm's first peers answered." in seeder.log
     assert "Traceback" not in seeder.log
-
-
-def test_a_token_is_read_from_stdin_and_never_logged(start_seeder: Callable[..., Seeder]) -> None:
-    seeder = start_seeder("--new-swarm", "--blocks", "1", "--token-stdin")
-    assert seeder.process.stdin is not None
-    seeder.process.stdin.write("hf_canary0123456789\n")
-    seeder.process.stdin.close()
-    seeder.wait_for(online)
-    assert seeder.end() == 0
-    assert "hf_canary" not in seeder.log
 
 
 REPOSITORY = "maker/tiny-llama"
@@ -367,6 +381,30 @@ def test_only_the_files_of_its_blocks_come_and_a_stop_in_the_middle_is_at_once(
     assert [(request.file, request.range) for request in stand_in.requests if request.place == "store"] == [
         (file, f"bytes={came}-")
     ]
+
+
+def test_the_way_to_the_hub_is_read_from_stdin_and_no_secret_is_logged(
+    start_seeder: Callable[..., Seeder], stand_in: HubStandIn
+) -> None:
+    def told(**access: Any) -> Seeder:
+        seeder = start_seeder("--new-swarm", "--hub-stdin", model=REPOSITORY, hub=access.pop("hub"))
+        seeder.process.stdin.write(json.dumps({"proxies": {}, "authorities": "", **access}) + "\n")
+        seeder.process.stdin.close()
+        return seeder
+
+    stand_in.state.token = "hf_canary0123456789"
+    seeder = told(hub=stand_in.url, token=stand_in.state.token)
+    seeder.wait_for(lambda status: status["stage"] == "connecting")  # it has the config
+    assert seeder.end() == 0
+    assert "hf_canary" not in seeder.log
+
+    seeder = told(hub="http://models.test", proxies={"http": "socks5://me:canary-98765@127.0.0.1:9"})
+    assert seeder.process.wait(timeout=LIMIT_SECONDS) == 1
+    assert (
+        "[hub-unreachable] models.test can't be reached: the proxy that is set isn't an http:// address." in seeder.log
+    )
+    assert "Traceback" not in seeder.log
+    assert "canary" not in seeder.log + json.dumps(seeder.status)
 
 
 def test_a_hub_that_refuses_is_one_plain_line_before_anything_is_joined(

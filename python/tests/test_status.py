@@ -24,6 +24,22 @@ def test_every_change_is_in_the_file_at_once(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_times_go_back_with_the_clock_and_return_but_a_sleep_is_time_that_passed(tmp_path: Path) -> None:
+    path = tmp_path / "status.json"
+    noon, one, two = (f"2026-01-31T{hour}:00:00.000Z" for hour in (12, 13, 14))
+    status = StatusFile(path, Status(stage="finishing", model="m", since=one, finishBy=one))
+
+    def after(hours: int) -> tuple[object, object]:
+        status.move_times(hours * 3600.0)
+        return read(path)["since"], read(path)["finishBy"]
+
+    assert after(-1) == (noon, noon)
+    assert after(+1) == (one, one)
+    assert after(+1) == (one, two)  # asleep
+    assert after(-2) == ("2026-01-31T11:00:00.000Z", noon)
+    assert read(path)["lastActivity"] is None
+
+
 def test_the_file_stays_small_whatever_is_in_it(tmp_path: Path) -> None:
     path = tmp_path / "status.json"
     status = StatusFile(path, Status(stage="online", model="m"))

@@ -37,12 +37,13 @@ LIMIT_SECONDS = 120
 class LightPeer:
     """A DHT node that can announce blocks."""
 
-    def __init__(self, first: LightPeer | None = None) -> None:
+    def __init__(self, first: LightPeer | None = None, **options: Any) -> None:
         self.dht = DHT(
             initial_peers=first and [first.address],
             host_maddrs=["/ip4/127.0.0.1/tcp/0"],
             num_workers=32,
             start=True,
+            **options,
         )
 
     @property
@@ -148,6 +149,31 @@ def test_who_says_nothing_more_is_forgotten(peers: list[LightPeer], client: DHT,
     assert read_swarm(client, prefix, BLOCKS).missing == [BlockRange(0, BLOCKS)]
 
 
+def test_who_is_announced_and_does_not_answer_counts_for_nothing(
+    peers: list[LightPeer], client: DHT, prefix: str
+) -> None:
+    dead = LightPeer(peers[0])
+    dead_id = dead.id
+    peers[0].announce(prefix, 0, 12, throughput=1.0)
+    peers[1].announce(prefix, 8, 12)
+    dead.announce(prefix, 10, BLOCKS, throughput=100.0)
+    assert read_swarm(client, prefix, BLOCKS).missing == []
+    dead.dht.shutdown()
+    swarm = read_swarm(client, prefix, BLOCKS)
+    states = {server.peerId: server.state for server in swarm.servers}
+    assert states == {peers[0].id: "online", peers[1].id: "online", dead_id: "unreachable"}
+    assert (swarm.missing, swarm.suggestion) == ([BlockRange(12, BLOCKS)], BlockRange(12, BLOCKS))
+    assert glance_at(swarm, peers[0].id) == Glance(1, [(1, 8), (2, 4), (0, 10)])
+
+
+def test_who_answers_that_it_takes_no_pings_is_there(peers: list[LightPeer], prefix: str) -> None:
+    relayed = LightPeer(peers[0], client_mode=True)  # as Petals' servers behind a relay
+    relayed.announce(prefix, 0, BLOCKS)
+    [server] = read_swarm(peers[0].dht, prefix, BLOCKS).servers
+    assert (server.peerId, server.state) == (relayed.id, "online")
+    relayed.dht.shutdown()
+
+
 def test_a_swarm_without_anybody_lacks_all_blocks(client: DHT, prefix: str) -> None:
     swarm = read_swarm(client, prefix, BLOCKS, fitting=5)
     assert (swarm.servers, swarm.online) == ([], [0] * BLOCKS)
@@ -240,7 +266,8 @@ def test_the_status_has_a_glance_once_it_is_online(peers: list[LightPeer], prefi
     peers[0].announce(prefix, 0, 12)
     peers[1].announce(prefix, 12, 22)
     status = StatusFile(tmp_path / "status.json", Status(stage="loading", model="m"))
-    with SwarmWatch(peers[0].dht, prefix, BLOCKS, status):
+    told: list[bool] = []
+    with SwarmWatch(peers[0].dht, prefix, BLOCKS, status, told.append):
         time.sleep(2.5)
         assert status.status.swarm is None
         status.update(stage="online")
@@ -248,6 +275,7 @@ def test_the_status_has_a_glance_once_it_is_online(peers: list[LightPeer], prefi
         while status.status.swarm is None and time.monotonic() < end:
             time.sleep(0.1)
     assert json.loads((tmp_path / "status.json").read_text())["swarm"] == {"peers": 1, "coverage": [[1, 22]]}
+    assert set(told) == {False}
 
 
 def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:

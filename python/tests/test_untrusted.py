@@ -201,25 +201,28 @@ def test_a_part_of_a_stream_is_refused_by_the_length_that_it_claims() -> None:
         asyncio.run(receive(MOST_REQUEST_BYTES + 1, b""))
 
 
-@pytest.mark.parametrize(
-    ("batch", "length", "words"),
-    [
-        (100_000, ATTN_CACHE_TOKENS, "Could not allocate"),
-        (1, ATTN_CACHE_TOKENS + 1, "Cannot allocate KV cache"),
-        (1, 1 << 40, "Cannot allocate KV cache"),
-    ],
-)
-def test_a_session_gets_no_more_memory_than_there_is_for_all(
-    seeder: Seeder, batch: int, length: int, words: str
-) -> None:
-    async def open_session() -> AsyncIterator[Any]:
-        tensor = runtime_pb2.Tensor(dtype="float32", size=[batch, 1, 576])
-        metadata = MSGPackSerializer.dumps({"max_length": length})
-        yield runtime_pb2.ExpertRequest(uid=f"{PREFIX}.0", tensors=[tensor], metadata=metadata)
+async def session(batch: int, length: int) -> AsyncIterator[Any]:
+    """Opens one, for so many sequences of so many tokens."""
+    tensor = runtime_pb2.Tensor(dtype="float32", size=[batch, 1, 576])
+    metadata = MSGPackSerializer.dumps({"max_length": length})
+    yield runtime_pb2.ExpertRequest(uid=f"{PREFIX}.0", tensors=[tensor], metadata=metadata)
+    await asyncio.sleep(LIMIT_SECONDS)  # who still writes may find a closed stream in the refusal's place
 
+
+@pytest.mark.parametrize("length", [ATTN_CACHE_TOKENS + 1, 1 << 40])
+def test_a_session_gets_no_more_memory_than_there_is_for_all(seeder: Seeder, length: int) -> None:
     with Growth(seeder) as growth:
-        assert words in refusal(seeder, lambda stub: stub.rpc_inference(open_session()))
+        assert "Cannot allocate KV cache" in refusal(seeder, lambda stub: stub.rpc_inference(session(1, length)))
     assert growth.bytes < 64 * MIB
+    assert "out-of-memory" not in seeder.status["notices"]  # nobody could have taken it
+
+
+def test_a_session_that_finds_no_room_gets_none_and_the_status_says_so(seeder: Seeder) -> None:
+    with Growth(seeder) as growth:
+        words = refusal(seeder, lambda stub: stub.rpc_inference(session(100_000, ATTN_CACHE_TOKENS)))
+        assert "Could not allocate" in words
+    assert growth.bytes < 64 * MIB
+    seeder.wait_for(lambda status: "out-of-memory" in status["notices"])
 
 
 def test_what_is_pushed_into_a_session_is_not_piled_up(tmp_path: Path) -> None:

@@ -1,26 +1,20 @@
 from __future__ import annotations
 
 import json
-import socket
 import ssl
-import subprocess
-import threading
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import certifi
 import pytest
 
+from tests.way import NAME, Proxy, Quiet, make_authority, proxy_here, running
 from torbiz.engines.base import AskError, Message, OtherServer, Question, Sampling
 from torbiz.engines.other_server import OtherServerEngine
 from torbiz.web import proxy_for, trust
-
-NAME = "models.test"
-"""Nobody but the proxy of these tests knows where it is."""
 
 
 @pytest.fixture(autouse=True)
@@ -29,25 +23,18 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http", "https", "all", "no"):
         monkeypatch.delenv(f"{name}_proxy", raising=False)
         monkeypatch.delenv(f"{name}_proxy".upper(), raising=False)
-    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an authority that nobody trusts unless told to, and a certificate of it."""
-    folder = tmp_path_factory.mktemp("authority")
+    return make_authority(tmp_path_factory.mktemp("authority"))
 
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=Test Authority")
-    openssl("req", *key, "-keyout", "key.pem", "-out", "request.pem", "-subj", "/CN=Test")
-    (folder / "names").write_text(f"subjectAltName=DNS:{NAME},IP:127.0.0.1\n")
-    signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names")
-    openssl("x509", "-req", "-in", "request.pem", "-out", "cert.pem", *signed)
-    return folder
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    yield from proxy_here()
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -61,22 +48,6 @@ class Answers(BaseHTTPRequestHandler):
 
     def log_message(self, *_arguments: object) -> None:
         pass
-
-
-class Quiet(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_arguments: object) -> None:
-        """A client that doesn't trust this server breaks off."""
-
-
-def running(server: ThreadingHTTPServer) -> Iterator[int]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server.server_port
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -93,49 +64,6 @@ def secure(authority: Path) -> Iterator[int]:
     yield from running(server)
 
 
-class Proxy:
-    """Passes bytes on, to this computer whatever the name, and notes for whom."""
-
-    def __init__(self) -> None:
-        self.targets: list[tuple[str, str | None]] = []
-        """Host and port, and the login that was shown."""
-        self.status = 200
-        self.port = 0
-
-
-@pytest.fixture
-def proxy() -> Iterator[Proxy]:
-    noted = Proxy()
-
-    class Passes(BaseHTTPRequestHandler):
-        def do_CONNECT(self) -> None:
-            noted.targets.append((self.path, self.headers.get("Proxy-Authorization")))
-            self.send_response(noted.status)
-            self.end_headers()
-            if noted.status != 200:
-                return
-            with socket.create_connection(("127.0.0.1", int(self.path.rpartition(":")[2]))) as target:
-                back = threading.Thread(target=pump, args=(target, self.connection))
-                back.start()
-                pump(self.connection, target)
-                back.join()
-
-        def log_message(self, *_arguments: object) -> None:
-            pass
-
-    server = Quiet(("127.0.0.1", 0), Passes)
-    noted.port = server.server_port
-    for _ in running(server):
-        yield noted
-
-
-def pump(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(1 << 16):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
-
-
 def ask(base_url: str) -> str:
     heard: list[str] = []
     question = Question("model", OtherServer(base_url), (Message(role="user", content="Who?"),), Sampling())
@@ -150,7 +78,7 @@ def failure(base_url: str) -> str:
     return str(failed.value)
 
 
-@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"])
 def test_a_server_whose_authority_is_named_is_trusted(
     secure: int, authority: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -207,6 +135,11 @@ def test_a_proxy_that_refuses_or_is_none_is_named(plain: int, proxy: Proxy, monk
     url = f"http://{NAME}:{plain}/v1"
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
     proxy.status = 407
+    assert failure(url) == "The server can't be reached: the proxy 127.0.0.1 wants a user name and a password."
+    monkeypatch.setenv("HTTP_PROXY", f"http://me:p%40ss@127.0.0.1:{proxy.port}")
+    refused = "the proxy 127.0.0.1 doesn't accept the user name and password."
+    assert failure(url) == f"The server can't be reached: {refused}"
+    proxy.status = 502
     assert failure(url) == "The server can't be reached: the proxy 127.0.0.1 doesn't lead there."
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     assert failure(url) == "The server can't be reached: the proxy 127.0.0.1 doesn't lead there."

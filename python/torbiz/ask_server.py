@@ -229,7 +229,6 @@ def detach(options: Options) -> int:
 def run_logged(options: Options, ready: int | None) -> int:
     """``run``, with what nobody expected written to the log."""
     configure_logging()
-    os.umask(0o077)  # whatever its starter's is
     try:
         return run(options, ready)
     except Exception:

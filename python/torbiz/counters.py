@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.sharedctypes import RawArray
@@ -56,7 +56,8 @@ class Counts:
     sessions: int
     """Open ones, and requests outside of sessions that are being answered."""
     active: int
-    """Of these, those with an answer on its way: a step is computed, or the next one is still to be expected."""
+    """Answers on their way: of these, where a step is computed or the next one is still to be expected; and of others,
+    which only pass through."""
     opened: int
     """Sessions in all."""
     tokens: int
@@ -117,6 +118,8 @@ class Counters:
 
     def __init__(self, handlers: int) -> None:
         self._slots = RawArray(_Slot, handlers)
+        self.relayed: Callable[[], int] = lambda: 0
+        """How many answers of others pass through this server: they break off with it, as its own do."""
 
     @contextmanager
     def session(self, handler: int) -> Iterator[Session]:
@@ -171,7 +174,7 @@ class Counters:
         seconds = sum(slot.single_seconds for slot in self._slots)
         return Counts(
             sessions=len(states),
-            active=sum(state == _COMPUTING or state > now for state in states),
+            active=sum(state == _COMPUTING or state > now for state in states) + self.relayed(),
             opened=sum(slot.opened for slot in self._slots),
             tokens=sum(slot.tokens for slot in self._slots),
             speed=sum(slot.single_steps for slot in self._slots) / seconds if seconds > 0 else None,

@@ -162,7 +162,6 @@ def run(
     Returns:
         The process' exit code.
     """
-    os.umask(0o077)  # whatever its starter's is; what others are to read, the work opens to them
     with _lock(lock) as ours:
         if not ours:
             return 0

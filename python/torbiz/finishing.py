@@ -8,7 +8,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
 from types import FrameType
@@ -64,10 +63,10 @@ class Finish:
     def wait(self, announce_offline: Callable[[], None]) -> None:
         """Until no answer is on its way, or the limit is over."""
         seconds = self._limit()
-        by = datetime.now(UTC) + timedelta(seconds=seconds)
+        by = time_text(time.time() + seconds)
         active = self._counters.read().active
-        logger.info("Finishing: answers on their way: %d; at most until %s", active, time_text(by))
-        self._status.update(stage="finishing", finishBy=time_text(by), active=active)
+        logger.info("Finishing: answers on their way: %d; at most until %s", active, by)
+        self._status.update(stage="finishing", finishBy=by, active=active)
         announce_offline()
         end = time.monotonic() + seconds
         while active := self._counters.read().active:

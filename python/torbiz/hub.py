@@ -20,13 +20,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
-from urllib.parse import quote, urljoin, urlsplit
+from typing import Any, BinaryIO, TypeVar
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 
 from torbiz.download_job import DownloadError
 from torbiz.units import duration
+from torbiz.web import Way, login_refusal, proxy_for, trust
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 CHUNK = 1 << 16
@@ -92,6 +94,7 @@ class Hub:
         repository: ``owner/name``.
         token: Goes to the hub alone, not on to where it sends one.
         endpoint: The hub's address; ``HF_ENDPOINT`` unless given, else Hugging Face's.
+        way: How it is reached.
         say: Takes a sentence while something is waited for, and None when it is over.
 
     Raises:
@@ -104,6 +107,7 @@ class Hub:
         *,
         token: str | None = None,
         endpoint: str | None = None,
+        way: Way | None = None,
         limits: Limits | None = None,
         say: Callable[[str | None], None] = lambda _: None,
     ) -> None:
@@ -116,6 +120,9 @@ class Hub:
         self._say = say
         self._waits = False
         self._session = requests.Session()
+        self._session.trust_env = False  # a login of ~/.netrc would go before the token, and the way is known here
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, _Adapter(way or Way()))
         # A file is to come as it is, so that sizes and ranges are true.
         self._session.headers.update({"Accept-Encoding": "identity", "User-Agent": "torbiz"})
         if token:
@@ -274,8 +281,13 @@ class Hub:
                 result = attempt()
             except (requests.RequestException, Busy) as error:
                 if isinstance(error, requests.exceptions.SSLError):
-                    message = f"{self.host} shows a certificate that this computer doesn't trust."
+                    message = (
+                        f"{self.host} shows a certificate that this computer doesn't trust. "
+                        "Name the file of your network's own authority in SSL_CERT_FILE."
+                    )
                     raise DownloadError("hub-unreachable", message) from error
+                if isinstance(error, requests.exceptions.InvalidProxyURL):
+                    raise DownloadError("hub-unreachable", f"{self.host} can't be reached: {error}.") from error
                 if received() > before:
                     heard, patience = time.monotonic(), self._limits.patience
                 if time.monotonic() - heard > patience:
@@ -298,12 +310,57 @@ class Hub:
             return f"{self.host} answers with an error ({error.status})."
         if isinstance(error, requests.ReadTimeout) or "Read timed out" in str(error):
             return f"{self.host} has sent nothing for {duration(self._limits.silence)}."
+        if isinstance(error, requests.exceptions.ProxyError):
+            # Its words have the proxy's name, without a login.
+            refusal = re.search(r"Tunnel connection failed: (\d+)", str(error))
+            trouble = f"answers with {refusal[1]}" if refusal else "can't be reached"
+            return f"{self.host} is behind a proxy, which {trouble}."
         if isinstance(error, requests.exceptions.ChunkedEncodingError) or "came than the file has" in str(error):
             return f"The connection to {self.host} broke off."
         return f"{self.host} can't be reached."
 
     def _no_hub(self) -> DownloadError:
         return DownloadError("hub-unreachable", f"{self.host} doesn't answer as a model hub does.")
+
+
+class _Adapter(HTTPAdapter):
+    """Goes the way that ``torbiz.web`` tells: requests by itself trusts Mozilla's authorities alone."""
+
+    def __init__(self, way: Way) -> None:
+        self._proxies = way.proxies
+        self._trust = trust(way.authorities)
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._trust, **options)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        return super().proxy_manager_for(proxy, ssl_context=self._trust, **options)
+
+    def cert_verify(self, *_: Any) -> None:
+        """The context has whom to trust."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        url = urlsplit(request.url or "")
+        try:
+            proxy = proxy_for(url, self._proxies)
+        except ValueError as error:
+            raise requests.exceptions.InvalidProxyURL(str(error)) from error
+        options["proxies"] = {url.scheme: proxy.geturl()} if proxy else {}
+        try:
+            response = super().send(request, *args, **options)
+        except requests.exceptions.ProxyError as error:
+            if proxy and "Tunnel connection failed: 407" in str(error):
+                raise _login_refused(url, proxy) from error
+            raise
+        if proxy and response.status_code == 407:
+            raise _login_refused(url, proxy)
+        return response
+
+
+def _login_refused(url: SplitResult, proxy: SplitResult) -> DownloadError:
+    """That won't pass by itself."""
+    return DownloadError("hub-unreachable", f"{url.netloc} is behind a proxy, which {login_refusal(proxy)}.")
 
 
 class _Part:

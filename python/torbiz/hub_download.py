@@ -15,7 +15,8 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -135,14 +136,16 @@ class ModelFiles:
     def _list(self) -> Listing:
         if self._listing is None:
             known = self._known_commit()
-            self._listing = self._hub.list_files(known or self._revision)
+            with self._lacking("everything"):
+                self._listing = self._hub.list_files(known or self._revision)
         return self._listing
 
     def _bring(self, names: Sequence[str]) -> None:
         missing = [name for name in names if not (self.snapshot / name).is_file()]
         if not missing:
             return
-        files = [self._hub.describe(name, self.snapshot.name) for name in missing]
+        with self._lacking(", ".join(missing)):
+            files = [self._hub.describe(name, self.snapshot.name) for name in missing]
         blobs = [self._folder / "blobs" / file.etag for file in files]
         for folder in (self.snapshot, self._folder / "blobs"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -153,6 +156,18 @@ class ModelFiles:
                 self._hub.fetch(file, blob, told.of(file, number))
             _link(self.snapshot / file.name, blob)
         told.end()
+
+    @contextmanager
+    def _lacking(self, what: str) -> Iterator[None]:
+        """Says of a hub that isn't there what would be needed of it: all else is here."""
+        try:
+            yield
+        except DownloadError as error:
+            if error.code != "hub-unreachable":
+                raise
+            commit = (self._known_commit() or self._revision)[:7]
+            message = f"{error} Missing here of {self._hub.repository} at {commit}: {what}."
+            raise DownloadError(error.code, message) from error
 
     def _check_space(self, files: Sequence[RemoteFile], blobs: Sequence[Path]) -> None:
         needed = sum(file.size - _size(blob) - _size(partial_of(blob)) for file, blob in zip(files, blobs, strict=True))

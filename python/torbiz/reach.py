@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import sample
+from types import SimpleNamespace
 from typing import Any
 
 from torbiz import petals_compat  # noqa: F401  (its import is its effect; it must come before petals)
@@ -28,6 +29,7 @@ from hivemind.moe.client.remote_expert_worker import RemoteExpertWorker
 from hivemind.p2p import P2P, PeerID
 from hivemind.p2p.p2p_daemon_bindings.utils import ControlFailure, P2PDaemonError
 from hivemind.utils.multiaddr import Multiaddr
+from petals.server import reachability
 from petals.server.reachability import ReachabilityProtocol
 
 from torbiz.status import Reachability, StatusFile
@@ -46,8 +48,11 @@ RELAY_SECONDS = 120.0
 """How long a relay may take on a busy computer; an idle one has it in seconds."""
 RELAY_TRY_SECONDS = 5.0
 PROBE_SECONDS = 15.0
-ASK_SECONDS = 20.0
-"""How long one peer may take to try a connection: Petals' own peers give up after 10 s."""
+ASK_SECONDS = 45.0
+"""How long peers may take to try connections, all tries together: Petals' own give one up after 5 s, and who asks them
+waits 10 s."""
+ASK_AGAIN_SECONDS = (1.0, 3.0)
+"""Pauses. Who couldn't connect is asked again: a peer that knew this server before its restart often fails at first."""
 MOST_ASKED = 5
 MOST_ASKED_FIRST = 16
 """Before it serves, as that settles how it does. In a dormant network most of them have gone."""
@@ -66,15 +71,56 @@ class Access:
     circuits: list[str] = field(default_factory=list)
     """Multiaddrs of the relays by which it will be reached, where it needs them."""
 
+    @property
+    def relays(self) -> bool:
+        """Whether it relays for others (``relay.Relay``)."""
+        return self.options["use_relay"] and not self.circuits
+
+
+RELAYING: dict[str, Any] = {"use_relay": True, "force_reachability": "public"}
+"""Of a server that is open to others. p2pd needn't find out whether it is: in a swarm that begins nobody could tell,
+and where peers just did it would start and end a relay of its own in the place of ours."""
+
+
+def probe_enters_at(port: int) -> None:
+    """Lets Petals' probe, which tries connections for other peers, enter the swarm where this server listens.
+
+    Petals takes the announced addresses. Where these don't lead back here, as with a port that a router forwards only
+    for those outside, it would have no probe. To be called before each ``Server`` is made.
+    """
+
+    async def create(initial_peers: Sequence[str], **options: Any) -> Any:
+        own = [f"/ip4/127.0.0.1/tcp/{port}/p2p/{Multiaddr(address)['p2p']}" for address in initial_peers[:1]]
+        return await P2P.create([*own, *initial_peers], **options)
+
+    reachability.P2P = SimpleNamespace(create=create)
+
+
+def _has_probe(protocol: Any) -> bool:
+    """Whether Petals' ``ReachabilityProtocol`` runs: not before it began, nor after an error has ended it."""
+    return protocol._event_loop is not None and not protocol._event_loop.is_closed()
+
+
+def _let_servers_end() -> None:
+    """Petals' server doesn't come to its end where its probe has ended before, by an error."""
+    shut_down = ReachabilityProtocol.shutdown
+
+    def shutdown(self: Any) -> None:
+        if _has_probe(self):
+            shut_down(self)
+
+    ReachabilityProtocol.shutdown = shutdown
+
+
+_let_servers_end()
+
 
 def access_to_own_swarm(announce: Sequence[str]) -> Access:
     """Of the server that begins a swarm: by itself, and as a relay for others where it is open to them."""
     is_open = any(not address.startswith("/ip4/127.") for address in announce)
-    direct = {"announce_maddrs": list(announce) or None, "reachable_via_relay": False, "use_auto_relay": False}
     if not is_open:
-        return Access("local", {**direct, "use_relay": False})
-    # A relay serves only once it is known to be reachable, and there is nobody yet who could tell.
-    return Access("unknown", {**direct, "use_relay": True, "force_reachability": "public"})
+        return Access("local", {**_direct(announce), "use_relay": False})
+    return Access("unknown", {**_direct(announce), **RELAYING})
 
 
 def access_to_joined_swarm(initial_peers: Sequence[str], announce: Sequence[str], **place: Any) -> Access:
@@ -86,8 +132,7 @@ def access_to_joined_swarm(initial_peers: Sequence[str], announce: Sequence[str]
     place = {**place, "announce_maddrs": list(announce) or None}
     if RemoteExpertWorker.run_coroutine(_comes_directly(list(initial_peers), **place)):
         logger.info("Peers can connect to this server directly")
-        options = {"announce_maddrs": place["announce_maddrs"], "reachable_via_relay": False}
-        return Access("direct", {**options, "use_relay": True, "use_auto_relay": False})
+        return Access("direct", {**_direct(announce), **RELAYING})
     logger.info("Peers can't connect to this server directly: it goes through the first peers' relays")
     circuits = [f"{peer}/p2p-circuit" for peer in initial_peers]
     options = {
@@ -99,6 +144,10 @@ def access_to_joined_swarm(initial_peers: Sequence[str], announce: Sequence[str]
         "trusted_relays": list(initial_peers),
     }
     return Access("relayed", options, circuits)
+
+
+def _direct(announce: Sequence[str]) -> dict[str, Any]:
+    return {"announce_maddrs": list(announce) or None, "reachable_via_relay": False, "use_auto_relay": False}
 
 
 async def _comes_directly(initial_peers: list[str], **place: Any) -> bool:
@@ -241,6 +290,8 @@ class ReachWatch:
             return "relayed" if is_relayed(self._access.circuits, str(dht.peer_id)) else "unreachable"
         peers = self._ask_dht(_known_peers)
         protocol = self._server.reachability_protocol
+        if not _has_probe(protocol):
+            return "unknown"  # there is nothing to ask by
         asking = _ask(protocol, sample(peers, min(len(peers), MOST_ASKED)), dht.peer_id)
         answers = asyncio.run_coroutine_threadsafe(asking, protocol._event_loop).result(ASK_SECONDS)
         if any(answers):
@@ -249,8 +300,17 @@ class ReachWatch:
 
 
 async def _ask(protocol: Any, peers: Sequence[PeerID], own: PeerID) -> list[bool | None]:
+    async def ask(peer: PeerID) -> bool | None:
+        answer: bool | None = await protocol.call_check(remote_peer=peer, check_peer=own)
+        for pause in ASK_AGAIN_SECONDS:
+            if answer is not False:
+                break
+            await asyncio.sleep(pause)
+            answer = await protocol.call_check(remote_peer=peer, check_peer=own)
+        return answer
+
     # All at once: some may have gone without a word, and each of them takes all the time there is for an answer.
-    return list(await asyncio.gather(*(protocol.call_check(remote_peer=peer, check_peer=own) for peer in peers)))
+    return list(await asyncio.gather(*(ask(peer) for peer in peers)))
 
 
 async def _known_peers(_dht: Any, node: Any) -> list[PeerID]:

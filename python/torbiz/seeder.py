@@ -15,7 +15,9 @@ from __future__ import annotations
 import argparse
 import functools
 import gc
+import json
 import logging
+import multiprocessing
 import os
 import select
 import signal
@@ -23,11 +25,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from torbiz import contribution, memory
 from torbiz.counters import Counters
@@ -36,8 +39,10 @@ from torbiz.finishing import FINISH_SECONDS, Finish
 from torbiz.hub import Hub
 from torbiz.hub_download import ModelFiles, require_safetensors
 from torbiz.logs import configure_logging
+from torbiz.moving import Moves
 from torbiz.serving import ServingReport, bound_messages, is_slow, watch_sessions
 from torbiz.status import Blocks, Download, Status, StatusFile, now
+from torbiz.web import Way
 
 if TYPE_CHECKING:
     from torbiz.reach import Access
@@ -56,7 +61,9 @@ NETWORK_BITS_PER_SECOND = 100e6
 servers."""
 
 STOP_RETRY_SECONDS = 1.0
-TOKEN_SECONDS = 30.0
+STDIN_SECONDS = 30.0
+READ_SECONDS = 15.0
+"""How long the swarm may take to tell what it knows."""
 RETURN_SECONDS = 30.0
 MOST_RETURN_SECONDS = 600.0
 """Between two tries to find a swarm that was lost, the first two and at most: each can load all blocks in vain."""
@@ -91,7 +98,7 @@ class Options:
     """Bytes that all models fetched from a hub may take in the cache. None is all the disk has."""
     cache_dir: Path
     status_file: Path
-    token_from_stdin: bool
+    hub_from_stdin: bool
     finish_seconds: int
     """How long a finish lets answers on their way go on."""
 
@@ -114,7 +121,9 @@ def parse_options(arguments: list[str]) -> Options:
     parser.add_argument("--max-disk-space", type=int, metavar="BYTES", help="disk for fetched blocks (default: all)")
     parser.add_argument("--cache-dir", type=Path, default=Path("/cache"))
     parser.add_argument("--status-file", type=Path, default=Path("/tmp/torbiz/status.json"))
-    parser.add_argument("--token-stdin", action="store_true", help="read a Hugging Face token from stdin's first line")
+    parser.add_argument(
+        "--hub-stdin", action="store_true", help="read how to reach the model hub from stdin's first line (HubAccess)"
+    )
     parser.add_argument(
         "--finish-seconds",
         type=int,
@@ -135,7 +144,7 @@ def parse_options(arguments: list[str]) -> Options:
         max_disk_space=args.max_disk_space,
         cache_dir=args.cache_dir,
         status_file=args.status_file,
-        token_from_stdin=args.token_stdin,
+        hub_from_stdin=args.hub_stdin,
         finish_seconds=args.finish_seconds,
     )
 
@@ -154,8 +163,10 @@ def parse_blocks(text: str) -> int | range:
 class StopSignals:
     """Turns SIGINT and SIGTERM into KeyboardInterrupt, the one thing on which Petals shuts down gracefully.
 
-    The exception is lost where Python can't let one through (in callbacks around ``fork``, in destructors), so it is
-    raised again every second until ``end_begins`` says that it arrived; from then on signals are ignored.
+    The exception is lost where Python can't let one through (in destructors), so it is raised again every second until
+    ``end_begins`` says that it arrived; from then on signals are ignored. It isn't raised while this process is forked:
+    lost in a callback of ``os.register_at_fork``, it would leave what that was to release locked for ever, as the
+    ``logging`` module for all other threads.
 
     Forked children ignore SIGINT and keep SIGTERM's default, by which Petals ends them; with the parent's handler they
     would print tracebacks instead of ending.
@@ -165,15 +176,22 @@ class StopSignals:
         self.requested = False
         self._ending = threading.Event()
         self._held = False
+        self._forks: list[None] = []
+        """As many as there are threads in a fork."""
 
     def install(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
-        os.register_at_fork(after_in_child=self._reset_in_child)
+        # Without any Python of their own, at which the handler could run.
+        forks, forked = functools.partial(self._forks.append, None), self._forks.pop
+        os.register_at_fork(before=forks, after_in_parent=forked, after_in_child=self._reset_in_child)
         report = sys.unraisablehook
         # Destructors of what the exception left half-made complain: nobody can act on that, and the exception comes
         # again.
         sys.unraisablehook = lambda lost: None if self.requested else report(lost)
+        # Petals' threads break on what is taken from under them at the end, as a request in a queue.
+        report_thread = threading.excepthook
+        threading.excepthook = lambda failed: None if self._ending.is_set() else report_thread(failed)
 
     def end_begins(self) -> None:
         self._ending.set()
@@ -185,8 +203,8 @@ class StopSignals:
             self.requested = True
             logger.info("Stopping: received %s", signal.Signals(number).name)
             threading.Thread(target=self._insist, args=(threading.get_ident(),), name="stop", daemon=True).start()
-        if self._held:
-            return  # it came by another thread; `_insist` sends it to this one, where it waits
+        if self._held or self._forks:
+            return  # where it came by another thread, `_insist` sends it to this one, where it waits while held
         raise KeyboardInterrupt
 
     def _insist(self, main_thread: int) -> None:
@@ -215,6 +233,8 @@ class Announcements:
     """What the DHT was really told: set by the results of Petals' own announcements."""
 
     announcer: Any = None
+    until: float = 0.0
+    """What was announced last expires then, in seconds since 1970."""
     joining: threading.Event = field(default_factory=threading.Event)
     online: threading.Event = field(default_factory=threading.Event)
     offline: threading.Event = field(default_factory=threading.Event)
@@ -243,15 +263,16 @@ def main(arguments: list[str] | None = None) -> int:
     configure_logging()
     signals = StopSignals()
     signals.install()
-    status = StatusFile(options.status_file, Status(stage="starting", model=options.model))
-    counters = Counters(NUM_HANDLERS)
-    finish = Finish(options.finish_seconds, options.cache_dir, status, counters)
-    finish.install()
     try:
+        with signals.held():  # from the moment on that it tells of itself, a stop is told of as well
+            status = StatusFile(options.status_file, Status(stage="starting", model=options.model))
+            counters = Counters(NUM_HANDLERS)
+            finish = Finish(options.finish_seconds, options.cache_dir, status, counters)
+            finish.install()
         logger.info("Starting: model %s", options.model)
-        token = read_token() if options.token_from_stdin else None
-        configure_logging(secrets=(token,) if token else ())
-        serve(options, token, status, signals, counters, finish)
+        access = read_access() if options.hub_from_stdin else HubAccess()
+        configure_logging(secrets=access.secrets)
+        serve(options, access, status, signals, counters, finish)
     except KeyboardInterrupt:
         signals.end_begins()
     except Exception as error:
@@ -265,15 +286,34 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def read_token() -> str | None:
-    """A Hugging Face token from stdin's first line.
+@dataclass(frozen=True)
+class HubAccess:
+    """What the host knows of the way to the hub. It comes by stdin, as it may hold secrets."""
+
+    token: str | None = None
+    way: Way = field(default_factory=Way)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log may show."""
+        logins = [proxy.split("://")[-1].rpartition("@")[0] for proxy in (self.way.proxies or {}).values()]
+        return tuple({secret for secret in (self.token, *logins, *map(unquote, logins)) if secret})
+
+
+def read_access() -> HubAccess:
+    """From stdin's first line: ``{"token"?: "hf_…", "proxies": {"https": "http://…", "no": "…"}, "authorities": "…"}``.
 
     :raises SeederError: share-failed when nobody writes one, as after a bare ``docker start`` of the container
     """
-    ready, _, _ = select.select([sys.stdin], [], [], TOKEN_SECONDS)
-    if not ready:
-        raise SeederError("share-failed", "No token came. Share again with Torbiz instead of starting the container.")
-    return sys.stdin.readline().strip() or None
+    ready, _, _ = select.select([sys.stdin], [], [], STDIN_SECONDS)
+    line = sys.stdin.readline() if ready else ""
+    if not line:
+        raise SeederError(
+            "share-failed",
+            "Nobody told how the model hub is reached. Share again with Torbiz instead of starting the container.",
+        )
+    told = json.loads(line)
+    return HubAccess(told.get("token"), Way(told["proxies"], told["authorities"]))
 
 
 def fail(status: StatusFile, code: str, message: str) -> None:
@@ -284,7 +324,7 @@ def fail(status: StatusFile, code: str, message: str) -> None:
 
 def serve(
     options: Options,
-    token: str | None,
+    access: HubAccess,
     status: StatusFile,
     signals: StopSignals,
     counters: Counters,
@@ -303,7 +343,7 @@ def serve(
     import torch
     from hivemind.p2p import P2P
 
-    configure_logging(secrets=(token,) if token else ())  # again: the imports brought handlers of their own
+    configure_logging(secrets=access.secrets)  # again: the imports brought handlers of their own
     if threads := os.environ.get("OMP_NUM_THREADS"):
         torch.set_num_threads(int(threads))
     with signals.held():
@@ -313,13 +353,13 @@ def serve(
     announcements = Announcements()
     report = ServingReport(counters, status, contribution.Contribution(options.cache_dir / contribution.FILE))
     with report:
-        folder, bring_blocks = find_model(options, token, status)
+        folder, bring_blocks = find_model(options, access, status)
         watch_petals(petals_server, status, announcements, signals, finish, report, bring_blocks)
         watch_sessions(petals_server.TransformerConnectionHandler, counters, finish)
         bound_messages(P2P)
         config = load_config(options, folder)
         blocks = plan_blocks(options, config)
-        Membership(options, folder, config, blocks, status, announcements, signals, finish, report).last()
+        Membership(options, folder, config, blocks, status, announcements, signals, counters, finish, report).last()
 
 
 @dataclass
@@ -333,6 +373,7 @@ class Membership:
     status: StatusFile
     announcements: Announcements
     signals: StopSignals
+    counters: Counters
     finish: Finish
     report: ServingReport
 
@@ -371,6 +412,7 @@ class Membership:
         import petals.server.server as petals_server
 
         from torbiz import reach
+        from torbiz.relay import Relay
         from torbiz.swarm_look import SwarmWatch
 
         options, status = self.options, self.status
@@ -381,6 +423,7 @@ class Membership:
         status.update(stage="connecting")
         try:
             access = find_access(options, peers)
+            reach.probe_enters_at(options.port)
             petals_server.validate_reachability = functools.partial(check_relays, access, status)
             server = petals_server.Server(
                 initial_peers=peers,
@@ -419,8 +462,22 @@ class Membership:
                 lost.set()
                 server.stop.set()
 
+            def tell_clock(differs: bool) -> None:
+                self.report.clock_differs = differs
+
+            def clock_was_set() -> None:
+                self.announcements.again()
+                swarm.again()
+
+            relay: AbstractContextManager[None] = nullcontext()
+            if access.relays:
+                relay = Relay(server.dht, is_closing=lambda: self.finish.wanted)
+                self.counters.relayed = relay.answers
+            swarm = SwarmWatch(server.dht, server.dht_prefix, model_blocks, status, tell_clock)
+            self.report.on_clock_set = clock_was_set
             with (
-                SwarmWatch(server.dht, server.dht_prefix, model_blocks, status),
+                swarm,
+                relay,
                 reach.ReachWatch(server, access, peers, status, on_return=self.announcements.again, on_lost=leave),
             ):
                 server.run()
@@ -431,6 +488,7 @@ class Membership:
                 status.update(stage="connecting")  # from now on a finish is a stop
             with self.signals.held():  # half a shutdown would leave processes
                 self.announcements.ensure_offline()
+                end_handlers()
                 if server is not None:
                     server.shutdown()
         return lost.is_set()
@@ -438,6 +496,15 @@ class Membership:
     def _end(self) -> None:
         self.signals.end_begins()
         self.status.update(stage="stopping")
+
+
+def end_handlers() -> None:
+    """Ends what Petals leaves where a stop meets it at its start: processes that would complain of the DHT's end."""
+    from petals.server.handler import TransformerConnectionHandler
+
+    for process in multiprocessing.active_children():
+        if isinstance(process, TransformerConnectionHandler):
+            process.kill()
 
 
 def prepare_cache(folder: Path) -> None:
@@ -459,7 +526,7 @@ def prepare_cache(folder: Path) -> None:
         raise SeederError("home-not-writable", f"The cache volume can't be written: {error.strerror}.") from error
 
 
-def find_model(options: Options, token: str | None, status: StatusFile) -> tuple[Path, Callable[[range], None]]:
+def find_model(options: Options, access: HubAccess, status: StatusFile) -> tuple[Path, Callable[[range], None]]:
     """The model's folder with its config, and what brings the weights of blocks there.
 
     :raises DownloadError: what a hub refuses or doesn't answer, and a folder without safetensors
@@ -469,8 +536,8 @@ def find_model(options: Options, token: str | None, status: StatusFile) -> tuple
         return Path(options.model_path), lambda _: None
 
     def tell(download: Download | None) -> None:
-        if status.status.stage == "starting":
-            return  # the config and the index are small
+        if status.status.stage not in ("joining", "downloading", "loading"):
+            return  # the config and the index are small; and what comes for a move keeps nobody waiting
         status.update(stage="loading" if download is None else "downloading", download=download)
 
     def say(message: str | None) -> None:
@@ -480,7 +547,7 @@ def find_model(options: Options, token: str | None, status: StatusFile) -> tuple
 
     files = ModelFiles(
         options.cache_dir / "petals",
-        Hub(options.model_path, token=token, say=say),
+        Hub(options.model_path, token=access.token, way=access.way, say=say),
         options.revision,
         tell=tell,
         say=say,
@@ -622,12 +689,13 @@ def watch_petals(
 
     petals_loading._load_state_dict_from_local_file = read_weights_whole
 
+    moves = Moves(petals_server.block_selection, bring_blocks, status)
     load_block = petals_server.load_pretrained_block
 
     def load_and_count(*args: Any, **kwargs: Any) -> Any:
         blocks = status.status.blocks
         if blocks is not None and blocks.loaded == 0:
-            bring_blocks(range(blocks.start, blocks.end))  # peers know by now that these blocks are coming
+            moves.bring(range(blocks.start, blocks.end))  # peers know by now that these blocks are coming
         block = load_block(*args, **kwargs)
         if blocks is not None:
             status.update(stage="loading", blocks=Blocks(blocks.loaded + 1, blocks.total, blocks.start, blocks.end))
@@ -637,11 +705,14 @@ def watch_petals(
 
     declare = petals_server.declare_active_modules
 
-    def declare_and_tell(dht: Any, uids: list[str], server_info: Any, *args: Any, **kwargs: Any) -> Any:
+    def declare_and_tell(dht: Any, uids: list[str], server_info: Any, expiration_time: float) -> Any:
         state = server_info.state
         if state == ServerState.OFFLINE and signals.requested:
             signals.end_begins()  # a second interruption would cut this announcement off
-        stored = declare(dht, uids, server_info, *args, **kwargs)
+        # Of two announcements, the DHT takes that for the newer one which expires later. What was announced before the
+        # clock was set back would stay for as long, even after the server has gone.
+        announcements.until = max(expiration_time, announcements.until + 1)
+        stored = declare(dht, uids, server_info, announcements.until)
         if not all(stored.values()):
             logger.warning("The swarm did not take the announcement %s of %d blocks", state.name, len(uids))
         elif not announcements.of(state).is_set():
@@ -650,15 +721,6 @@ def watch_petals(
         return stored
 
     petals_server.declare_active_modules = declare_and_tell
-
-    should_move = petals_server.block_selection.should_choose_other_blocks
-
-    def should_move_within_swarm(peer_id: Any, infos: Sequence[Any], balance_quality: float) -> bool:
-        # Petals takes it for impossible that the swarm has forgotten this server, as after a cut of the network.
-        is_known = any(peer_id in info.servers for info in infos)
-        return is_known and bool(should_move(peer_id, infos, balance_quality))
-
-    petals_server.block_selection.should_choose_other_blocks = should_move_within_swarm
 
     announcer_class = petals_server.ModuleAnnouncerThread
 
@@ -670,6 +732,7 @@ def watch_petals(
                 event.clear()
 
         def run(self) -> None:
+            announcements.until = max(announcements.until, announced_until(self.dht, self.module_uids[0]))
             super().run()
             # Petals' loop leaves without a word when it is to say OFFLINE while it still says something else.
             if not announcements.offline.is_set():
@@ -709,6 +772,18 @@ def watch_petals(
                 super().shutdown()
 
     petals_server.ModuleContainer = KnownContainer
+
+
+def announced_until(dht: Any, uid: str) -> float:
+    """When the swarm will forget what this server announced of a block, in seconds since 1970; 0 where it has."""
+    try:
+        found = dht.get(uid, latest=True, return_future=True).result(READ_SECONDS)
+    except Exception as error:  # mostly there is nothing
+        logger.warning("What the swarm knows of this server could not be read: %s", str(error) or type(error).__name__)
+        return 0.0
+    by_peer = found.value if found else None
+    own = by_peer.get(dht.peer_id.to_base58()) if isinstance(by_peer, dict) else None
+    return float(own.expiration_time) if own else 0.0
 
 
 PASSING = (

@@ -10,13 +10,15 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from torbiz.clock import ClockSteps
 from torbiz.contribution import Contribution
 from torbiz.counters import Counters, Counts, Session, SessionRefused
 from torbiz.finishing import Finish
 from torbiz.status import HEARTBEAT_SECONDS, Notice, StatusFile, time_text
+
+logger = logging.getLogger("torbiz.serving")
 
 POLL_SECONDS = 1.0
 FROZEN_SECONDS = 30.0
@@ -191,6 +193,9 @@ class ServingReport:
         self._contributed = counters.read()
         self.is_slow = False
         self.has_moved = False
+        self.clock_differs = False
+        self.on_clock_set: Callable[[], None] = lambda: None
+        self._steps = ClockSteps()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="status", daemon=True)
 
@@ -211,6 +216,11 @@ class ServingReport:
             self._look(looked - before)
 
     def _look(self, seconds: float) -> None:
+        if step := self._steps.look():
+            logger.info("This computer's clock was set by %+.1f s, or it slept", step)
+            with suppress(OSError, ValueError, OverflowError):  # the latter two of years before 1 and after 9999
+                self._status.move_times(step)
+            self.on_clock_set()
         counts, status = self._counters.read(), self._status.status
         told: dict[str, Any] = {
             "sessions": counts.sessions,
@@ -221,8 +231,7 @@ class ServingReport:
             "notices": self._notices(counts),
         }
         is_news = any(getattr(status, name) != value for name, value in told.items())
-        age = datetime.now(UTC) - datetime.fromisoformat(status.time)
-        if is_news or age >= timedelta(seconds=HEARTBEAT_SECONDS):
+        if is_news or self._status.age >= HEARTBEAT_SECONDS:
             with suppress(OSError):
                 self._status.update(**told)
 
@@ -242,10 +251,11 @@ class ServingReport:
             "slow": self.is_slow,
             "out-of-memory": full is not None and time.monotonic() - full < NEWS_SECONDS,
             "moved": self.has_moved,
+            "clock": self.clock_differs,
         }
         return [notice for notice, holds in notices.items() if holds]
 
 
 def _time_of(monotonic: float | None) -> str | None:
     """A time of ``time.monotonic()`` as the status tells times."""
-    return None if monotonic is None else time_text(datetime.now(UTC) - timedelta(seconds=time.monotonic() - monotonic))
+    return None if monotonic is None else time_text(time.time() - (time.monotonic() - monotonic))

@@ -522,7 +522,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="the model's folder")
     parser.add_argument("--verify", action="store_true", help="compare an existing folder by hashes, not only by sizes")
     arguments = parser.parse_args(argv)
-    os.umask(0o077)  # whatever its starter's is; the model is opened to others when it is whole
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     report = _Progress()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,9 +31,10 @@ Stage = Literal[
 Reachability = Literal["local", "direct", "relayed", "unreachable", "unknown"]
 """How peers reach a server: none has to, as it isn't open to others; as peers found out by trying; not known while
 nobody is there who could try."""
-Notice = Literal["relayed", "slow", "out-of-memory", "moved"]
+Notice = Literal["relayed", "slow", "out-of-memory", "moved", "clock"]
 """What a person should know about a server that serves: peers reach it through relays only; it would slow the swarm; a
-session found no room in its attention cache lately; it serves other blocks than at first."""
+session found no room in its attention cache lately; it serves other blocks than at first; its clock differs from those
+of most peers, so that they may not find it."""
 
 logger = logging.getLogger("torbiz.status")
 
@@ -96,7 +98,7 @@ class Status:
     sessions: int = 0
     """Open ones."""
     active: int = 0
-    """Of these, those with an answer on its way."""
+    """Answers on their way: of these, and of others that only pass through this server."""
     tokens: int = 0
     throughput: float | None = None
     """As announced to peers, which choose by it."""
@@ -121,12 +123,16 @@ class Status:
 
 def now() -> str:
     """The time as ``time_text`` writes it."""
-    return time_text(datetime.now(UTC))
+    return time_text(time.time())
 
 
-def time_text(time: datetime) -> str:
-    """A time in UTC as ISO-8601 to the millisecond: ``2026-01-31T12:00:00.000Z``."""
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def time_text(seconds: float) -> str:
+    """A time in seconds since 1970 as ISO-8601 to the millisecond: ``2026-01-31T12:00:00.000Z``."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _moved(text: str | None, seconds: float) -> str | None:
+    return None if text is None else time_text(datetime.fromisoformat(text).timestamp() + seconds)
 
 
 class StatusFile:
@@ -135,13 +141,31 @@ class StatusFile:
     def __init__(self, path: Path, status: Status) -> None:
         self._path = path
         self._status = status
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._set_back = 0.0
+        self._written = 0.0
         path.parent.mkdir(parents=True, exist_ok=True)
         self.update()
 
     @property
     def status(self) -> Status:
         return self._status
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last ``update``, whatever the clock was set to meanwhile."""
+        return time.monotonic() - self._written
+
+    def move_times(self, seconds: float) -> None:
+        """Takes times along with the clock, which was set by so much.
+
+        What is to come stays as far ahead as it is. What was noted goes back with a clock that is set back, and returns
+        with it. Further ahead a clock is set after a sleep, and that time did pass.
+        """
+        with self._lock:
+            before, self._set_back = self._set_back, min(0.0, self._set_back + seconds)
+            by = {"since": self._set_back - before, "lastActivity": self._set_back - before, "finishBy": seconds}
+            self.update(**{name: _moved(getattr(self._status, name), far) for name, far in by.items()})
 
     def update(self, **changes: Any) -> None:
         """Changes the named fields and writes the file; without fields it only renews ``time``.
@@ -156,6 +180,7 @@ class StatusFile:
             aside = self._path.with_suffix(".new")
             aside.write_text(text, encoding="utf-8")
             aside.replace(self._path)
+            self._written = time.monotonic()
 
     def _render(self) -> str:
         values = asdict(self._status)

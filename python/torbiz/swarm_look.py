@@ -2,13 +2,14 @@
 
     python -m torbiz.swarm_look --dht-prefix smollm2-135m-instruct-hf --blocks 30 --initial-peer /ip4/.../p2p/12D3...
 
-It joins as a client, announces nothing, and ends within ``--timeout`` seconds (importing Petals comes on top). One JSON
-object on stdout, exit code 0::
+It joins as a client, announces nothing, and ends within ``--timeout`` seconds (importing Petals comes on top, and 5 s
+for servers that don't answer). One JSON object on stdout, exit code 0::
 
     {"dhtPrefix": "smollm2-135m-instruct-hf",
      "blocks": 30,                        the model's, as told
      "servers": [                         those that are joining or online, by their first block
-       {"peerId": "12D3...", "name": null, "state": "online",
+       {"peerId": "12D3...", "name": null,
+        "state": "online",                or "joining", or "unreachable": announced as online, but doesn't answer
         "start": 0, "end": 12,            its blocks: `end` is not one of them
         "throughput": 812.5,              tokens a second, as it announces
         "version": "2.2.0.post1",         of its Petals; null when it doesn't tell
@@ -34,14 +35,17 @@ import argparse
 import asyncio
 import json
 import logging
+import math
 import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby
+from random import sample
+from statistics import median
 from typing import Any, Literal
 
 from torbiz import petals_compat  # noqa: F401  (its import is its effect; it must come before petals)
@@ -55,11 +59,13 @@ from hivemind.utils import get_dht_time
 from hivemind.utils.multiaddr import Multiaddr
 from hivemind.utils.timed_storage import MAX_DHT_TIME_DISCREPANCY_SECONDS
 from petals.constants import PUBLIC_INITIAL_PEERS
-from petals.data_structures import UID_DELIMITER, RemoteModuleInfo, ServerState
+from petals.data_structures import UID_DELIMITER, RemoteModuleInfo, RemoteSpanInfo, ServerState
 from petals.server.block_selection import choose_best_blocks
 from petals.utils.dht import compute_spans, get_remote_module_infos
+from petals.utils.ping import ping_parallel
 
 from torbiz.logs import configure_logging
+from torbiz.moving import without
 from torbiz.processes import ForkGuard, descendants, kill
 from torbiz.status import Glance, StatusFile
 
@@ -67,6 +73,11 @@ logger = logging.getLogger("torbiz.swarm_look")
 
 TIMEOUT = 20.0
 PING_TIMEOUT = 5.0
+"""As long as Petals' own client waits."""
+MOST_PINGED = 64
+"""Servers that are asked whether they are there, by chance where there are more: each takes a connection."""
+MOST_ASKED_TIME = 5
+"""Peers whose clocks are looked at, by chance where there are more."""
 READ_TIMEOUT = 15.0
 NUM_WORKERS = 32
 """Keys that are looked up at once; as many as Petals' own client does."""
@@ -98,7 +109,7 @@ class SwarmServer:
 
     peerId: str
     name: str | None
-    state: Literal["joining", "online"]
+    state: Literal["joining", "online", "unreachable"]
     start: int
     end: int
     throughput: float
@@ -130,7 +141,7 @@ class FirstPeer:
 def read_swarm(
     dht: DHT, dht_prefix: str, blocks: int, *, fitting: int | None = None, timeout: float = READ_TIMEOUT
 ) -> SwarmMap:
-    """What the DHT tells now: as Petals' client reads it, expired entries left out.
+    """What the DHT tells now, as Petals' client reads it, expired entries left out; and who of them answers.
 
     :param blocks: how many the model has
     :param fitting: the most blocks that a further server could serve; None for any number
@@ -138,7 +149,8 @@ def read_swarm(
     """
     uids = [f"{dht_prefix}{UID_DELIMITER}{block}" for block in range(blocks)]
     infos: list[RemoteModuleInfo] = get_remote_module_infos(dht, uids, latest=True, return_future=True).result(timeout)
-    servers = servers_of(infos)
+    silent = silent_servers(dht, infos, timeout)
+    servers = servers_of(infos, silent)
     online = [0] * blocks
     for server in servers:
         if server.state == "online":
@@ -150,17 +162,40 @@ def read_swarm(
         servers=servers,
         online=online,
         missing=gaps(online),
-        suggestion=suggest(infos, servers, fitting or blocks),
+        suggestion=suggest(without(infos, silent), fitting or blocks),
     )
 
 
-def servers_of(infos: list[RemoteModuleInfo]) -> list[SwarmServer]:
-    """The servers that are joining or online, by their first block. One that told OFFLINE has gone."""
+def silent_servers(dht: DHT, infos: list[RemoteModuleInfo], timeout: float) -> set[PeerID]:
+    """Those that are announced as online and don't answer.
+
+    An announcement holds for two minutes, whatever becomes of the computer, so Petals' client asks servers, too.
+
+    :raises TimeoutError: when the DHT takes longer than ``timeout`` seconds beside what they have for an answer
+    """
+    online = [peer for peer in compute_spans(infos, min_state=ServerState.ONLINE) if peer != dht.peer_id]
+    asked = sample(online, min(len(online), MOST_PINGED))
+    ask = partial(ping_parallel, asked, wait_timeout=PING_TIMEOUT)
+    seconds: dict[PeerID, float] = dht.run_coroutine(ask, return_future=True).result(timeout + PING_TIMEOUT)
+    return {peer for peer, took in seconds.items() if math.isinf(took)}
+
+
+def servers_of(infos: list[RemoteModuleInfo], silent: Collection[PeerID] = ()) -> list[SwarmServer]:
+    """The servers that are joining or online, by their first block. One that told OFFLINE has gone.
+
+    :param silent: those that don't answer
+    """
+
+    def state_of(span: RemoteSpanInfo) -> Literal["joining", "online", "unreachable"]:
+        if span.peer_id in silent:
+            return "unreachable"
+        return "online" if span.state == ServerState.ONLINE else "joining"
+
     servers = [
         SwarmServer(
             peerId=span.peer_id.to_base58(),
             name=span.server_info.public_name and span.server_info.public_name[:NAME_LENGTH],
-            state="online" if span.state == ServerState.ONLINE else "joining",
+            state=state_of(span),
             start=span.start,
             end=span.end,
             throughput=round(float(span.throughput), 1),
@@ -184,14 +219,14 @@ def gaps(counts: Sequence[int]) -> list[BlockRange]:
     return found
 
 
-def suggest(infos: list[RemoteModuleInfo], servers: list[SwarmServer], fitting: int) -> BlockRange:
+def suggest(infos: list[RemoteModuleInfo], fitting: int) -> BlockRange:
     """What a further server should serve: the widest gap, as far as it fits, else where the swarm is slowest.
 
     Where is Petals' own choice, so a server that chooses by itself comes to the same. How many is not: Petals is told.
     Blocks of servers that are joining are no gap: they will be there before a further server is.
     """
     taken = [0] * len(infos)
-    for server in servers:
+    for server in servers_of(infos):
         for block in range(server.start, server.end):
             taken[block] += 1
     widest = max((gap.end - gap.start for gap in gaps(taken)), default=len(infos))
@@ -248,27 +283,27 @@ def ask_first_peers(dht: DHT, addresses: Sequence[str], timeout: float) -> list[
     :raises LookError: swarm-unreachable when none answers, clock-skew when one's clock is too far from this computer's:
         hivemind refuses to join by such a peer, and entries would seem expired, or valid for ever
     """
-    ask = partial(_ping_all, addresses=list(addresses), timeout=min(timeout, PING_TIMEOUT))
-    answers: list[tuple[float, float, float] | None]
+    first = [PeerID.from_base58(Multiaddr(address)["p2p"]) for address in addresses]
+    ask = partial(_ping_all, peers=first, timeout=min(timeout, PING_TIMEOUT))
+    answers: list[TimeTold | None]
     try:
         answers = dht.run_coroutine(ask, return_future=True).result(timeout)
     except TimeoutError:
         raise unreachable() from None
     peers = []
     for address, answer in zip(addresses, answers, strict=True):
-        skew = round((answer[0] + answer[2]) / 2 - answer[1], 3) if answer and answer[1] else None
-        peers.append(FirstPeer(address, answer is not None, skew))
+        peers.append(FirstPeer(address, answer is not None, answer.skew if answer else None))
     if not any(peer.answered for peer in peers):
         raise unreachable()
     skew = largest_skew(peers)
-    for answer in filter(None, answers):
-        if answer[1] and not (
-            answer[0] - MAX_DHT_TIME_DISCREPANCY_SECONDS <= answer[1] <= answer[2] + MAX_DHT_TIME_DISCREPANCY_SECONDS
-        ):
-            assert skew is not None
-            way = "ahead of" if skew > 0 else "behind"
-            raise LookError("clock-skew", f"This computer's clock is {abs(skew):.0f} s {way} the swarm's.", skew)
+    if skew is not None and any(answer and answer.is_refused for answer in answers):
+        raise LookError("clock-skew", f"This computer's clock is {skew_text(skew)} the swarm's.", skew)
     return peers
+
+
+def skew_text(skew: float) -> str:
+    """How a clock stands to another in words: ``12 s behind``."""
+    return f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'}"
 
 
 def largest_skew(peers: Sequence[FirstPeer]) -> float | None:
@@ -277,21 +312,48 @@ def largest_skew(peers: Sequence[FirstPeer]) -> float | None:
     return max(skews, key=abs, default=None)
 
 
-async def _ping_all(_dht: DHT, node: Any, addresses: list[str], timeout: float) -> list[Any]:
-    return list(await asyncio.gather(*(_ping(node, address, timeout) for address in addresses)))
+@dataclass(frozen=True)
+class TimeTold:
+    """When a peer was asked, what time it has (0: it doesn't tell), and when it had answered; in seconds since 1970."""
+
+    asked: float
+    told: float
+    answered: float
+
+    @property
+    def skew(self) -> float | None:
+        """This computer's clock less the peer's, in seconds."""
+        return round((self.asked + self.answered) / 2 - self.told, 3) if self.told else None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether hivemind takes the clocks for too far apart."""
+        most = MAX_DHT_TIME_DISCREPANCY_SECONDS
+        return bool(self.told) and not self.asked - most <= self.told <= self.answered + most
 
 
-async def _ping(node: Any, address: str, timeout: float) -> tuple[float, float, float] | None:
-    """(asked, the peer's time, answered) in seconds since 1970; 0 for a peer that doesn't tell its time."""
-    peer = PeerID.from_base58(Multiaddr(address)["p2p"])
+async def _ping_all(_dht: DHT, node: Any, peers: list[PeerID], timeout: float) -> list[TimeTold | None]:
+    return list(await asyncio.gather(*(_ping(node, peer, timeout) for peer in peers)))
+
+
+async def _ping_some(_dht: DHT, node: Any) -> list[TimeTold | None]:
+    known = list(node.protocol.routing_table.peer_id_to_uid)
+    return await _ping_all(_dht, node, sample(known, min(len(known), MOST_ASKED_TIME)), PING_TIMEOUT)
+
+
+async def _forgive(_dht: DHT, node: Any) -> None:
+    node.blacklist.clear()
+
+
+async def _ping(node: Any, peer: PeerID, timeout: float) -> TimeTold | None:
     request = dht_pb2.PingRequest(peer=node.protocol.node_info, validate=False)
     asked = get_dht_time()
     try:
         response = await node.protocol.get_stub(peer).rpc_ping(request, timeout=timeout)
     except Exception as error:  # whatever it is, this peer doesn't answer
-        logger.info("%s doesn't answer: %s", address, error)
+        logger.info("%s doesn't answer: %s", peer, error)
         return None
-    return asked, response.dht_time, get_dht_time()
+    return TimeTold(asked, response.dht_time, get_dht_time())
 
 
 def glance_at(swarm: SwarmMap, own: str) -> Glance:
@@ -301,14 +363,24 @@ def glance_at(swarm: SwarmMap, own: str) -> Glance:
 
 
 class SwarmWatch:
-    """While it lasts and the share is online, keeps a glance of the swarm in the status.
+    """While it lasts and the share is online, keeps a glance of the swarm in the status, and looks at its clocks.
 
     It asks by the server's own DHT, as Petals' announcements do from their thread: another peer would cost a process
     and a p2pd, and be one more connection for everybody.
+
+    hivemind compares clocks only where a server joins. A clock that is wrong later takes the server out of the swarm
+    without a word: what it announces has expired for others, or what they announce for it.
+
+    :param on_clock: told at each look whether most peers' clocks are too far from this computer's
     """
 
-    def __init__(self, dht: DHT, dht_prefix: str, blocks: int, status: StatusFile) -> None:
+    def __init__(
+        self, dht: DHT, dht_prefix: str, blocks: int, status: StatusFile, on_clock: Callable[[bool], None]
+    ) -> None:
         self._dht = dht
+        self._on_clock = on_clock
+        self._differs = False
+        self._now = threading.Event()
         self._dht_prefix = dht_prefix
         self._blocks = blocks
         self._status = status
@@ -321,14 +393,40 @@ class SwarmWatch:
     def __exit__(self, *_: object) -> None:
         self._end.set()
 
+    def again(self) -> None:
+        """Looks anew at once: this computer's clock was set."""
+        self._now.set()
+
     def _run(self) -> None:
         looked = -LOOK_EVERY_SECONDS
         while not self._end.wait(1):
-            if self._status.status.stage == "online" and time.monotonic() - looked >= LOOK_EVERY_SECONDS:
+            is_due = self._now.is_set() or time.monotonic() - looked >= LOOK_EVERY_SECONDS
+            if self._status.status.stage == "online" and is_due:
+                self._look_at_clocks()
                 glance = self._look()
                 looked = time.monotonic()
                 if glance != self._status.status.swarm and not self._end.is_set():
                     self._status.update(swarm=glance)
+
+    def _look_at_clocks(self) -> None:
+        try:
+            if self._now.is_set():
+                # Peers that didn't answer lately are left out until a time by the clock: set back, for too long.
+                self._dht.run_coroutine(_forgive, return_future=True).result(PING_TIMEOUT)
+                self._now.clear()
+            answers = self._dht.run_coroutine(_ping_some, return_future=True).result(2 * PING_TIMEOUT)
+        except Exception as error:  # as for the glance
+            logger.warning("The swarm's clocks could not be read: %s", str(error) or type(error).__name__)
+            return
+        told = [answer for answer in answers if answer and answer.told]
+        if not told:
+            return  # which says nothing: a clock that is wrong may just have cost all peers
+        refused = [answer.skew or 0.0 for answer in told if answer.is_refused]
+        differs = 2 * len(refused) > len(told)
+        if differs and not self._differs:
+            logger.warning("This computer's clock is %s most of the swarm's", skew_text(median(refused)))
+        self._differs = differs
+        self._on_clock(differs)
 
     def _look(self) -> Glance | None:
         try:

@@ -12,12 +12,39 @@ import os
 import ssl
 import sys
 from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 
-def trust() -> ssl.SSLContext:
-    """Trusts whom the usual variables name, else whom the computer trusts, else whom Mozilla does."""
+@dataclass(frozen=True)
+class Way:
+    """How the web is reached where that isn't as on this computer: in a container as on its host."""
+
+    proxies: Mapping[str, str] | None = None
+    """By scheme, ``all`` for any other, ``no`` for hosts that are reached without, as urllib's ``getproxies`` has them;
+    None for those that are set here. A proxy's address may hold a password."""
+    authorities: str = ""
+    """Who is trusted besides, PEM."""
+
+
+def trust(authorities: str = "") -> ssl.SSLContext:
+    """Trusts whom the usual variables name, else whom the computer trusts, else whom Mozilla does.
+
+    :param authorities: trusted as well, PEM
+    :raises ssl.SSLError: where these are no certificates
+    """
+    context = _usual_trust()
+    more = os.environ.get("NODE_EXTRA_CA_CERTS")  # what Torbiz's other half, in Node, trusts as well
+    if more and Path(more).is_file():
+        context.load_verify_locations(cafile=more)
+    if authorities:
+        context.load_verify_locations(cadata=authorities)
+    return context
+
+
+def _usual_trust() -> ssl.SSLContext:
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         file = os.environ.get(name)
         if file and Path(file).is_file():
@@ -35,9 +62,10 @@ def trust() -> ssl.SSLContext:
     return context
 
 
-def proxy_for(url: SplitResult) -> SplitResult | None:
+def proxy_for(url: SplitResult, given: Mapping[str, str] | None = None) -> SplitResult | None:
     """The proxy that the usual variables name for an address, else a Mac's settings. None for this computer itself.
 
+    :param given: instead of those, as in ``Way``
     :raises ValueError: where what is named is no http:// address
     """
     host = url.hostname or ""
@@ -45,14 +73,16 @@ def proxy_for(url: SplitResult) -> SplitResult | None:
         return None
     # Not with the module: it takes as long to import as the rest, and most questions stay on this computer.
     from urllib.request import getproxies, proxy_bypass
+    from urllib.request import proxy_bypass_environment as bypass_of  # type: ignore[attr-defined]  # not in typeshed
 
-    proxies = getproxies()
+    proxies = getproxies() if given is None else dict(given)
     named = proxies.get(url.scheme) or proxies.get("all")
-    if not named or proxy_bypass(host if url.port is None else f"{host}:{url.port}"):
+    place = host if url.port is None else f"{host}:{url.port}"
+    if not named or (proxy_bypass(place) if given is None else bypass_of(place, proxies)):
         return None
     proxy = urlsplit(named if "://" in named else f"http://{named}")
     if proxy.scheme != "http" or not proxy.hostname:
-        raise ValueError(f"{named} is no proxy's http:// address")
+        raise ValueError("the proxy that is set isn't an http:// address")  # itself unsaid: it may hold a password
     return proxy
 
 
@@ -70,6 +100,11 @@ def connection_to(url: SplitResult, proxy: SplitResult | None, timeout: float) -
         shown = {"Proxy-Authorization": f"Basic {b64encode(login.encode()).decode()}"} if proxy.username else {}
         connection.set_tunnel(*target, shown)
     return connection
+
+
+def login_refusal(proxy: SplitResult) -> str:
+    """What a proxy does that answers with 407, in words that follow its name."""
+    return "doesn't accept the user name and password" if proxy.username else "wants a user name and a password"
 
 
 def _is_here(host: str) -> bool:

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from torbiz.engines.base import AskError, Cancelled, Delta, Finished, FinishReason, OtherServer, Progress, Question
 from torbiz.engines.text import CharacterJoiner
-from torbiz.web import connection_to, proxy_for
+from torbiz.web import connection_to, login_refusal, proxy_for
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 100.0
@@ -168,10 +168,11 @@ class _Exchange:
             connection.connect()
         except (TimeoutError, ssl.SSLError):
             raise
-        except OSError:
+        except OSError as error:
             if proxy is None:
                 raise
-            raise _unreachable(f"the proxy {proxy.hostname} doesn't lead there") from None
+            what = login_refusal(proxy) if " 407 " in str(error) else "doesn't lead there"
+            raise _unreachable(f"the proxy {proxy.hostname} {what}") from None
         return connection
 
     def _take(self, line: bytes) -> bool:

@@ -63,6 +63,28 @@ async def _open_stream(p2p: Any, peer: Any, name: str, requests: Any, output_typ
 # got an answer: a peer that died would be noticed by REQUEST_TIMEOUT only. This is its method without that wait.
 P2P._iterate_protobuf_stream_handler = _open_stream
 
+
+class _Session(InferenceSession):  # type: ignore[misc]
+    """Petals' session, which bans a peer that can't be called as Petals bans one that fails.
+
+    Petals 2.2.0 bans it by the session that it has at a peer, and here there is none yet. So it would call the same
+    peer at each attempt: one that has died and seems, by the last pings, to be nearer than another that is back.
+    """
+
+    def _enter_server_sessions(self, chosen_spans: Sequence[Any]) -> list[Any]:
+        # Petals asks any peer for this at first, and bans that one itself: it must not be taken for a failure of ours.
+        _ = self._sequence_manager.rpc_info
+        sessions: list[Any] = []
+        try:
+            for span in chosen_spans:
+                sessions += super()._enter_server_sessions([span])
+        except BaseException:
+            self._sequence_manager.on_request_failure(chosen_spans[len(sessions)].peer_id)
+            self._exit_server_sessions(sessions)
+            raise
+        return sessions
+
+
 MAX_KEPT = 2
 """Conversations whose sessions are kept: they are memory of other people's computers."""
 KEEP_SECONDS = 120.0
@@ -111,7 +133,7 @@ class Chain:
 
     def open(self, blocks: Any, length: int) -> None:
         """Starts a session; peers are asked with its first step only."""
-        self.session = InferenceSession(blocks, max_length=length)
+        self.session = _Session(blocks, max_length=length)
         self.length = length
         self._opened = time.monotonic()
 
