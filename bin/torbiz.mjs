@@ -1,5 +1,13 @@
 #!/usr/bin/env node
-import { register } from "tsx/esm/api";
+import { bundle } from "./bundle.mjs";
 
-register();
-await import("../src/cli.ts");
+let command = "../src/cli.ts";
+try {
+  command = await bundle();
+} catch (error) {
+  // A checkout that can't be written, say: its sources take longer, and do the same.
+  if (error?.syscall === undefined) throw error;
+  const { register } = await import("tsx/esm/api");
+  register();
+}
+await import(command);

@@ -8,7 +8,7 @@ export async function runBuild(
   { output, surroundings, signal }: Session,
   { force }: { force: boolean },
 ): Promise<void> {
-  const context = await openEngine(surroundings);
+  const context = await openEngine(surroundings, { onProgress: output.progress, signal });
   const { engine, endpoint, names, paths, runtimeFiles, env } = context;
   const { built, note, seconds } = await ensureImage({
     ...{ engine, endpoint, names, paths, runtimeFiles, env, force, signal },

@@ -1,11 +1,11 @@
 import type { EngineChoice } from "../lib/ask/engine-choice";
-import { listEngines, type EngineInfo } from "../lib/ask/engines";
+import { listEngines, type EngineInfo, type EnginesOptions } from "../lib/ask/engines";
 import type { Session } from "./session";
 import { table } from "./table";
 
 /** `torbiz engines`: all that can be asked, how near it is to an answer, and what to type for it. */
-export async function runEngines({ output, surroundings }: Session): Promise<void> {
-  const engines = await listEngines(surroundings);
+export async function runEngines({ output, surroundings }: Session, options?: EnginesOptions): Promise<void> {
+  const engines = await listEngines(surroundings, options);
   const rows = engines.map((engine) => [flags(engine.choice), stateOf(engine), engine.title, engine.detail]);
   output.result({ engines }, table(rows));
 }

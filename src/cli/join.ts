@@ -19,7 +19,7 @@ export async function runJoin(session: Session, where: readonly string[], flags:
   }
   const limits = limitsOf(flags);
   const blocks = flags.blocks === undefined ? undefined : parseBlocks(flags.blocks);
-  const context = await openEngine(surroundings);
+  const context = await openEngine(surroundings, { onProgress: output.progress, signal });
   output.progress({ stage: "looking", message: "Looking at the swarm", progress: null });
   const token = surroundings.env.HF_TOKEN || undefined;
   const { model, findings, suggestion } = await checkJoin(context, {

@@ -55,17 +55,35 @@ async function linesOf(
   const { output, surroundings, signal } = session;
   const since = flags.since === undefined ? undefined : parseSince(flags.since);
   const count = flags.lines ?? (since !== undefined || level || flags.export !== undefined ? Infinity : LINES);
-  const isWanted = level ? atLeast(level) : () => true;
+  // What belongs to a line before it is wanted with that one: so each reading has a memory of its own.
+  const wanted = () => (level ? atLeast(level) : () => true);
   const context = await openEngine(surroundings);
   const { engine, names } = context;
   const container = await engine.inspect(names.container);
-  if (!container) return last(count, filter(since, isWanted, lastLog(surroundings, output.note)));
+  if (!container) return last(count, filter(since, wanted(), lastLog(surroundings, output.note)));
   if (readStatus(container).state === "foreign") throw foreignContainer(names.container, container.Config.Image);
   // The engine counts lines before they are chosen.
   const tail = level || count === Infinity ? undefined : count;
-  if (!follow) return last(count, filter(since, isWanted, engine.logs(container.Id, { since, tail, signal })));
+  const chosen = () => filter(since, wanted(), engine.logs(container.Id, { since, tail, signal }));
+  if (!follow) return last(count, chosen());
   const onCut = () => output.note("Docker went away. The log goes on when it is back.");
-  return filter(since, isWanted, followThrough(context, container.Id, { since, tail, signal }, onCut));
+  const followed = filter(since, wanted(), followThrough(context, container.Id, { since, tail, signal }, onCut));
+  return level && count !== Infinity ? after((await all(chosen())).length - count, followed) : followed;
+}
+
+async function all(lines: AsyncIterable<LogLine>): Promise<LogLine[]> {
+  const found: LogLine[] = [];
+  for await (const line of lines) found.push(line);
+  return found;
+}
+
+/** All but the first so many. */
+async function* after(count: number, lines: AsyncIterable<LogLine>): AsyncGenerator<LogLine> {
+  let seen = 0;
+  for await (const line of lines) {
+    seen += 1;
+    if (seen > count) yield line;
+  }
 }
 
 function lastLog(surroundings: Surroundings, note: (message: string) => void): LogLine[] {

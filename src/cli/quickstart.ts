@@ -8,7 +8,7 @@ import { recommendedModel } from "../lib/ask/local-models";
 import { findPython } from "../lib/ask/python";
 import { openEngine, type EngineContext } from "../lib/context";
 import { interrupted } from "../lib/docker/docker-error";
-import { checkDocker } from "../lib/docker/preflight";
+import { awaitDocker } from "../lib/docker/wait";
 import { toTorbizError, TorbizError } from "../lib/errors";
 import type { OnProgress, Progress } from "../lib/progress";
 import { ensureBaseImage } from "../lib/setup/base-image";
@@ -162,7 +162,7 @@ class Quickstart {
     const { surroundings } = this.session;
     const { machine } = this;
     machine.onProgress({ stage: "preflight", message: "Looking for Docker", progress: null });
-    const docker = await checkDocker(surroundings);
+    const docker = await awaitDocker(surroundings, ["starting"], machine);
     if (docker.state !== "ready" && !(this.flags.setUp && (await canSetUp(machine, docker)))) return docker.error;
     if (this.flags.setUp) await setUpMachine(machine);
     const context = await openEngine(surroundings);

@@ -1,6 +1,7 @@
 import { openEngine, type EngineContext } from "../lib/context";
 import { knownModels } from "../lib/hub/known-models";
 import { nameModel } from "../lib/hub/resolve-model";
+import { SERVED_PRECISION } from "../lib/model-config";
 import { defaultModel, repositoryOf, type Model } from "../lib/models";
 import { fitOf } from "../lib/sharing/fit";
 import { resourceLimits, type LimitRequest, type Limits } from "../lib/sharing/limits";
@@ -46,6 +47,7 @@ export async function runShareCheck(
       `${model.title}: ${model.note}`,
       `License: ${model.license}${model.gated ? ". Its owner must grant you access" : ""}.`,
       ...(model.diskBytes === 0 ? [] : [`Download for all blocks: ${sizeText(model.diskBytes)}.`]),
+      `A block takes ${blockSizes(model)}.`,
       fit.reason,
       ...(outlook ? [outlook.words] : []),
     ].join("\n"),
@@ -63,9 +65,17 @@ export async function runShareCheck(
   }
 }
 
+/** "178 MB in memory at float32, and 88 MB in the files at bfloat16" */
+function blockSizes({ blockBytes, blockFileBytes, diskBytes, config }: Model): string {
+  const inMemory = `${sizeText(blockBytes)} in memory at ${SERVED_PRECISION}`;
+  return diskBytes === 0
+    ? inMemory
+    : `${inMemory}, and ${sizeText(blockFileBytes)} in the files at ${config.torch_dtype}`;
+}
+
 /** A model for scripts. */
 function factsOf(model: Model) {
-  const { id, title, blocks, blockBytes, cacheBytes, diskBytes, license, gated, note } = model;
+  const { id, title, blocks, blockBytes, blockFileBytes, cacheBytes, diskBytes, license, gated, note } = model;
   const repository = repositoryOf(model) ?? null;
-  return { id, title, repository, blocks, blockBytes, cacheBytes, diskBytes, license, gated, note };
+  return { id, title, repository, blocks, blockBytes, blockFileBytes, cacheBytes, diskBytes, license, gated, note };
 }

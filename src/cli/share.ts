@@ -26,7 +26,8 @@ export async function runShare(session: Session, flags: ShareFlags): Promise<voi
   const limits = limitsOf(flags);
   if (flags.list) return runShareList(session, limits);
   if (flags.check) return runShareCheck(session, { model: flags.model, limits });
-  const context = await openEngine(session.surroundings);
+  const { output, surroundings, signal } = session;
+  const context = await openEngine(surroundings, { onProgress: output.progress, signal });
   await startSharing(session, context, {
     ...flags,
     swarm: flags.swarm && parseSwarm(flags.swarm),

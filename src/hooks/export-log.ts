@@ -1,17 +1,12 @@
 import type { FollowedLine } from "../lib/sharing/log-lines";
 import { exportFile } from "./export-file";
-import { redactHere } from "./redact-here";
 import { lineText, type LogSource } from "./use-log";
 
-/**
- * Writes all that is kept of a log, which may be far more than a view shows, to a new file: without tokens, the home folder
- * and the user's name, as it may be shown to others. Never throws.
- */
+/** Writes all that is kept of a log, which may be far more than a view shows, to a new file. Never throws. */
 export async function exportLog({ read }: LogSource): Promise<void> {
   await exportFile(asText(read()), { name: "torbiz-log", extension: ".txt", done: "Log Exported" });
 }
 
 async function* asText(lines: AsyncIterable<FollowedLine>): AsyncGenerator<string> {
-  const redact = redactHere();
-  for await (const line of lines) yield `${redact(lineText(line))}\n`;
+  for await (const line of lines) yield `${lineText(line)}\n`;
 }

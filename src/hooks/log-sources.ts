@@ -4,20 +4,21 @@ import { followBuildLog } from "../lib/docker/build/follow-log";
 import { buildFiles, currentBuild } from "../lib/docker/build/lock";
 import { isAlive } from "../lib/is-alive";
 import { followLog, levelOf, readLog, type FollowedLine } from "../lib/sharing/log-lines";
+import { redactHere } from "./redact-here";
 import type { LogSource } from "./use-log";
 
 /** What a container says, with the engine's own events between its lines. */
 export function shareLog(context: EngineContext, containerId: string): LogSource {
-  return {
+  return redacted({
     follow: (signal) => followLog(context, containerId, signal),
     read: () => readLog(context, containerId),
-  };
+  });
 }
 
 /** What the build that runs says, or what the last one said. */
 export function buildLog({ paths, names }: EngineContext): LogSource {
   const read = () => linesOf(buildFiles(paths, names).log, buildLine);
-  return {
+  return redacted({
     read,
     async *follow(signal) {
       const running = currentBuild(paths, names);
@@ -26,13 +27,22 @@ export function buildLog({ paths, names }: EngineContext): LogSource {
       const lines = followBuildLog({ pid, log, isRunning: () => isAlive(pid), signal });
       for await (const batch of lines) yield* batch.map(({ text }) => buildLine(text));
     },
-  };
+  });
 }
 
 /** A log that was kept when its container was removed. */
 export function fileLog(path: string): LogSource {
   const read = () => linesOf(path, keptLine);
-  return { follow: read, read };
+  return redacted({ follow: read, read });
+}
+
+/** Without tokens, the home folder and the user's name: what is shown, copied or exported here is shown to others. */
+function redacted({ follow, read }: LogSource): LogSource {
+  const redact = redactHere();
+  const clean = async function* (lines: AsyncIterable<FollowedLine>) {
+    for await (const line of lines) yield { ...line, text: redact(line.text) };
+  };
+  return { follow: (signal) => clean(follow(signal)), read: () => clean(read()) };
 }
 
 async function* linesOf(path: string, read: (line: string) => FollowedLine): AsyncGenerator<FollowedLine> {

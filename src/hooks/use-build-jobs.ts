@@ -37,13 +37,14 @@ export function useBuildJobs(overview: Overview | undefined, refresh: () => Prom
       setBuilding(true);
       let hasBegun = false;
       const onProgress = () => {
-        if (!hasBegun) void showMenuBar();
+        if (hasBegun) return;
         hasBegun = true;
+        void showMenuBar();
+        // Where all steps are kept from last time, it has ended before the next look.
+        void refresh();
       };
-      const built = ensureImage({ ...context, cliPath: () => findDockerCli(context), force, onProgress });
-      void refresh();
       try {
-        await built;
+        await ensureImage({ ...context, cliPath: () => findDockerCli(context), force, onProgress });
       } catch (failure) {
         const error = toTorbizError(failure);
         // A build that began tells its end itself.

@@ -5,6 +5,8 @@ import { keepContribution, readContribution, type Contribution } from "../lib/sh
 
 /** The seeder writes its file once a minute. */
 const COPY_MS = 60_000;
+/** Who ends a share copies it a last time, a moment after that is seen. */
+const READ_MS = 2_000;
 
 /**
  * What this computer gave, by day, copied anew every minute from the container that serves, if any.
@@ -16,16 +18,16 @@ export function useContribution(context: EngineContext, containerId?: string): C
   const [days, setDays] = useState<Contribution>(() => readContribution(context));
 
   useEffect(() => {
-    if (containerId === undefined) return;
     const ending = new AbortController();
     const { signal } = ending;
     const watch = async () => {
       while (!signal.aborted) {
         // An engine that fails is the overview's to tell; what was copied before is still true.
-        await keepContribution(context, containerId).catch(() => undefined);
+        if (containerId !== undefined) await keepContribution(context, containerId).catch(() => undefined);
         if (signal.aborted) return;
         setDays(readContribution(context));
-        await delay(COPY_MS, undefined, { signal }).catch(() => undefined);
+        const pause = containerId === undefined ? READ_MS : COPY_MS;
+        await delay(pause, undefined, { signal }).catch(() => undefined);
       }
     };
     void watch();

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useRef, useState, type Dispatch, type SetStateAction } from "react";
 import { toTorbizError, type TorbizError } from "../lib/errors";
 import { OverviewReader, type Overview } from "../lib/sharing/overview";
 import { extensionSurroundings } from "./extension-surroundings";
@@ -10,6 +10,8 @@ interface Seen {
   overview?: Overview;
   /** Why looking itself fails, such as a home folder that can't be written. */
   error?: TorbizError;
+  /** What people should know of the look that runs, such as why it takes long. */
+  notice?: string;
 }
 
 interface UseOverview extends Seen {
@@ -48,13 +50,12 @@ class Watch {
   private wake: () => void = () => undefined;
   private reader?: OverviewReader;
 
-  constructor(private readonly onSeen: (seen: Seen) => void) {}
+  constructor(private readonly onSeen: Dispatch<SetStateAction<Seen>>) {}
 
   async run(): Promise<void> {
     while (!this.ended) {
       const served = this.waiting.splice(0);
-      const seen = await this.look();
-      if (!this.ended) this.onSeen(seen);
+      this.show(await this.look());
       served.forEach((resolve) => resolve());
       if (this.waiting.length === 0 && !this.ended) await this.rest();
     }
@@ -76,11 +77,16 @@ class Watch {
 
   private async look(): Promise<Seen> {
     try {
-      this.reader ??= new OverviewReader(extensionSurroundings());
+      const warn = (notice: string) => this.show((seen) => ({ ...seen, notice }));
+      this.reader ??= new OverviewReader({ ...extensionSurroundings(), warn });
       return { overview: await this.reader.look() };
     } catch (error) {
       return { error: toTorbizError(error) };
     }
+  }
+
+  private show(seen: SetStateAction<Seen>): void {
+    if (!this.ended) this.onSeen(seen);
   }
 
   private rest(): Promise<void> {

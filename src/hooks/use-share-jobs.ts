@@ -45,7 +45,7 @@ interface Job {
 
 /**
  * Starting, finishing and stopping, each with a toast that says how far it is and how it ended. One start at a time: a
- * stop takes the place of a start or finish that runs, and a start waits for a stop. The menu bar is shown from the first stage on, as all of it
+ * stop takes the place of a start or finish that runs, and a start waits for these. The menu bar is shown from the first stage on, as all of it
  * goes on when the window closes.
  *
  * @param refresh looks at what is shared now
@@ -70,7 +70,7 @@ export function useShareJobs(refresh: () => Promise<void>): ShareJobs {
 
   const startSharing = useCallback(
     async (context: EngineContext, choice: ShareChoice) => {
-      while (owner.current?.kind === "stop") await owner.current.ended;
+      while (owner.current && owner.current.kind !== "start") await owner.current.ended;
       if (owner.current) return;
       await run("start", async (isOwner) => {
         const { title } = choice.model;
@@ -142,7 +142,7 @@ export function useShareJobs(refresh: () => Promise<void>): ShareJobs {
       await run("finish", async (isOwner) => {
         const toast = await showToast({ style: Toast.Style.Animated, title: "Finishing" });
         const onProgress = ({ message }: Progress) => {
-          if (isOwner()) toast.message = message;
+          if (isOwner()) toast.title = message;
         };
         try {
           const { message } = await finishSharing(context, { onProgress });

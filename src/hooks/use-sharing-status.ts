@@ -1,10 +1,13 @@
-import { useCachedState, usePromise } from "@raycast/utils";
+import { useCachedState } from "@raycast/utils";
+import { useEffect, useState } from "react";
 import { plainText } from "../components/plain-text";
 import { toTorbizError, type TorbizError } from "../lib/errors";
+import { redactFailure } from "../lib/failure-details";
 import { peekStatus } from "../lib/sharing/peek";
 import type { SharingStatus } from "../lib/sharing/status";
 import { VERSION } from "../lib/version";
 import { dockerSurroundings } from "./docker-surroundings";
+import { redactHere } from "./redact-here";
 
 /** What the engine told, and when. */
 export interface Seen {
@@ -31,13 +34,16 @@ export interface Look {
 export function useSharingStatus(): Look & { isLoading: boolean } {
   // Another version may know other fields.
   const [look, setLook] = useCachedState<Look>(`sharing-status-${VERSION}`, {});
-  const { error, isLoading } = usePromise(
-    async () => setLook(await lookOnce(look.seen)),
-    [],
-    // The menu says it itself; a toast every ten seconds helps nobody.
-    { onError: () => undefined },
-  );
-  return { ...look, ...(error && { failure: toFailure(error) }), isLoading };
+  const [isLoading, setLoading] = useState(true);
+  const [failure, setFailure] = useState<Look["failure"]>();
+  // Not by usePromise, which is as large as all else that the menu takes of its package, and would show toasts.
+  useEffect(() => {
+    void lookOnce(look.seen)
+      .then(setLook)
+      .catch((error: unknown) => setFailure(toFailure(error)))
+      .finally(() => setLoading(false));
+  }, []);
+  return { ...look, ...(failure && { failure }), isLoading };
 }
 
 async function lookOnce(seen: Seen | undefined): Promise<Look> {
@@ -50,6 +56,6 @@ async function lookOnce(seen: Seen | undefined): Promise<Look> {
 
 /** As a menu can show it. */
 function toFailure(error: unknown): Look["failure"] {
-  const { title, message, hint } = toTorbizError(error);
+  const { title, message, hint } = redactFailure(toTorbizError(error), redactHere());
   return { title, message: plainText(message), hint: plainText(hint) };
 }

@@ -1,41 +1,50 @@
 import { useCallback, useEffect, useState } from "react";
+import type { PreflightProblem } from "../lib/docker/preflight";
 import { startEngine } from "../lib/docker/start";
+import { ON_ITS_WAY } from "../lib/docker/wait";
 import type { ProgramStart } from "../lib/errors";
 import { dockerSurroundings } from "./docker-surroundings";
 import { showFailure } from "./show-failure";
 
-/** By then an engine runs, or something hinders it. */
-const PATIENCE_MS = 2 * 60_000;
+interface Wait {
+  /** Milliseconds, as `Date.now()` has them. */
+  since: number;
+  /** The program was told to start, and may still be on its way up. */
+  isTold: boolean;
+}
 
 export interface UseStartDocker {
-  /** The program was told to start, and may still be on its way up. */
-  isStarting: boolean;
+  /** While an engine is on its way: told to start, or seen to. */
+  wait?: Wait;
   startDocker: (start: ProgramStart) => Promise<void>;
 }
 
 /**
- * Starts the program that runs the engine. That it runs is seen by looking, not told.
+ * Starts the program that runs the engine, and knows since when one is waited for. That it runs is seen by looking, not told.
  *
- * @param isReady an engine answers: a start is over
+ * @param problem what the last look met; undefined when an engine answers
  *
  * @example
- * const { isStarting, startDocker } = useStartDocker(isReady);
+ * const { wait, startDocker } = useStartDocker(problem);
  */
-export function useStartDocker(isReady: boolean): UseStartDocker {
-  const [startedAt, setStartedAt] = useState(0);
+export function useStartDocker(problem: PreflightProblem | undefined): UseStartDocker {
+  const [wait, setWait] = useState<Wait>();
   useEffect(() => {
-    if (isReady) setStartedAt(0);
-  }, [isReady]);
+    setWait((wait) => {
+      if (problem === "starting") return wait ?? { since: Date.now(), isTold: false };
+      return wait?.isTold && problem && ON_ITS_WAY.includes(problem) ? wait : undefined;
+    });
+  }, [problem]);
 
   const startDocker = useCallback(async (start: ProgramStart) => {
-    setStartedAt(Date.now());
+    setWait({ since: Date.now(), isTold: true });
     try {
       await startEngine(start, dockerSurroundings());
     } catch (error) {
-      setStartedAt(0);
+      setWait(undefined);
       await showFailure(error);
     }
   }, []);
 
-  return { isStarting: Date.now() - startedAt < PATIENCE_MS, startDocker };
+  return { wait, startDocker };
 }

@@ -116,7 +116,7 @@ const CATALOGUE = {
   "hub-unreachable": {
     title: "The model hub can't be reached",
     hint: "Check the network and try again: what has been downloaded is kept.",
-    cliHint: "Another hub can be named with HF_ENDPOINT.",
+    cliHint: "A proxy is named with HTTPS_PROXY, another hub with HF_ENDPOINT.",
   },
   "model-broken": {
     title: "The model's files are damaged",

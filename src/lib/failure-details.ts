@@ -6,20 +6,27 @@ type Redact = (text: string) => string;
 const CAUSES = 8;
 
 /**
- * A failure as it may be shown. Our own words name no secrets; the message of an unexpected one, and the lines of a log
- * with it, are others'. The cause stays as it is: it is never shown by itself.
+ * A failure as it may be shown. Our own words name no secrets; the message of an unexpected one is others', and so are,
+ * whatever failed, the last lines of a program and what Docker said. The cause stays as it is: it is never shown by itself.
  *
  * @example
  * output.error(redactFailure(toTorbizError(error), redactor(surroundings)));
  */
 export function redactFailure(error: TorbizError, redact: Redact): TorbizError {
-  if (error.code !== "unexpected") return error;
-  const { message, hint, cliHint, action, cause, details } = error;
-  const lines: unknown = details?.lines;
-  return new TorbizError("unexpected", redact(message), {
+  const { code, message, hint, cliHint, action, cause } = error;
+  const others = othersWords(error, redact);
+  if (code !== "unexpected" && Object.keys(others).length === 0) return error;
+  return new TorbizError(code, code === "unexpected" ? redact(message) : message, {
     ...{ hint, cliHint, action, cause },
-    details: Array.isArray(lines) ? { ...details, lines: lines.map((line) => redact(String(line))) } : details,
+    details: error.details && { ...error.details, ...others },
   });
+}
+
+function othersWords({ details: { lines, docker } = {} }: TorbizError, redact: Redact): Record<string, unknown> {
+  return {
+    ...(Array.isArray(lines) && { lines: lines.map((line) => redact(String(line))) }),
+    ...(typeof docker === "string" && { docker: redact(docker) }),
+  };
 }
 
 /** All that is known of a failure, for somebody who helps: code, what happened, what to do, and what caused it. */

@@ -43,8 +43,11 @@ type Precision = keyof typeof BYTES_PER_VALUE;
 
 const BYTES_PER_VALUE = { float32: 4, float16: 2, bfloat16: 2 } as const;
 
-/** What a seeder computes with, whatever the files hold: processors are slow with less. */
-const SERVED: Precision = "float32";
+/**
+ * What a seeder computes with, whatever the files hold: processors are slow with less. One with AVX512-BF16 takes three
+ * times as long for a token at bfloat16 (PyTorch 2.13).
+ */
+export const SERVED_PRECISION: Precision = "float32";
 
 /** What Petals adds for descriptions of tensors: the `eps` of its `get_block_size`. */
 const DESCRIPTIONS = 1.01;
@@ -54,13 +57,18 @@ export const ATTN_CACHE_TOKENS = 8192;
 
 /** Weights of one block in memory, in bytes: Petals' `get_block_size(config, "memory", dtype=torch.float32)`. */
 export function blockBytes(config: ModelConfig): number {
-  return Math.round(blockParameters(config) * BYTES_PER_VALUE[SERVED] * DESCRIPTIONS);
+  return Math.round(blockParameters(config) * BYTES_PER_VALUE[SERVED_PRECISION] * DESCRIPTIONS);
+}
+
+/** Weights of one block in the files, in bytes. */
+export function blockFileBytes(config: ModelConfig): number {
+  return blockParameters(config) * BYTES_PER_VALUE[config.torch_dtype];
 }
 
 /** Attention cache of one block when it is full, in bytes: `plan_blocks` in python/torbiz/seeder.py. */
 export function cacheBytes(config: ModelConfig): number {
   const values = Math.floor((2 * config.hidden_size * ATTN_CACHE_TOKENS) / keyValueGroups(config));
-  return values * BYTES_PER_VALUE[SERVED];
+  return values * BYTES_PER_VALUE[SERVED_PRECISION];
 }
 
 /** All weights in the files, in bytes, but for the files' headers. */

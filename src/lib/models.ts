@@ -1,5 +1,5 @@
 import { TorbizError } from "./errors";
-import { blockBytes, cacheBytes, dhtPrefixOf, weightBytes, type ModelConfig } from "./model-config";
+import { blockBytes, blockFileBytes, cacheBytes, dhtPrefixOf, weightBytes, type ModelConfig } from "./model-config";
 
 /** Where a model's files come from. */
 export type ModelSource =
@@ -25,6 +25,8 @@ export interface Model {
   blocks: number;
   /** Memory that one block's weights take in the seeder, in bytes, at float32. */
   blockBytes: number;
+  /** What one block's weights take in the files, in bytes, at the precision that these have. */
+  blockFileBytes: number;
   /** Memory that one block's attention cache takes when it is full, in bytes. */
   cacheBytes: number;
   /** What is downloaded for all its blocks, in bytes; 0 for the starter, which comes with the image. */
@@ -221,9 +223,15 @@ export const MODELS: readonly Model[] = [
 ];
 
 /** Adds what follows from a model's config. */
-function sized(model: Omit<Model, "blocks" | "blockBytes" | "cacheBytes">): Model {
+function sized(model: Omit<Model, "blocks" | "blockBytes" | "blockFileBytes" | "cacheBytes">): Model {
   const { config } = model;
-  return { ...model, blocks: config.num_hidden_layers, blockBytes: blockBytes(config), cacheBytes: cacheBytes(config) };
+  return {
+    ...model,
+    blocks: config.num_hidden_layers,
+    blockBytes: blockBytes(config),
+    blockFileBytes: blockFileBytes(config),
+    cacheBytes: cacheBytes(config),
+  };
 }
 
 type HubModel = Pick<Model, "id" | "title" | "config" | "license" | "gated" | "note"> &

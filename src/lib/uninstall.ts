@@ -1,10 +1,12 @@
 import { existsSync, readdirSync } from "node:fs";
-import { rm, rmdir } from "node:fs/promises";
+import { readFile, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { cancelAllDownloads } from "./ask/download-job";
 import { endAskServer } from "./ask/server";
 import { connectEngine, openEngine, type EngineContext, type Surroundings } from "./context";
+import { entriesOf } from "./docker/build/build-cache";
 import { buildFiles, currentBuild } from "./docker/build/lock";
+import { statusOf, type CacheEntry, type DiskUsage, type Engine, type ListedImage } from "./docker/engine";
 import { findAbandoned } from "./docker/one-off";
 import { checkDocker } from "./docker/preflight";
 import { TorbizError, toTorbizError } from "./errors";
@@ -13,6 +15,7 @@ import { homeContents, type HomePart } from "./home-contents";
 import { LABELS } from "./names";
 import { acquireLock, lockHolder, type LockOptions, type ProcessLock } from "./process-lock";
 import type { OnProgress } from "./progress";
+import { lastShareAt } from "./sharing/last-choice";
 import { readStatus } from "./sharing/status";
 import { stopContainer, stopSharing } from "./sharing/stop";
 import { shareLock } from "./sharing/stop-request";
@@ -221,10 +224,26 @@ async function removePart(
 async function removeFromEngine(context: EngineContext, id: "container" | "image" | "volume"): Promise<void> {
   const { engine, names } = context;
   await clearEndedShare(context);
-  if (id === "image") return engine.removeImage(names.image);
+  if (id === "image") {
+    // All is asked before anything goes: else the image would be gone, and that told as a failure.
+    const { tags, untagged, cache } = await imagesOf(context, await diskUsageOf(engine));
+    if (tags.includes(names.image)) await engine.removeImage(names.image);
+    const left = [...tags.filter((tag) => tag !== names.image), ...untagged.map((image) => image.id)];
+    for (const image of left) await removeUnlessUsed(engine, image);
+    return engine.removeFromBuildCache(cache.map((entry) => entry.id));
+  }
   if (id === "volume") return engine.removeVolume(names.volume);
   for (const { id: left } of await findAbandoned({ engine, names })) await engine.remove(left, { force: true });
   if (isOurs(await engine.network(names.network))) await engine.removeNetwork(names.network);
+}
+
+/** What a container still needs stays. */
+async function removeUnlessUsed(engine: Engine, image: string): Promise<void> {
+  try {
+    await engine.removeImage(image);
+  } catch (error) {
+    if (statusOf(error) !== 409) throw error;
+  }
 }
 
 /** None is being made meanwhile, and no Python fetched: who does waits, or is waited for. */
@@ -275,7 +294,46 @@ async function engineOf(surroundings: Surroundings): Promise<EngineContext | und
   return docker.state === "ready" ? connectEngine(surroundings, docker) : undefined;
 }
 
-async function inEngineOf({ engine, names }: EngineContext): Promise<Belongings> {
+/** What of the image and its builds is ours. */
+interface Images {
+  /** The image's name, and the one that a killed build gave it; without those that aren't there. */
+  tags: string[];
+  /** What the classic builder kept of its steps, and images whose name a newer one has. */
+  untagged: ListedImage[];
+  /** What the builder BuildKit kept. */
+  cache: CacheEntry[];
+}
+
+/**
+ * What no name tells whose it is isn't ours while another instance has an image, as it is for all, or while an image is
+ * being built.
+ *
+ * @param usage undefined where the engine doesn't say
+ */
+async function imagesOf(context: EngineContext, usage: DiskUsage | undefined): Promise<Images> {
+  const { engine, names, paths, runtimeFiles } = context;
+  const images = await engine.images(LABELS.contract);
+  const own = [names.image, `${names.image}-building`];
+  const ours = images.filter(({ labels }) => isOurs(labels));
+  const tags = own.filter((tag) => ours.some((image) => image.tags.includes(tag)));
+  if (images.some((image) => image.tags.some((tag) => !own.includes(tag)))) return { tags, untagged: [], cache: [] };
+  const building = currentBuild(paths, names) ?? otherBuild(context);
+  const left = building ? [] : [...ours, ...(await engine.images(LABELS.buildStep))];
+  const dockerfile = await readFile(join(runtimeFiles, "docker", "Dockerfile.macos"), "utf8");
+  return {
+    tags,
+    untagged: left.filter((image) => image.tags.length === 0),
+    cache: entriesOf(dockerfile, usage?.buildCache ?? []),
+  };
+}
+
+/** What holds how much; undefined where the engine takes too long over it, or is at it for somebody else. */
+async function diskUsageOf(engine: Engine): Promise<DiskUsage | undefined> {
+  return engine.diskUsage().catch(() => undefined);
+}
+
+async function inEngineOf(context: EngineContext): Promise<Belongings> {
+  const { engine, names } = context;
   const [container, left, network, image, volume] = await Promise.all([
     engine.inspect(names.container),
     findAbandoned({ engine, names }),
@@ -284,17 +342,34 @@ async function inEngineOf({ engine, names }: EngineContext): Promise<Belongings>
     engine.volume(names.volume),
   ]);
   const status = readStatus(container);
-  const containers = left.length + (status.state === "absent" || status.state === "foreign" ? 0 : 1);
+  const own = container && status.state !== "foreign" ? [container.Id] : [];
+  const containers = [...left.map(({ id }) => id), ...own];
   const parts: Part[] = [];
-  if (containers > 0 || isOurs(network)) {
-    const what = containers === 0 ? "" : `${containers} ${containers === 1 ? "container" : "containers"} and `;
-    parts.push({ id: "container", title: "Container", detail: `${what}the network ${names.network}`, bytes: null });
+  // Once for all: an engine answers only one such question at a time.
+  const usage = await diskUsageOf(engine);
+  const { length } = containers;
+  if (length > 0 || isOurs(network)) {
+    const what = length === 0 ? "" : `${length} ${length === 1 ? "container" : "containers"} and `;
+    const bytes = usage ? containers.reduce((sum, id) => sum + (usage.containers.get(id) ?? 0), 0) : null;
+    parts.push({ id: "container", title: "Container", detail: `${what}the network ${names.network}`, bytes });
   }
-  if (image && isOurs(image.labels)) {
-    parts.push({ id: "image", title: "Image", detail: names.image, bytes: image.sizeBytes });
+  const { tags, untagged, cache } = await imagesOf(context, usage);
+  const hasImage = tags.includes(names.image);
+  const hasLeft = untagged.length + cache.length > 0 || tags.some((tag) => tag !== names.image);
+  if (hasImage || hasLeft) {
+    const what = [...(hasImage ? [names.image] : []), ...(hasLeft ? ["what its builds left in Docker"] : [])].join(
+      ", and ",
+    );
+    // What is another image's, too, is counted with that.
+    const bytes = [
+      hasImage ? (image?.sizeBytes ?? 0) : 0,
+      ...untagged.map(({ id }) => usage?.images.get(id) ?? 0),
+      ...cache.map((entry) => (entry.shared ? 0 : entry.bytes)),
+    ].reduce((sum, part) => sum + part);
+    parts.push({ id: "image", title: "Image", detail: what, bytes });
   }
   if (isOurs(volume)) {
-    const bytes = (await engine.volumeBytes(names.volume)) ?? null;
+    const bytes = usage?.volumes.get(names.volume) ?? null;
     parts.push({
       id: "volume",
       title: "Cache",
@@ -308,7 +383,13 @@ async function inEngineOf({ engine, names }: EngineContext): Promise<Belongings>
     ...(volume && !isOurs(volume) ? [`the volume ${names.volume}`] : []),
     ...(network && !isOurs(network) ? [`the network ${names.network}`] : []),
   ];
-  return { parts, notes: foreign.map((what) => `Torbiz didn't make ${what}: it is left alone.`) };
+  return {
+    parts,
+    notes: [
+      ...foreign.map((what) => `Torbiz didn't make ${what}: it is left alone.`),
+      ...(usage ? [] : ["Docker didn't say what holds how much: sizes are missing, and its build cache isn't listed."]),
+    ],
+  };
 }
 
 function isOurs(labels: Readonly<Record<string, string>> | undefined): boolean {
@@ -326,19 +407,30 @@ function startOf(surroundings: Surroundings): string | undefined {
   return lockHolder(shareLock(surroundings)) === undefined ? undefined : "A share is about to begin.";
 }
 
-/** What runs besides this instance's share, as a sentence: a container of Torbiz's, or the build of another image. */
+/**
+ * What runs besides this instance's share, as a sentence: what another instance shares from this home folder, or the build
+ * of another image. What was shared from other folders, as by another person, has nothing to lose here.
+ */
 async function useByOthers(
   { names, paths }: Surroundings,
   context: EngineContext | undefined,
 ): Promise<string | undefined> {
   const running = (await context?.engine.list(LABELS.managed))?.find(
     ({ Names, Labels, State }) =>
-      isOurs(Labels) && ["running", "paused", "restarting"].includes(State) && Names[0] !== `/${names.container}`,
+      isOurs(Labels) &&
+      ["running", "paused", "restarting"].includes(State) &&
+      Names[0] !== `/${names.container}` &&
+      lastShareAt({ paths, names: { ...names, instance: Labels[LABELS.instance] ?? "" } }) !== undefined,
   );
-  if (running) return `The container ${running.Names[0]?.slice(1)} runs now, and may use this home folder.`;
+  if (running) return `The container ${running.Names[0]?.slice(1)} runs now, and was shared from this home folder.`;
+  const image = otherBuild({ names, paths });
+  return image === undefined ? undefined : `The image ${image} is being built now.`;
+}
+
+/** Which image of another instance is being built from this home folder. */
+function otherBuild({ names, paths }: Pick<Surroundings, "names" | "paths">): string | undefined {
   const own = basename(buildFiles(paths, names).lock);
   const locks = existsSync(paths.run) ? readdirSync(paths.run) : [];
   const builds = locks.flatMap((lock) => (lock === own ? [] : (/^build-(.+)\.lock$/.exec(lock)?.[1] ?? [])));
-  const image = builds.find((name) => currentBuild(paths, { image: name }));
-  return image === undefined ? undefined : `The image ${image} is being built now.`;
+  return builds.find((name) => currentBuild(paths, { image: name }));
 }

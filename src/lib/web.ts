@@ -17,6 +17,12 @@ export interface WebGetOptions {
   signal?: AbortSignal;
 }
 
+/**
+ * Why an address isn't reached, for people: who fails (a host, a proxy) and how, to go on with after a colon. Any other
+ * error of a request has its makers' words, which are for programmers.
+ */
+export class WebError extends Error {}
+
 /** So long nothing may come. */
 const SILENCE_MS = 60_000;
 const SETTINGS_LIMIT_MS = 5_000;
@@ -25,7 +31,7 @@ const SETTINGS_LIMIT_MS = 5_000;
  * The answer to a GET as it begins to come; a redirect is an answer, too. It goes through the proxy that is set, and
  * trusts whom the computer trusts: Node by itself does neither.
  *
- * @throws Error with a reason to go on with after a colon
+ * @throws WebError; AbortError when `signal` says so; what Node throws otherwise, such as for a broken protocol
  */
 export async function webGet(url: URL, { surroundings, headers, signal }: WebGetOptions): Promise<IncomingMessage> {
   const proxy = await proxyFor(url, surroundings);
@@ -46,7 +52,7 @@ export async function webGet(url: URL, { surroundings, headers, signal }: WebGet
       { headers, signal, ca, timeout: SILENCE_MS, ...connection },
       resolve,
     );
-    outgoing.on("timeout", () => outgoing.destroy(new Error(`nothing came for ${SILENCE_MS / 1_000} seconds`)));
+    outgoing.on("timeout", () => outgoing.destroy(new WebError(`nothing came for ${SILENCE_MS / 1_000} seconds`)));
     outgoing.on("error", (error) => reject(explain(error, url.hostname)));
     outgoing.end();
   });
@@ -56,23 +62,28 @@ export async function webGet(url: URL, { surroundings, headers, signal }: WebGet
  * The proxy for an address: what HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say, in either case, else what a Mac's
  * settings say. This is how Python's urllib has it, too. This computer itself is never reached through one.
  *
- * @throws Error where it is none that is supported
+ * @throws WebError where it is none that is supported
  */
 export async function proxyFor(url: URL, surroundings: WebSurroundings): Promise<URL | undefined> {
   const host = bareHost(url);
   if (/^(localhost|.*\.localhost|127(\.\d+){3}|::1|0\.0\.0\.0)$/i.test(host)) return undefined;
   const scheme = url.protocol.slice(0, -1);
-  const { proxies, exceptions } = variables(surroundings.env) ?? (await macSettings(surroundings));
+  const { proxies, exceptions } = await proxySettings(surroundings);
   const named = proxies[scheme] ?? proxies.all;
   if (!named || exceptions.some((entry) => isExcepted(host, url.port, entry))) return undefined;
   const text = named.includes("://") ? named : `http://${named}`;
   if (!URL.canParse(text) || !/^https?:/.test(text)) {
-    throw new Error("the proxy that is set is none that Torbiz can use: it must be an http:// address");
+    throw new WebError("the proxy that is set is none that Torbiz can use: it must be an http:// address");
   }
   return new URL(text);
 }
 
-interface ProxySettings {
+/** What is set here: variables, else a Mac's settings. The addresses may hold passwords. */
+export async function proxySettings(surroundings: WebSurroundings): Promise<ProxySettings> {
+  return variables(surroundings.env) ?? (await macSettings(surroundings));
+}
+
+export interface ProxySettings {
   /** By scheme; `all` for any. */
   proxies: Record<string, string | undefined>;
   /** Hosts that are reached without. */
@@ -135,27 +146,36 @@ async function openTunnel(proxy: URL, url: URL, signal?: AbortSignal): Promise<S
       timeout: SILENCE_MS,
       signal,
     });
-    asking.on("timeout", () => asking.destroy(new Error(`the proxy ${proxy.host} doesn't answer`)));
+    asking.on("timeout", () => asking.destroy(new WebError(`the proxy ${proxy.host} doesn't answer`)));
     asking.on("error", (error) => reject(explain(error, `the proxy ${proxy.host}`)));
     asking.on("connect", ({ statusCode }, socket: Socket) => {
       if (statusCode === 200) return resolve(socket);
       socket.destroy();
-      reject(new Error(`the proxy ${proxy.host} answered ${statusCode}`));
+      const login = proxy.username ? "doesn't accept the user name and password" : "wants a user name and a password";
+      reject(new WebError(`the proxy ${proxy.host} ${statusCode === 407 ? login : `answered ${statusCode}`}`));
     });
     asking.end();
   });
 }
 
 /** Mozilla's, the system's (a company's own are there), and those that the usual variables name. */
-function authorities({ SSL_CERT_FILE, NODE_EXTRA_CA_CERTS }: NodeJS.ProcessEnv): string[] {
+function authorities(env: NodeJS.ProcessEnv): string[] {
+  return [...tls.rootCertificates, ...ownAuthorities(env)];
+}
+
+/** Those that this computer trusts besides Mozilla's: certificates, PEM. */
+export function ownAuthorities(env: NodeJS.ProcessEnv): string[] {
   // Node 20 can't read the system's.
   const { getCACertificates } = tls as Partial<typeof tls>;
-  const named = [SSL_CERT_FILE, NODE_EXTRA_CA_CERTS].filter((path) => path !== undefined && existsSync(path));
-  return [
-    ...tls.rootCertificates,
-    ...(getCACertificates?.("system") ?? []),
-    ...(named as string[]).map((path) => readFileSync(path, "utf8")),
-  ];
+  const { SSL_CERT_FILE, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, NODE_EXTRA_CA_CERTS } = env;
+  // The first that is named, as `trust` in python/torbiz/web.py has it.
+  const bundle = [SSL_CERT_FILE, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE].find((path) => path && existsSync(path));
+  const named = [bundle, NODE_EXTRA_CA_CERTS].filter((path) => path !== undefined && existsSync(path)) as string[];
+  const found = [...(getCACertificates?.("system") ?? []), ...named.map((path) => readFileSync(path, "utf8"))]
+    .flatMap((text) => text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [])
+    .map((certificate) => certificate.replace(/\r/g, ""));
+  const mozillas = new Set(tls.rootCertificates);
+  return [...new Set(found)].filter((certificate) => !mozillas.has(certificate));
 }
 
 function bareHost({ hostname }: URL): string {
@@ -180,9 +200,9 @@ const REASONS: Record<string, string> = {
 function explain(error: NodeJS.ErrnoException, who: string): Error {
   if (error.name === "AbortError") return error;
   const { code = "" } = error;
-  if (REASONS[code]) return new Error(`${who} ${REASONS[code]}`, { cause: error });
+  if (REASONS[code]) return new WebError(`${who} ${REASONS[code]}`, { cause: error });
   if (/CERT|VERIFY/.test(code)) {
-    return new Error(`the certificate of ${who} isn't trusted here`, { cause: error });
+    return new WebError(`the certificate of ${who} isn't trusted here`, { cause: error });
   }
   return error;
 }

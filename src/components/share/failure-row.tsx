@@ -7,6 +7,7 @@ import type { ErrorCode, TorbizError } from "../../lib/errors";
 import { CopyDetailsAction } from "../copy-details-action";
 import { ErrorLinkAction } from "../error-link-action";
 import { tinted } from "../status-look";
+import { CachedModelsAction } from "./cached-models";
 import type { Controls } from "./controls";
 import { FactRow } from "./fact-row";
 import { failureText } from "./failure-text";
@@ -42,7 +43,13 @@ export function FailureRow({ context, image, controls, error, containerId, again
         "learns this computer's address.",
       primaryAction: { title: "Start" },
     });
-    if (confirmed) await controls.sharing.share(context, { ...choice, swarm: { kind: "private" }, lan: true });
+    if (!confirmed) return;
+    const { model, port, blocks } = choice;
+    await controls.sharing.share(context, {
+      ...{ model, port, swarm: { kind: "private" }, lan: true },
+      // Which ones was chosen by what the other swarm lacks; one's own lacks all.
+      blocks: typeof blocks === "number" ? blocks : undefined,
+    });
   };
   return (
     <List.Section title={containerId ? "Last Share" : "Last Start"}>
@@ -69,6 +76,7 @@ export function FailureRow({ context, image, controls, error, containerId, again
               {source && <ViewLogAction title="Log" source={source} />}
               <Action title="Clear" icon={Icon.Trash} onAction={onClear} />
               <CopyDetailsAction error={error} />
+              <CachedModelsAction context={context} />
             </ActionPanel.Section>
             <ImageActions
               context={context}

@@ -1,6 +1,7 @@
 import { Action, ActionPanel, Icon, List } from "@raycast/api";
 import { getProgressIcon } from "@raycast/utils";
 import type { EngineContext } from "../../lib/context";
+import { buildRoomText } from "../../lib/docker/build/build-room";
 import type { BuildProgress } from "../../lib/docker/build/progress";
 import { defaultModel } from "../../lib/models";
 import { PALETTE } from "../status-look";
@@ -49,7 +50,7 @@ export function FirstSteps({ context, controls, running }: FirstStepsProps) {
           ...(running ? [BUILDING] : [BUILD, `${computesWith(context)} ${SPEED}`, MEANWHILE]),
           ...(wish ? [`**${wish.title} is shared when the image is built**, if this window is open then.`] : []),
         ].join("\n\n")}
-        facts={running ? buildFacts(running.startedAt, progress) : [...BUILD_FACTS, ...engineFacts(context)]}
+        facts={running ? buildFacts(running.startedAt, progress) : [...imageFacts(context), ...engineFacts(context)]}
         actions={actions}
       />
       <FactRow
@@ -77,15 +78,17 @@ const MEANWHILE = "You may close this window meanwhile: the build goes on.";
 
 const BUILDING = "You may close this window: the build goes on, and the menu bar shows how far it is.";
 
-const BUILD_FACTS: readonly Fact[] = [
-  { title: "Time", text: "5–10 minutes on a typical Mac" },
-  { title: "Download", text: "About 500 MB" },
-  { title: "Disk", text: "1.3 GB, about 3 GB during the build" },
-];
-
 const SPEED = "Expect 10–17 tokens/s with the starter model on two processor cores.";
 
 const SAFETY = "The container has limits on memory and processors, and no access to your files.";
+
+function imageFacts({ facts }: EngineContext): Fact[] {
+  return [
+    { title: "Time", text: "5–10 minutes on a typical Mac" },
+    { title: "Download", text: "About 500 MB" },
+    { title: "Disk", text: `1.3 GB, ${buildRoomText(facts)} during the build` },
+  ];
+}
 
 function engineFacts({ facts }: EngineContext): Fact[] {
   return [
@@ -97,11 +100,12 @@ function engineFacts({ facts }: EngineContext): Fact[] {
 function buildFacts(startedAt: string, progress: BuildProgress | undefined): Fact[] {
   const started = new Date(startedAt).toLocaleTimeString("en-US", { timeStyle: "short" });
   if (!progress) return [{ title: "Started", text: started }];
-  const { step, steps, title, detail, percent, secondsLeft } = progress;
+  const { step, steps, title, detail, warning, percent, secondsLeft } = progress;
   return [
     { title: "Step", text: `${step} of ${steps}` },
     { title: "Now", text: title },
     ...(detail ? [{ title: "Detail", text: detail }] : []),
+    ...(warning ? [{ title: "Warning", text: warning }] : []),
     { title: "Done", text: `${Math.floor(percent * 100)}%` },
     { title: "Time Left", text: timeLeft(secondsLeft) },
     { title: "Started", text: started },

@@ -1,5 +1,6 @@
 import { Action, ActionPanel, Icon, List } from "@raycast/api";
 import type { PreflightProblem } from "../../lib/docker/preflight";
+import { gaveUp, START_LIMIT_MS, waitText } from "../../lib/docker/wait";
 import type { Overview } from "../../lib/sharing/overview";
 import { CopyDetailsAction } from "../copy-details-action";
 import { plainText } from "../plain-text";
@@ -24,16 +25,17 @@ const TITLES: Record<PreflightProblem, string> = {
   "host-unsupported": "This Docker Host Isn't Supported",
 };
 
-/** States in which an engine that was told to start may still be. */
-const ON_ITS_WAY: readonly PreflightProblem[] = ["not-running", "starting", "not-answering"];
-
 /** Why Docker can't be used yet, and what to do. Goes on by itself, as the root looks again. */
 export function GateScreen({ gate, controls }: { gate: Gate; controls: Controls }) {
-  const { problem, error } = gate;
+  const { problem } = gate;
   const { docker, refresh, restart } = controls;
+  const { wait } = docker;
+  // The screen is drawn anew with each look, about once a second.
+  const waitedMs = wait ? Date.now() - wait.since : 0;
+  const isOver = waitedMs > START_LIMIT_MS;
+  const error = isOver ? gaveUp(gate.error, START_LIMIT_MS) : gate.error;
   const { action } = error;
   const start = action?.start;
-  const isStarting = docker.isStarting && ON_ITS_WAY.includes(problem);
   const others = (
     <>
       <Action title="Try Again" icon={Icon.ArrowClockwise} shortcut={SHORTCUTS.refresh} onAction={refresh} />
@@ -43,13 +45,18 @@ export function GateScreen({ gate, controls }: { gate: Gate; controls: Controls 
       <OpenPreferencesAction />
     </>
   );
-  if (isStarting || problem === "starting") {
+  if (!isOver && (wait?.isTold || problem === "starting")) {
     return (
       <List.EmptyView
         icon={tinted(Icon.CircleProgress50, "busy")}
-        title={isStarting ? "Starting Docker…" : TITLES.starting}
-        description="This can take a minute. It goes on by itself when Docker runs."
-        actions={<ActionPanel>{others}</ActionPanel>}
+        title={wait?.isTold ? "Starting Docker…" : TITLES.starting}
+        description={plainText(`It goes on by itself when Docker runs. ${waitText(error, waitedMs)}`)}
+        actions={
+          <ActionPanel>
+            {others}
+            <CopyDetailsAction error={error} />
+          </ActionPanel>
+        }
       />
     );
   }

@@ -48,7 +48,7 @@ export function LiveActions({ live, controls, row, invite }: LiveActionsProps) {
         {status.state === "online" && (
           <Action title="Finish and Stop" icon={Icon.Flag} onAction={() => sharing.finish(context)} />
         )}
-        <StopActions context={context} sharing={sharing} />
+        <StopActions context={context} sharing={sharing} isFinishing={status.state === "finishing"} />
         {status.state === "online" && (
           <Action.Push
             title="Show Swarm Map"

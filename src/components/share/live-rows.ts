@@ -119,7 +119,7 @@ function swarmRow({ glance, blocks, swarm }: SharingStatus, invite: string | und
     markdown: [mapText(online, blocks), ...(peers === 0 ? [aloneText(invite, swarm === "private")] : [])].join("\n\n"),
     facts: [
       ...facts,
-      { title: "Other Peers", text: peers === 0 ? "0: Nobody Else Yet" : String(peers) },
+      { title: "Other Peers", text: peers === 0 ? "0: Nobody Else Now" : String(peers) },
       ...(blocks ? [{ title: "This Computer", text: rangeText(blocks) }] : []),
       { title: "Missing", text: gapsOf(online).map(rangeText).join(", ") || "None" },
     ],
@@ -134,13 +134,6 @@ function statusRow(
   const { state, message, swarm, port, peerId, since } = status;
   const { word, icon } = STATUS_LOOK[state];
   const isStarting = state === "starting";
-  // One line: the facts fill the rest of the pane.
-  const sentence =
-    state === "online"
-      ? "Peers can use it, also when this window is closed."
-      : state === "finishing"
-        ? `**${word}**: ${finishText(status)}.`
-        : `**${word}**`;
   const blocks = blocksRange(status, all);
   return {
     id: "status",
@@ -149,7 +142,7 @@ function statusRow(
     icon,
     markdown: isStarting
       ? [`**${stageTitle({ ...status, heard })}**`, message].filter(Boolean).join("\n\n")
-      : (message ?? sentence),
+      : (message ?? stateSentence(status)),
     facts: [
       ...(isStarting ? stageFacts({ ...status, heard }) : []),
       { title: "Model", text: modelTitle(status) },
@@ -168,6 +161,17 @@ function statusRow(
       ...(port ? [{ title: "Port", text: String(port) }] : []),
     ],
   };
+}
+
+/** In one line: the facts fill the rest of the pane. */
+function stateSentence(status: SharingStatus): string {
+  const { state, reachability } = status;
+  const { word } = STATUS_LOOK[state];
+  if (state === "finishing") return `**${word}**: ${finishText(status)}.`;
+  if (state !== "online") return `**${word}**`;
+  return reachability === "unreachable"
+    ? "Peers can't reach this computer now. It goes on by itself when they can again."
+    : "Peers can use it, also when this window is closed.";
 }
 
 /** All blocks of its model; undefined for one that an older or newer Torbiz shares. */

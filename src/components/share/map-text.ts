@@ -14,7 +14,7 @@ export function mapText(online: readonly number[], own: BlockRange | null): stri
 
 /** What there is to do about being alone in a swarm. @param invite to it, where others can join it by one */
 export function aloneText(invite: string | undefined, isPrivate: boolean): string {
-  if (invite !== undefined) return "Nobody else serves it yet: copy the invite, and send it to somebody.";
+  if (invite !== undefined) return "Nobody else serves it now: copy the invite, and send it to somebody.";
   return isPrivate
     ? "Nobody else can serve it: this swarm is open to this computer only. One that is shared with options can be opened to the local network."
     : "Nobody else serves it now.";

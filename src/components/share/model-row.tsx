@@ -72,7 +72,7 @@ export function ModelRow({
           ? []
           : [{ title: "Memory", text: `${gigabytes(fit.weightBytes)} + ${gigabytes(fit.cacheBytes)} Cache` }]),
         ...(speed ? [speedFact(outlookOf(model, fit, speed))] : []),
-        ...(model.diskBytes > 0 ? [{ title: "Download", text: `${sizeText(model.diskBytes)} for All Blocks` }] : []),
+        ...(model.diskBytes > 0 ? [{ title: "Download", text: downloadWords(model) }] : []),
         { title: "License", text: model.gated ? `${model.license} (Asks for Access)` : model.license },
         { title: "Swarm", text: swarmWords(swarm) },
         ...(swarm.kind === "private"
@@ -142,4 +142,9 @@ function pageUrl(model: Model, { env }: EngineContext): string | undefined {
 function speedFact({ tokensPerSecond, slow }: SpeedOutlook): Fact {
   const text = `${rate(tokensPerSecond)} tokens/s`;
   return slow ? { title: "Speed", text, icon: tinted(Icon.Warning, "warning") } : { title: "Speed", text };
+}
+
+/** "2.2 GB for All Blocks, 88 MB Each" */
+function downloadWords({ diskBytes, blockFileBytes }: Model): string {
+  return `${sizeText(diskBytes)} for All Blocks, ${sizeText(blockFileBytes)} Each`;
 }

@@ -34,10 +34,10 @@ interface ShareGpuListProps {
  * is in it follows what the last look saw.
  */
 export function ShareGpuList({ wanted, isLogWanted = false }: ShareGpuListProps) {
-  const { overview, error, refresh, restart } = useOverview();
+  const { overview, error, notice, refresh, restart } = useOverview();
   const sharing = useShareJobs(refresh);
   const build = useBuildJobs(overview, refresh);
-  const docker = useStartDocker(overview !== undefined && overview.screen !== "gate");
+  const docker = useStartDocker(overview?.screen === "gate" ? overview.problem : undefined);
   const invite = wanted !== undefined && isInvite(wanted) ? wanted : undefined;
   const wish = useModelArgument(invite ? undefined : wanted, overview, sharing.share);
   useInviteAtOnce(invite, overview, sharing);
@@ -47,7 +47,7 @@ export function ShareGpuList({ wanted, isLogWanted = false }: ShareGpuListProps)
   const isBusy = sharing.isStopping || build.isBuilding || (sharing.start !== undefined && !sharing.start.error);
   return (
     <List
-      isLoading={(!overview && !error) || isBusy}
+      isLoading={(!overview && !error && !notice) || isBusy}
       isShowingDetail={hasRows}
       searchBarPlaceholder={placeholderOf(overview, sharing)}
     >
@@ -56,7 +56,7 @@ export function ShareGpuList({ wanted, isLogWanted = false }: ShareGpuListProps)
       ) : error ? (
         <FailureEmptyView error={error} onRetry={refresh} />
       ) : (
-        <List.EmptyView icon={tinted(Icon.MagnifyingGlass, "quiet")} title="Looking for Docker…" />
+        <List.EmptyView icon={tinted(Icon.MagnifyingGlass, "quiet")} title="Looking for Docker…" description={notice} />
       )}
     </List>
   );

@@ -1,6 +1,6 @@
 import { Action, ActionPanel, Icon, List, useNavigation } from "@raycast/api";
 import { usePromise } from "@raycast/utils";
-import { useRef, type ReactNode } from "react";
+import { useEffect, useRef, type ReactNode } from "react";
 import type { EngineContext } from "../../lib/context";
 import { toTorbizError } from "../../lib/errors";
 import type { Model } from "../../lib/models";
@@ -29,8 +29,14 @@ interface SwarmMapViewProps {
 }
 
 const NAME_LENGTH = 40;
+/** From the end of a look to the next: each takes a processor for some seconds. */
+const LOOK_AGAIN_MS = 20_000;
+const STATE = { joining: "Joining", online: "Online", unreachable: "Doesn't Answer" } as const;
 
-/** Who serves which blocks of a model, read from the swarm itself: a row for the map, and one for each server. */
+/**
+ * Who serves which blocks of a model, read from the swarm itself, and again while it is open: a row for the map, and one
+ * for each server.
+ */
 export function SwarmMapView({ context, model, swarm, invite, onShare }: SwarmMapViewProps) {
   const abortable = useRef<AbortController>(null);
   const {
@@ -44,6 +50,10 @@ export function SwarmMapView({ context, model, swarm, invite, onShare }: SwarmMa
     [model.id, swarm],
     { abortable, onError: () => undefined }, // it is shown below
   );
+  useEffect(() => {
+    const timer = isLoading ? undefined : setTimeout(revalidate, LOOK_AGAIN_MS);
+    return () => clearTimeout(timer);
+  }, [isLoading, revalidate]);
   const actions = (
     <>
       {map && onShare && <ShareSuggestedAction map={map} onShare={onShare} />}
@@ -101,9 +111,9 @@ function ServerRow({ server, map, actions }: { server: SwarmServer; map: SwarmMa
       id={peerId}
       title={`${end - start === 1 ? "Block" : "Blocks"} ${rangeText(server)}`}
       subtitle={isOwn ? "This Computer" : shortened(name ?? shortPeer(peerId), NAME_LENGTH)}
-      icon={isOwn ? Icon.ComputerChip : Icon.Globe}
+      icon={state === "unreachable" ? tinted(Icon.Warning, "warning") : isOwn ? Icon.ComputerChip : Icon.Globe}
       facts={[
-        { title: "State", text: state === "online" ? "Online" : "Joining" },
+        { title: "State", text: STATE[state] },
         { title: "Throughput", text: `${throughput.toFixed(1)} tokens/s (announced)` },
         { title: "Reachable", text: relayed === null ? "Not Known" : relayed ? "Through Relays" : "Directly" },
         { title: "Petals", text: version ?? "Not Known" },

@@ -12,7 +12,7 @@ export function swarmWords(swarm: Swarm): string {
     case "public":
       return "Public Petals Network";
     case "join":
-      return swarm.peers.length === 1 ? "Swarm of One Peer" : `Swarm of ${swarm.peers.length} Peers`;
+      return "Others' Swarm";
   }
 }
 

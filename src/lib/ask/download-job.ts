@@ -9,7 +9,8 @@ import { errorCodes, TorbizError, type ErrorCode } from "../errors";
 import { isAlive } from "../is-alive";
 import type { Paths } from "../paths";
 import type { Environment } from "./environment";
-import { DOWNLOAD_SETTINGS, privately, pythonEnv } from "./python-env";
+import { privately } from "../privately";
+import { DOWNLOAD_SETTINGS, pythonEnv } from "./python-env";
 
 /** A download that belongs to nobody: a program of python/torbiz/download_job.py's kind. */
 export interface DownloadJob {

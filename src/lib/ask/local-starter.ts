@@ -8,7 +8,8 @@ import type { OnProgress } from "../progress";
 import { inspectStarter, parseStarterLine, starterError, starterFolder, type StarterFailure } from "../starter-folder";
 import { tellsOfNoSpace } from "./disk-space";
 import { PIP_SETTINGS, type Environment } from "./environment";
-import { privately, pythonEnv } from "./python-env";
+import { privately } from "../privately";
+import { pythonEnv } from "./python-env";
 
 export interface LocalStarterOptions {
   surroundings: Pick<Surroundings, "paths" | "env" | "home" | "runtimeFiles">;

@@ -5,7 +5,7 @@ const USUAL = /^(HOME|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TEMP|TMP)$/;
 
 /** How programs reach the network: proxies and certificates. */
 export const DOWNLOAD_SETTINGS =
-  /^((https?|ftp|all|no)_proxy|SSL_CERT_\w+|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NETRC|XDG_\w+)$/i;
+  /^((https?|ftp|all|no)_proxy|SSL_CERT_\w+|(REQUESTS|CURL)_CA_BUNDLE|NODE_EXTRA_CA_CERTS|NETRC|XDG_\w+)$/i;
 
 /**
  * The environment for a Python that we start: what it needs and no more.
@@ -27,15 +27,4 @@ function withoutProxy(kept: [string, string | undefined][]): NodeJS.ProcessEnv {
   // An asterisk means every host only where it is alone.
   const all = others === "*" ? others : [others, "localhost", "127.0.0.1", "::1"].filter(Boolean).join(",");
   return { NO_PROXY: all, no_proxy: all };
-}
-
-/**
- * A Python program as it is started, so that whatever it writes is this user's alone: from the bytecode of its first import
- * on, which comes before a program could say so itself. Somebody else's in its place would be run.
- *
- * @example
- * const { file, args } = privately(environment.python, ["-m", "torbiz.starter"]);
- */
-export function privately(python: string, args: readonly string[]): { file: string; args: string[] } {
-  return { file: "sh", args: ["-c", 'umask 077 && exec "$@"', "sh", python, ...args] };
 }

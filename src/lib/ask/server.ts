@@ -10,7 +10,8 @@ import { isRecord } from "../json";
 import { socketPath as socketPathIn } from "../socket-path";
 import { tellsOfNoSpace } from "./disk-space";
 import type { Environment } from "./environment";
-import { DOWNLOAD_SETTINGS, privately, pythonEnv } from "./python-env";
+import { privately } from "../privately";
+import { DOWNLOAD_SETTINGS, pythonEnv } from "./python-env";
 import { callServer } from "./server-call";
 
 /** Which of the resident servers: the one that answers on this computer and passes on to others, or the swarm's client. */

@@ -1,10 +1,9 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Surroundings } from "../context";
 import { findDockerCli } from "../docker/cli";
 import { engineClockSkew } from "../docker/clock";
 import { describeEndpoint } from "../docker/endpoint";
-import { checkDocker } from "../docker/preflight";
 import { startEngine } from "../docker/start";
+import { awaitDocker, ON_ITS_WAY } from "../docker/wait";
 import { TorbizError, toTorbizError, type ProgramStart } from "../errors";
 import { knownModels } from "../hub/known-models";
 import { defaultModel, findModel } from "../models";
@@ -15,9 +14,6 @@ import { problem, withEngine, type Check, type Repair, type RepairOptions } from
 
 /** The DHT refuses whose clock is further off. */
 const LARGEST_SKEW_SECONDS = 3;
-/** A virtual machine may take minutes until its engine answers. */
-const START_LIMIT_MS = 2 * 60_000;
-const LOOK_MS = 1_000;
 
 /** Of the engine itself: is it there, and is it fit for a share. */
 export const engineChecks: readonly Check[] = [
@@ -135,17 +131,9 @@ function startRepair(surroundings: Surroundings, title: string, start: ProgramSt
   return { title, run: (options) => startAndWait(surroundings, start, options) };
 }
 
-async function startAndWait(
-  surroundings: Surroundings,
-  start: ProgramStart,
-  { onProgress, signal }: RepairOptions,
-): Promise<void> {
-  onProgress?.({ stage: "starting-docker", message: "Starting Docker", progress: null });
+async function startAndWait(surroundings: Surroundings, start: ProgramStart, options: RepairOptions): Promise<void> {
+  options.onProgress?.({ stage: "starting-docker", message: "Starting Docker", progress: null });
   await startEngine(start, surroundings);
-  for (const end = Date.now() + START_LIMIT_MS; ;) {
-    const docker = await checkDocker(surroundings);
-    if (docker.state === "ready") return;
-    if (Date.now() > end) throw docker.error;
-    await sleep(LOOK_MS, undefined, { signal });
-  }
+  const docker = await awaitDocker(surroundings, ON_ITS_WAY, options);
+  if (docker.state !== "ready") throw docker.error;
 }

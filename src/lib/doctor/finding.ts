@@ -1,7 +1,9 @@
 import { connectEngine, type EngineContext, type Surroundings } from "../context";
 import type { Preflight } from "../docker/preflight";
 import { toTorbizError, type TorbizError } from "../errors";
+import { redactFailure } from "../failure-details";
 import type { OnProgress } from "../progress";
+import { redactor } from "../redact";
 
 /** `unknown`: it couldn't be looked at, for the reason that the detail gives. */
 export type FindingState = "ok" | "warning" | "problem" | "unknown";
@@ -75,7 +77,7 @@ export async function runCheck(
     else ending.addEventListener("abort", end, { once: true });
   });
   const looked = (async () => look(examined, ending))().catch((error: unknown): Verdict =>
-    unknown(toTorbizError(error)),
+    unknown(redactFailure(toTorbizError(error), redactor(examined.surroundings))),
   );
   try {
     return { id, title, ...(await Promise.race([looked, ended])) };

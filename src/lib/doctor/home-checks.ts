@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, readdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
@@ -21,6 +21,10 @@ import { roomVerdict } from "./room";
 
 /** Importing Petals takes a busy computer that long. */
 const IMPORT_LIMIT_MS = 120_000;
+/** Of each folder: so many are looked at in no time. */
+const FILES = 1_000;
+/** Names in a sentence. */
+const NAMED = 5;
 /** Many Pythons, each of which may take its time to say what it is. */
 const PYTHON_LIMIT_MS = 60_000;
 
@@ -162,18 +166,39 @@ function remakeRepair(surroundings: Surroundings, kind: AskEnvironmentKind, fold
 
 /** What others on this computer could read or connect to. */
 function files(surroundings: Surroundings): Verdict {
+  const open = openToOthers(surroundings);
+  if (open.length === 0) return { state: "ok", detail: "They are your user's alone." };
+  const more = open.length > NAMED ? ` and ${open.length - NAMED} more` : "";
+  const named = open.slice(0, NAMED).map(({ path }) => path);
+  return {
+    state: "warning",
+    detail: `Others on this computer can get at ${named.join(", ")}${more}.`,
+    // Looked at anew: some are there for a moment only.
+    repair: {
+      title: "Make Private",
+      run: async () => openToOthers(surroundings).forEach(({ path, mode }) => chmodSync(path, mode)),
+    },
+  };
+}
+
+/** With the mode that each should have. Models are for a container's user to read, and environments are folders. */
+function openToOthers(surroundings: Surroundings): { path: string; mode: number }[] {
   const { home, run, logs, envs, conversations } = surroundings.paths;
-  const open = [
+  return [
     ...[home, run, logs, envs, conversations].map((path) => ({ path, mode: 0o700 })),
     ...(["local", "swarm"] as const).map((kind) => ({ path: askSocket(surroundings, kind), mode: 0o600 })),
+    ...[home, run, logs, conversations].flatMap(filesIn).map((path) => ({ path, mode: 0o600 })),
   ].filter(({ path }) => {
     const facts = lstatSync(path, { throwIfNoEntry: false });
     return facts !== undefined && (facts.mode & 0o077) !== 0;
   });
-  if (open.length === 0) return { state: "ok", detail: "They are your user's alone." };
-  return {
-    state: "warning",
-    detail: `Others on this computer can get at ${open.map(({ path }) => path).join(", ")}.`,
-    repair: { title: "Make Private", run: async () => open.forEach(({ path, mode }) => chmodSync(path, mode)) },
-  };
+}
+
+/** Not those of a desktop, such as .DS_Store. */
+function filesIn(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isFile() && !entry.name.startsWith("."))
+    .slice(0, FILES)
+    .map(({ name }) => join(folder, name));
 }

@@ -1,4 +1,5 @@
 import type { EngineContext } from "../context";
+import { buildRoomText } from "../docker/build/build-room";
 import { ensureImage } from "../docker/build/image";
 import { lastBuild } from "../docker/build/last-build";
 import { currentBuild } from "../docker/build/lock";
@@ -56,13 +57,14 @@ export const shareChecks: readonly Check[] = [
 
 async function dockerDisk(context: EngineContext, signal: AbortSignal): Promise<Verdict> {
   if (!(await context.engine.image(context.names.image)))
-    return untilBuilt("How much is free is read in the image, which isn't built yet.");
+    return untilBuilt(
+      `How much is free is read in the image, which isn't built yet. Building it takes ${buildRoomText(context.facts)}.`,
+    );
   const { lines } = await inImage(context, FREE_BYTES, signal);
   const free = Number(lines.findLast((line) => /^\d+$/.test(line)) ?? NaN);
   if (!(free >= 0)) throw new TorbizError("unexpected", "The image doesn't tell how much is free.");
-  return roomVerdict(free, "on Docker's disk", {
-    hint: "See what takes it with `docker system df`, or make Docker's disk larger in its settings.",
-  });
+  const hint = "See what takes it with `docker system df`, or make Docker's disk larger in its settings.";
+  return roomVerdict(free, "on Docker's disk", { hint }, context.facts);
 }
 
 async function image(context: EngineContext): Promise<Verdict> {
@@ -157,7 +159,7 @@ async function volume({ engine, names }: EngineContext): Promise<Verdict> {
     const detail = "It is made by the first share; what is downloaded then stays in it.";
     return { state: "ok", detail, pending: true };
   }
-  const bytes = await engine.volumeBytes(names.volume);
+  const bytes = (await engine.diskUsage()).volumes.get(names.volume);
   const holds = bytes === undefined ? "" : ` and holds ${sizeText(bytes)}`;
   // Nothing in it is nothing that could have stayed.
   const pending = bytes ? undefined : true;

@@ -3,7 +3,7 @@ import { interrupted } from "../docker/docker-error";
 import { TorbizError } from "../errors";
 import { isRecord, parseJson } from "../json";
 import { readConfig, weightBytes } from "../model-config";
-import { webGet, type WebSurroundings } from "../web";
+import { webGet, WebError, type WebSurroundings } from "../web";
 import { hubEndpoint, pageOf } from "./endpoint";
 import { isRepository, type HubFacts } from "./known-models";
 
@@ -117,17 +117,21 @@ async function ask(url: string, options: LookUpOptions): Promise<unknown> {
     answer = await follow(new URL(url), options, either);
   } catch (error) {
     if (signal?.aborted) throw interrupted(signal);
-    throw unreachable(
-      limit.aborted ? `has not answered within ${limitMs / 1_000} s` : "can't be reached",
-      options,
-      error,
-    );
+    const why = limit.aborted ? `has not answered within ${limitMs / 1_000} s` : reasonOf(error, options);
+    throw unreachable(why, options, error);
   }
   const { status, reason, text } = answer;
   if (status !== 200) throw refusal(status, reason, options);
   const body = parseJson(text);
   if (body === undefined) throw notAHub(options);
   return body;
+}
+
+/** A reason names who it is that fails: the hub, one that it sends on to, or a proxy. The hub isn't named twice. */
+function reasonOf(error: unknown, { surroundings }: LookUpOptions): string {
+  if (!(error instanceof WebError)) return "can't be reached";
+  const own = `${new URL(hubEndpoint(surroundings.env)).hostname} `;
+  return error.message.startsWith(own) ? error.message.slice(own.length) : `can't be reached: ${error.message}`;
 }
 
 interface Answer {
@@ -152,14 +156,14 @@ async function follow(start: URL, options: LookUpOptions, signal: AbortSignal): 
     response.destroy();
     url = new URL(location, url);
   }
-  throw new Error("it sends from one address to another without end");
+  throw new WebError("it sends from one address to another without end");
 }
 
 async function textOf(response: IncomingMessage): Promise<string> {
   let text = "";
   for await (const piece of response.setEncoding("utf8")) {
     text += String(piece);
-    if (text.length > BODY_LIMIT) throw new Error("an answer that doesn't end");
+    if (text.length > BODY_LIMIT) throw new WebError("its answer doesn't end");
   }
   return text;
 }
@@ -202,7 +206,8 @@ function notAHub(options: LookUpOptions): TorbizError {
 }
 
 function unreachable(what: string, options: LookUpOptions, cause?: unknown): TorbizError {
-  return new TorbizError("hub-unreachable", `${hostOf(options)} ${what}.`, { cause });
+  const end = what.endsWith("?") ? "" : ".";
+  return new TorbizError("hub-unreachable", `${hostOf(options)} ${what}${end}`, { cause });
 }
 
 function hostOf({ surroundings }: LookUpOptions): string {

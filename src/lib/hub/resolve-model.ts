@@ -1,7 +1,8 @@
+import { TorbizError } from "../errors";
 import { findModel, onHub, type Model } from "../models";
 import type { Paths } from "../paths";
 import type { WebSurroundings } from "../web";
-import { commitOf, factsOf, isOf, isRepository, knownModels, rememberModel } from "./known-models";
+import { commitOf, factsOf, isOf, isRepository, knownModels, rememberModel, type HubFacts } from "./known-models";
 import { lookUp, type LookUpOptions } from "./look-up";
 
 export interface ResolveOptions extends Pick<LookUpOptions, "token" | "signal"> {
@@ -11,6 +12,7 @@ export interface ResolveOptions extends Pick<LookUpOptions, "token" | "signal"> 
 
 /**
  * The model that a person names, checked: one of the hub that wasn't named on this computer before is looked up there.
+ * One that is known here is taken for the same at the commit that others have, where the hub can't be asked for that.
  *
  * @throws TorbizError model-unknown, model-gated, model-unsupported, hub-unreachable, interrupted
  *
@@ -31,8 +33,18 @@ export async function resolveModel(
   const { repository, revision: usual } = model?.source ?? { repository: typed, revision: undefined };
   const revision = commit ?? usual;
   if (model && usual === revision && factsOf(paths, repository)?.revision === revision) return model;
-  const facts = await lookUp({ repository, revision, surroundings, ...options });
-  if (model && commitOf(model) && usual !== revision) return onHub({ ...model, ...facts });
+  const isOther = model && commitOf(model) && usual !== revision ? model : undefined;
+  let facts: HubFacts;
+  try {
+    facts = await lookUp({ repository, revision, surroundings, ...options });
+  } catch (error) {
+    // A swarm of a network without internet: the model's form is known, and a seeder has the files of that commit or says
+    // which it lacks.
+    const isUnreachable = error instanceof TorbizError && error.code === "hub-unreachable";
+    if (!isOther || !commit || !isUnreachable) throw error;
+    facts = { ...isOther, repository, revision: commit };
+  }
+  if (isOther) return onHub({ ...isOther, ...facts });
   rememberModel(paths, facts);
   return findModel(facts.repository, knownModels(paths));
 }

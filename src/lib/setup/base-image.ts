@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -7,7 +6,7 @@ import { findDockerCli } from "../docker/cli";
 import type { Endpoint } from "../docker/endpoint";
 import { toTorbizError, TorbizError } from "../errors";
 import { LABELS } from "../names";
-import { findDebian, installPackages } from "./debian";
+import { aptSources, findDebian, installPackages, type Debian } from "./debian";
 import { lastLines, runStep, setUpLog, stepEnv, stepError } from "./run-step";
 import { findCommand, type SetUpSurroundings } from "./surroundings";
 
@@ -61,7 +60,7 @@ export async function ensureBaseImage(surroundings: BaseImageSurroundings): Prom
     if (!(await findCommand(surroundings, "mmdebstrap"))) {
       await installPackages(surroundings, ["mmdebstrap", "debian-archive-keyring"]);
     }
-    await makeStandIn(surroundings, docker, debian.codename === STAND_IN_RELEASE ? ownAptSources(surroundings) : []);
+    await makeStandIn(surroundings, docker, bootstrapArgs(surroundings, debian, { file: "-" }));
     return BASE_IMAGE_STAND_IN;
   }
 }
@@ -102,10 +101,22 @@ async function dockerCommand(surroundings: BaseImageSurroundings): Promise<Docke
   };
 }
 
-/** This machine's own apt sources: where they are a mirror in the house, Debian's own servers may be out of reach. */
-function ownAptSources({ root = "/" }: SetUpSurroundings): string[] {
-  const files = ["sources.list", join("sources.list.d", "debian.sources")];
-  return files.map((file) => join(root, "etc", "apt", file)).filter((file) => existsSync(file));
+/**
+ * The arguments with which mmdebstrap makes the stand-in's files.
+ * @param target where to: a tar file, "-" for stdout; and for which processor, as Debian calls it, if not for this one
+ */
+export function bootstrapArgs(
+  surroundings: SetUpSurroundings,
+  debian: Debian,
+  { file, architecture }: { file: string; architecture?: string },
+): string[] {
+  const options = [
+    "--variant=minbase",
+    ...(architecture === undefined ? [] : [`--architectures=${architecture}`]),
+    "--include=python3,python3-venv,python3-pip,ca-certificates",
+  ];
+  const sources = debian.codename === STAND_IN_RELEASE ? aptSources(surroundings).map(({ path }) => path) : [];
+  return [...options, STAND_IN_RELEASE, file, ...sources];
 }
 
 /**
@@ -115,7 +126,7 @@ function ownAptSources({ root = "/" }: SetUpSurroundings): string[] {
 async function makeStandIn(
   surroundings: BaseImageSurroundings,
   docker: DockerCommand,
-  aptSources: readonly string[],
+  bootstrap: readonly string[],
 ): Promise<void> {
   const logFile = setUpLog(surroundings);
   const options = {
@@ -126,8 +137,6 @@ async function makeStandIn(
     cancelSignal: surroundings.signal,
     stderr: ["pipe", { file: logFile, append: true }],
   } as const;
-  const packages = "python3,python3-venv,python3-pip,ca-certificates";
-  const bootstrap = ["--variant=minbase", `--include=${packages}`, STAND_IN_RELEASE, "-", ...aptSources];
   const making = execa("mmdebstrap", bootstrap, { ...options, stdin: "ignore", buffer: { stdout: false } });
   const importing = execa(docker.path, docker.args(["import", "--change", `LABEL ${LABELS.managed}=1`, "-"]), options);
   const [made, imported] = await Promise.all([

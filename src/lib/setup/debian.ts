@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { runStep } from "./run-step";
@@ -21,6 +22,16 @@ export async function findDebian(surroundings: SetUpSurroundings): Promise<Debia
   const debianLike = [field("ID"), ...field("ID_LIKE").split(" ")].includes("debian");
   if (!debianLike || !(await findCommand(surroundings, "apt-get"))) return undefined;
   return { id: field("ID"), codename: field("VERSION_CODENAME") };
+}
+
+/**
+ * This machine's own apt sources, with their names in /etc/apt: where they are a mirror in the house, Debian's own servers
+ * may be out of reach.
+ */
+export function aptSources({ root = "/" }: SetUpSurroundings): { path: string; name: string }[] {
+  return ["sources.list", join("sources.list.d", "debian.sources")]
+    .map((name) => ({ path: join(root, "etc", "apt", name), name }))
+    .filter(({ path }) => existsSync(path));
 }
 
 /**

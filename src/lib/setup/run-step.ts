@@ -15,6 +15,8 @@ export interface StepOptions {
   firstOutputMs?: number;
   /** On top of the usual environment. */
   env?: NodeJS.ProcessEnv;
+  /** Where it runs; where this process does unless told otherwise. */
+  cwd?: string;
 }
 
 /** The file that keeps what all set-up commands printed. */
@@ -40,7 +42,7 @@ export async function runStep(
   surroundings: SetUpSurroundings,
   command: string,
   args: readonly string[],
-  { timeoutMs, firstOutputMs, env }: StepOptions,
+  { timeoutMs, firstOutputMs, env, cwd }: StepOptions,
 ): Promise<string> {
   prepareHome(surroundings.paths);
   const file = setUpLog(surroundings);
@@ -51,6 +53,7 @@ export async function runStep(
     const child = execa(command, args, {
       env: { ...stepEnv(surroundings), ...env },
       extendEnv: false,
+      cwd,
       stdin: "ignore",
       all: true,
       reject: false,

@@ -5,6 +5,7 @@ import type { Model } from "../models";
 import { LABELS, type Names } from "../names";
 import { VERSION } from "../version";
 import { formatBlocks, type BlockChoice } from "./blocks";
+import { HOST_NAME, type HubAccess } from "./hub-access";
 import { multiaddr } from "./lan";
 import type { Limits } from "./limits";
 import { swarmText, type Swarm } from "./swarm";
@@ -35,8 +36,8 @@ export interface SharePlan {
   limits: Limits;
   /** For blocks that are fetched from a model hub and kept. */
   diskBytes?: number;
-  /** A Hugging Face token goes in by stdin. */
-  hasToken: boolean;
+  /** How the hub is reached goes in by stdin. */
+  hubAccess?: Pick<HubAccess, "usesHost">;
   startedBy: StartedBy;
   /** When the command that starts it began, in milliseconds since 1970. */
   began?: number;
@@ -46,7 +47,7 @@ export interface SharePlan {
 
 /**
  * The container that serves blocks, locked down: no root, no capabilities, nothing writable but its cache and /tmp.
- * Neither a token nor a prompt is in it; `docker inspect` may be shown to anybody.
+ * Neither a token, nor a proxy's password, nor a prompt is in it; `docker inspect` may be shown to anybody.
  */
 export function containerOptions(plan: SharePlan, names: Names): ContainerCreateOptions {
   const { limits } = plan;
@@ -81,8 +82,8 @@ export function containerOptions(plan: SharePlan, names: Names): ContainerCreate
       Retries: 3,
     },
     Tty: false,
-    OpenStdin: plan.hasToken,
-    StdinOnce: plan.hasToken,
+    OpenStdin: plan.hubAccess !== undefined,
+    StdinOnce: plan.hubAccess !== undefined,
     HostConfig: {
       Init: true,
       ReadonlyRootfs: true,
@@ -96,6 +97,7 @@ export function containerOptions(plan: SharePlan, names: Names): ContainerCreate
       Tmpfs: { "/tmp": "uid=10001,gid=10001,mode=1777,size=256m" },
       LogConfig: { Type: "json-file", Config: { "max-size": "5m", "max-file": "2" } },
       NetworkMode: names.network,
+      ...(plan.hubAccess?.usesHost && { ExtraHosts: [`${HOST_NAME}:host-gateway`] }),
       PortBindings: { [port]: [{ HostIp: isOpen(plan) ? "0.0.0.0" : "127.0.0.1", HostPort: String(plan.port) }] },
       RestartPolicy: { Name: "no" },
       AutoRemove: false,
@@ -130,7 +132,7 @@ function seederArguments(plan: SharePlan): string[] {
     ...["--port", String(plan.port)],
     ...(plan.blocks === undefined ? [] : ["--blocks", formatBlocks(plan.blocks)]),
     ...(plan.diskBytes === undefined ? [] : ["--max-disk-space", String(plan.diskBytes)]),
-    ...(plan.hasToken ? ["--token-stdin"] : []),
+    ...(plan.hubAccess ? ["--hub-stdin"] : []),
     ...["--status-file", STATUS_FILE],
   ];
 }

@@ -77,8 +77,10 @@ export async function checkJoin(context: EngineContext, options: JoinCheckOption
   const tried = context.endpoint.socketPath ? await requirePeer(swarm.peers) : [];
   try {
     const map = await readSwarmMap(context, { swarm, model: model.id, limits, token, signal });
-    const { state, swarm: shared } = readStatus(await engine.inspect(names.container));
-    const isIn = shared === swarmText(swarm) && (state === "starting" || state === "online");
+    const { state, swarm: shared, peerId } = readStatus(await engine.inspect(names.container));
+    // Another's invite to the same swarm names other peers.
+    const isThere = shared === swarmText(swarm) || map.servers.some((server) => server.peerId === peerId);
+    const isIn = isThere && (state === "starting" || state === "online");
     const findings = [...commits(model, known), ...findingsOf(map, { swarm, tried, isIn })];
     return { model, swarm, findings, suggestion: isIn ? null : map.suggestion };
   } catch (error) {

@@ -8,7 +8,7 @@ export interface FollowedLine {
   time: string;
   text: string;
   kind: "log" | "event";
-  level?: "info" | "warning" | "error";
+  level?: Level;
 }
 
 /** More than anybody reads; a share of weeks has a log of 10 MB. */
@@ -107,16 +107,25 @@ function byTime(one: FollowedLine, other: FollowedLine): number {
   return one.time < other.time ? -1 : one.time > other.time ? 1 : 0;
 }
 
-/** The level in a line as our programs write them: "2026-01-31T12:00:00.000Z WARNING petals.server: words". */
-export function levelOf(text: string): FollowedLine["level"] {
-  const [, level] = /^\S+ (INFO|WARNING|ERROR) /.exec(text) ?? [];
-  return level?.toLowerCase() as FollowedLine["level"];
-}
-
 /** From the least to the worst. */
 export const LEVELS = ["info", "warning", "error"] as const;
 
 export type Level = (typeof LEVELS)[number];
+
+/** As Python's logging writes them: where hivemind is loaded, it has renamed WARNING for all. */
+const WRITTEN: ReadonlyMap<string, Level> = new Map([
+  ["DEBUG", "info"],
+  ["INFO", "info"],
+  ["WARNING", "warning"],
+  ["WARN", "warning"],
+  ["ERROR", "error"],
+  ["CRITICAL", "error"],
+]);
+
+/** The level in a line as our programs write them: "2026-01-31T12:00:00.000Z WARNING petals.server: words". */
+export function levelOf(text: string): Level | undefined {
+  return WRITTEN.get(/^\S+ ([A-Z]+) /.exec(text)?.[1] ?? "");
+}
 
 /** Lets lines through that are at least so bad, with what belongs to them: a traceback has no level of its own. */
 export function atLeast(least: Level): (line: { text: string }) => boolean {

@@ -25,6 +25,10 @@ const NOTICES: Readonly<Record<string, Notice>> = {
     title: "Serves Other Blocks",
     text: "It moved to other blocks, which the swarm needed more. There is nothing to do.",
   },
+  clock: {
+    title: "Clocks Differ",
+    text: "This computer's clock and the swarm's are more than 3 seconds apart: peers may not find it. Set the clock by the network's time. Docker's own can be behind after a sleep: restart Docker then.",
+  },
 };
 
 /** A share's notices in words. Codes of a newer seeder are left out: nobody here knows what they mean. */

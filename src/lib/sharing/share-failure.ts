@@ -10,6 +10,11 @@ const HINTS: Partial<Record<ErrorCode, { hint: string; cliHint: string }>> = {
     hint: "Allow a share more disk space, or make Docker's own disk larger in its settings.",
     cliHint: "Allow more with --disk.",
   },
+  // It was found when it was looked up.
+  "model-unknown": {
+    hint: "Its owner may have changed or removed it. Remove what is kept of it, and name it again: then it is looked up anew.",
+    cliHint: "Remove it with `torbiz cache remove`.",
+  },
 };
 
 /** A failure of a share, with the next step for one who shares. */

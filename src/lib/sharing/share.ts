@@ -16,6 +16,7 @@ import { keepContribution } from "./contribution";
 import { downloadProgress, downloadText, parseDownload } from "./download-text";
 import { canFinish, finishContainer } from "./finish";
 import { fitOf } from "./fit";
+import { hubAccess } from "./hub-access";
 import { requirePeer } from "./first-peers";
 import { keepLogs } from "./kept-logs";
 import { lanAddresses, parseHost } from "./lan";
@@ -215,11 +216,12 @@ async function adoptOrStart(context: EngineContext, start: Start): Promise<Runni
     model.source.kind === "starter"
       ? { folder: await prepareStarter(context, model, options) }
       : { hub: hubEndpoint(context.env) };
+  const access = "hub" in files ? await hubAccess(context, options.token) : undefined;
   const plan: SharePlan = {
     ...{ model, files, swarm, host, port, limits },
     blocks: options.blocks,
     diskBytes: options.limits?.diskBytes,
-    hasToken: options.token !== undefined,
+    hubAccess: access,
     startedBy: options.startedBy ?? "share",
     began: requests.began,
     inputs: image.labels[LABELS.inputs] ?? "",
@@ -232,8 +234,8 @@ async function adoptOrStart(context: EngineContext, start: Start): Promise<Runni
   requests.check();
   const containerId = await engine.createContainer(names.container, containerOptions(plan, names));
   try {
-    if (options.token === undefined) await engine.start(containerId);
-    else await engine.startWithStdin(containerId, `${options.token}\n`);
+    if (access) await engine.startWithStdin(containerId, access.input);
+    else await engine.start(containerId);
     requests.check();
   } catch (error) {
     await engine.remove(containerId, { force: true });

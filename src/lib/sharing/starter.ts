@@ -4,6 +4,7 @@ import { TorbizError } from "../errors";
 import { defaultModel } from "../models";
 import type { Names } from "../names";
 import type { Paths } from "../paths";
+import { privately } from "../privately";
 import type { OnProgress } from "../progress";
 import { inspectStarter, parseStarterLine, starterError, starterFolder, type StarterFailure } from "../starter-folder";
 
@@ -69,11 +70,12 @@ export async function ensureStarterModel(options: StarterOptions): Promise<Start
 
 async function prepare({ engine, names, paths, rootless, onProgress, signal }: StarterOptions): Promise<void> {
   let failure: StarterFailure | undefined;
+  const { file, args } = privately("python", ["-m", "torbiz.starter", "--out", `/models/${defaultModel.id}`]);
   const { exitCode, lines } = await runOneOff({
     engine,
     names,
     job: JOB,
-    command: ["python", "-m", "torbiz.starter", "--out", `/models/${defaultModel.id}`],
+    command: [file, ...args],
     // The files are to belong to this user, not to the image's.
     user: rootless ? "0:0" : `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`,
     memoryBytes: MEMORY_BYTES,

@@ -63,7 +63,7 @@ export interface SharingStatus {
   reachability: string | null;
   /** Open sessions: of people who are being served, or who may ask on. */
   sessions: number;
-  /** Of these, those with an answer on its way. */
+  /** Answers on their way: of these, and of others' that only pass through this computer. */
   active: number;
   /** Tokens served since the start, prompts included. */
   tokens: number;
@@ -157,7 +157,16 @@ interface InspectedState {
   Error?: string;
   ExitCode?: number;
   OOMKilled?: boolean;
-  Health?: { Log?: readonly { End?: string; Output?: string }[] | null } | null;
+  StartedAt?: string;
+  Health?: { Status?: string; Log?: readonly HealthCheck[] | null } | null;
+}
+
+interface HealthCheck {
+  Start?: string;
+  End?: string;
+  /** Of the check's own command; -1 where the engine couldn't run it in time. */
+  ExitCode?: number;
+  Output?: string;
 }
 
 /**
@@ -208,10 +217,14 @@ export function readStatus(container: InspectedContainer | undefined): SharingSt
 }
 
 function readReport(status: SharingStatus, state: InspectedState): SharingStatus {
-  const last = state.Health?.Log?.at(-1);
-  const report = parseReport(last?.Output);
-  if (!report) return { ...status, state: "starting", stage: "starting" };
-  const age = Date.parse(last?.End ?? "") - Date.parse(report.time);
+  const report = lastReport(state);
+  if (!report) {
+    // A server that has only begun has no file to print, and that check ends by itself.
+    return state.Health?.Status === "unhealthy" && checksOf(state).at(-1)?.ExitCode === -1
+      ? { ...status, state: "unknown", message: "Docker's last checks of it failed: what it does isn't known." }
+      : { ...status, state: "starting", stage: "starting" };
+  }
+  const age = Date.parse(checksOf(state).at(-1)?.End ?? "") - Date.parse(report.time);
   const stage = report.stage;
   return {
     ...status,
@@ -253,6 +266,19 @@ interface Report {
     | "notices"
     | "glance"
   >;
+}
+
+/** Of the last checks: one that took too long, as in a computer's sleep, has nothing to tell. */
+function lastReport(state: InspectedState): Report | undefined {
+  return checksOf(state)
+    .map(({ Output }) => parseReport(Output))
+    .findLast((report) => report !== undefined);
+}
+
+/** Oldest first. The engine keeps those of an earlier run of the same container, too. */
+function checksOf({ StartedAt = "", Health }: InspectedState): readonly HealthCheck[] {
+  const started = Date.parse(StartedAt);
+  return (Health?.Log ?? []).filter(({ Start = "" }) => !(Date.parse(Start) < started));
 }
 
 /** The seeder's status file out of a health check's output, or undefined when it isn't one. */
@@ -341,8 +367,7 @@ function startMessage(error: string): string {
 function endMessage(state: InspectedState): string {
   if (state.OOMKilled) return "It ran out of memory.";
   if (state.ExitCode === 0) {
-    const { stage } = parseReport(state.Health?.Log?.at(-1)?.Output) ?? {};
-    return stage === "finishing" ? "It has finished." : "It ended by itself or was stopped.";
+    return lastReport(state)?.stage === "finishing" ? "It has finished." : "It ended by itself or was stopped.";
   }
   if (state.ExitCode === 137) return "It was killed: peers were not told.";
   return `It ended with exit code ${state.ExitCode ?? "unknown"}.`;

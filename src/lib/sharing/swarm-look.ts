@@ -10,8 +10,8 @@ import type { BlockRange } from "./blocks";
 export interface SwarmServer extends BlockRange {
   peerId: string;
   name: string | null;
-  /** Those that are joining will serve in a while. */
-  state: "joining" | "online";
+  /** Those that are joining will serve in a while; those that are unreachable told that they are online, and don't answer. */
+  state: "joining" | "online" | "unreachable";
   /** Tokens a second. */
   throughput: number;
   /** Of its Petals. */
