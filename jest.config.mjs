@@ -13,6 +13,10 @@ export default {
     { ...shared, displayName: "unit", testMatch: ["<rootDir>/test/unit/**/*.test.{ts,tsx}"] },
     { ...shared, displayName: "host", testMatch: ["<rootDir>/test/host/**/*.test.ts"] },
     // Real builds and real swarms: minutes each, so npm's script runs them one after the other and with a long limit.
-    { ...shared, displayName: "e2e", testMatch: ["<rootDir>/test/e2e/**/*.test.ts"] },
+    { ...shared, displayName: "e2e", testMatch: ["<rootDir>/test/e2e/**/!(*faults|image*).test.ts"] },
+    // By BuildKit, and all others by the classic builder: scripts/test.ts sees to both.
+    { ...shared, displayName: "build", testMatch: ["<rootDir>/test/e2e/image*.test.ts"] },
+    // Those that need nothing of this machine's engine but its images.
+    { ...shared, displayName: "faults", testMatch: ["<rootDir>/test/e2e/**/!(image)-faults.test.ts"] },
   ],
 };

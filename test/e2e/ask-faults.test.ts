@@ -252,7 +252,7 @@ it("gets the whole answer over a connection that is cut and garbled, and loses s
   await home.answers();
 });
 
-it("leaves nothing of 1,000 windows that close, and the answer whole", async () => {
+it("leaves nothing of 1,000 readers that leave, twenty at a time, and the answer whole", async () => {
   const conversation = await home.store.create();
   const { heard, work } = await begun(home, conversation);
   const { id: generation } = await home.last(conversation);

@@ -57,7 +57,7 @@ describe("docker-compose.macos.yml", () => {
     const plan = {
       ...{ model: defaultModel, files: { folder: modelFolder }, swarm: { kind: "private" as const } },
       port: context.names.port,
-      ...{ hasToken: false, startedBy: "share" as const, inputs: "" },
+      ...{ startedBy: "share" as const, inputs: "" },
       limits: resourceLimits({ cpus: 2, memoryBytes: 4 * 1024 ** 3 }),
     };
     const wanted = containerOptions(plan, context.names);

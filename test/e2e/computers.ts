@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EngineContext } from "../../src/lib/context";
 import { defaultModel } from "../../src/lib/models";
-import { LABELS } from "../../src/lib/names";
+import { DEFAULT_PORT, LABELS } from "../../src/lib/names";
 import type { BlockChoice } from "../../src/lib/sharing/blocks";
 import { containerOptions } from "../../src/lib/sharing/container";
 import { resourceLimits } from "../../src/lib/sharing/limits";
@@ -12,6 +12,8 @@ import { exec } from "./torbiz";
 
 const PORT = 31330;
 const GIB = 1024 ** 3;
+/** The first packet of a connection, for iptables. */
+const BEGINS = ["-m", "conntrack", "--ctstate", "NEW"];
 /** An idle machine needs a tenth of it. */
 const ONLINE_MS = 8 * 60_000;
 
@@ -25,20 +27,24 @@ export interface Network {
 /**
  * A local network, and a home behind a router, on this one machine: two bridges of the engine, between which the kernel is
  * the router. What leaves the home goes out under the router's address, and nobody gets in; not even from this machine.
+ * Their addresses follow from the instance's port, as several suites have a neighbourhood at once.
  */
 export class Neighbourhood {
   readonly lan: Network;
   readonly home: Network;
   private readonly computers: Computer[] = [];
   private readonly rules: string[][];
+  private readonly noWayIn: string[][];
 
   constructor(
     readonly context: EngineContext,
     readonly docker: string,
   ) {
     const suffix = context.names.network;
-    this.lan = { name: `${suffix}-lan`, prefix: "10.213.77" };
-    this.home = { name: `${suffix}-home`, prefix: "10.213.78" };
+    const number = context.names.port - DEFAULT_PORT;
+    const prefix = (odd: number) => `10.${213 + Math.floor(number / 125)}.${2 * (number % 125) + odd}`;
+    this.lan = { name: `${suffix}-lan`, prefix: prefix(0) };
+    this.home = { name: `${suffix}-home`, prefix: prefix(1) };
     const [lan, home] = [`${this.lan.prefix}.0/24`, `${this.home.prefix}.0/24`];
     this.rules = [
       ["DOCKER-USER", "-s", home, "-d", lan, "-j", "ACCEPT"],
@@ -46,7 +52,12 @@ export class Neighbourhood {
       // This machine's own containers are in the local network as well: the engine parts its bridges from each other.
       ["DOCKER-USER", "-s", lan, "!", "-d", home, "-j", "ACCEPT"],
       ["DOCKER-USER", "-d", lan, "!", "-s", home, "-j", "ACCEPT"],
-      ["OUTPUT", "-d", home, "-m", "conntrack", "--ctstate", "NEW", "-j", "REJECT"],
+      ["OUTPUT", "-d", home, ...BEGINS, "-j", "REJECT"],
+    ];
+    this.noWayIn = [
+      ["DOCKER-USER", "-s", lan, "!", "-d", home, ...BEGINS, "-j", "REJECT"],
+      // By the engine's proxy of a published port. Peers know it where the kernel kept the port of a connection to them.
+      ["INPUT", "-s", lan, ...BEGINS, "-j", "REJECT"],
     ];
   }
 
@@ -69,6 +80,9 @@ export class Neighbourhood {
     const rules = computers.flatMap(({ address }) => [
       ["DOCKER-USER", "-s", address, "-j", "DROP"],
       ["DOCKER-USER", "-d", address, "-j", "DROP"],
+      // Also what this machine's own programs take and send, as the engine's proxy of a published port does.
+      ["INPUT", "-s", address, "-j", "DROP"],
+      ["OUTPUT", "-d", address, "-j", "DROP"],
     ]);
     for (const rule of rules) await exec("iptables", ["-I", ...rule]);
     this.rules.push(...rules);
@@ -77,13 +91,18 @@ export class Neighbourhood {
     };
   }
 
+  /** From now on this machine's own containers are behind a router, too: nobody of the local network gets in to them. */
+  async closeWayIn(): Promise<void> {
+    for (const rule of this.noWayIn) await exec("iptables", ["-I", ...rule]);
+  }
+
   /** Removes all of it, also what an earlier run that was killed has left. */
   async close(): Promise<void> {
     const { engine, names } = this.context;
     for (const { Id, Names } of await engine.list(LABELS.managed)) {
       if (Names.some((name) => name.startsWith(`/${names.container}-at-`))) await engine.remove(Id, { force: true });
     }
-    for (const rule of this.rules) await exec("iptables", ["-D", ...rule]).catch(() => undefined);
+    for (const rule of [...this.noWayIn, ...this.rules]) await exec("iptables", ["-D", ...rule]).catch(() => undefined);
     for (const { name } of [this.lan, this.home])
       await exec(this.docker, ["network", "rm", name]).catch(() => undefined);
     const { stdout } = await exec(this.docker, ["volume", "ls", "-q", "-f", `name=${names.volume}-at-`]);
@@ -103,7 +122,6 @@ export class Neighbourhood {
         ...{ model: defaultModel, swarm, host: address, port: PORT, blocks },
         files: { folder: `${starterFolder(paths)}/petals` },
         limits: { ...resourceLimits(facts), memoryBytes: 2 * GIB },
-        hasToken: false,
         startedBy: "share",
         inputs: "",
       },
@@ -167,6 +185,14 @@ export class Computer {
   async log(): Promise<string> {
     const { stdout, stderr } = await exec(this.neighbourhood.docker, ["logs", this.id]);
     return stdout + stderr;
+  }
+
+  /** All that it runs stands still, as when its lid is closed. @returns what wakes it */
+  async sleep(): Promise<() => Promise<void>> {
+    await exec(this.neighbourhood.docker, ["pause", this.id]);
+    return async () => {
+      await exec(this.neighbourhood.docker, ["unpause", this.id]);
+    };
   }
 
   /** As when its power fails. */

@@ -1,11 +1,16 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { EngineContext } from "../../src/lib/context";
 import { LABELS } from "../../src/lib/names";
+import { ENGINES, type RecordedEngine } from "../unit/docker/recorded-engines";
 import { FaultySocket, type Harm } from "../faulty-socket";
+import { expectPlain, GIVE_UP_MS, SufferingBuild } from "./builds";
+import { containersOf, leftBehind } from "./left-behind";
 import { SecondEngine } from "./second-engine";
-import { StandIn } from "./stand-in";
+import { BASE, StandIn } from "./stand-in";
 import { openTestEngine, start, torbiz, type Ended } from "./torbiz";
 
 /**
@@ -13,8 +18,7 @@ import { openTestEngine, start, torbiz, type Ended } from "./torbiz";
  * the next command has to work without anybody's cleaning, with one container and the same peer as before.
  */
 
-/** The engine answers a question within 10 s or never; the rest is what a command itself takes. */
-const GIVE_UP_MS = 30_000;
+const SLEEP_MS = 90_000;
 
 const folder = mkdtempSync(join(tmpdir(), "torbiz-faults-"));
 const engine = new SecondEngine();
@@ -31,40 +35,76 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** While the computer of `engine` sleeps: how it was before. */
+let asleep: Awaited<ReturnType<typeof inspect>>;
+let fellAsleepAt = 0;
+
 afterEach(async () => {
+  if (asleep) return;
   expect((await run("stop", "--now")).last).toMatchObject({ ok: true });
-  expect(await containers()).toEqual([]);
+  expect(await leftBehind(context)).toEqual([]);
 });
 
-/** Makes the base image's Python, which the build asks first, do something else. */
-const PYTHON_THAT = (does: string) =>
-  `RUN printf '#!/bin/sh\\n${does}' >/usr/local/bin/python3 && chmod +x /usr/local/bin/python3`;
+/** A PATH on which the docker command says that the engine keeps images in containerd's store, as newer ones do. */
+function withContainerdStore(): string {
+  const { info } = ENGINES.find(({ containerdStore }) => containerdStore) as RecordedEngine;
+  const script = `#!/bin/sh
+case $1 in info) echo '${JSON.stringify(info.DriverStatus)}' ;; *) PATH='${process.env.PATH}' exec docker "$@" ;; esac\n`;
+  const bin = mkdtempSync(join(folder, "bin-"));
+  writeFileSync(join(bin, "docker"), script, { mode: 0o755 });
+  return `${bin}:${process.env.PATH}`;
+}
 
 function run(...args: string[]): Promise<Ended> {
   return torbiz(args, { env: standIn.env });
 }
 
-async function containers(): Promise<string[]> {
-  return (await context.engine.list(`${LABELS.instance}=${context.names.instance}`)).map(
-    ({ Names, State }) => `${Names[0]} ${State}`,
-  );
+function inspect() {
+  return context.engine.inspect(context.names.container);
 }
 
-/** One line of what happened, what to do, and no trace of a crash. */
-function expectPlain({ code, last, stderr }: Ended, errorCode: string): void {
-  expect(last).toMatchObject({ ok: false, code: errorCode, message: expect.stringMatching(/^[A-Z][^\n]+$/) });
-  expect(last.hint).toMatch(/\S/);
-  expect(code).toBe(1);
-  expect(stderr).not.toMatch(/\bat .+:\d+:\d+|UnhandledPromise/);
+/** The time of the seeder's last report that a check could read; 0 for none. */
+async function reportedAt(): Promise<number> {
+  const output = (await inspect())?.State.Health?.Log?.at(-1)?.Output ?? "";
+  return Date.parse(/"time": ?"([^"]+)"/.exec(output)?.[1] ?? "") || 0;
 }
 
 /** Shares for certain. @returns the peer that is then online */
 async function shareAgain(): Promise<unknown> {
   const { last } = await run("share");
   expect(last).toMatchObject({ ok: true, state: "online", peerId: expect.stringMatching(/^[0-9a-f]{16}$/) });
-  expect(await containers()).toEqual([`/${context.names.container} running`]);
+  expect(await containersOf(context)).toEqual([`/${context.names.container} running`]);
   return last.peerId;
 }
+
+test("what a fault leaves behind is seen: a container, an orphan, a zombie, a lock and a crash", async () => {
+  const { names, paths } = context;
+  const lock = join(paths.run, "build-x.lock");
+  await engine.docker("create", "--label", `${LABELS.instance}=${names.instance}`, "--name", "left", BASE, "true");
+  // The second program never asks for the end of the first one's child.
+  const orphan = spawn("sh", ["-c", "true & exec sleep 60"], { env: { ...process.env, ...standIn.env } });
+  // Torbiz's names and folder are in no environment of a builder's plugin.
+  const builder = spawn("sleep", ["60"], { argv0: `docker build --tag ${names.image}-building` });
+  try {
+    writeFileSync(lock, "");
+    await sleep(500);
+    const left = await leftBehind(context, 0);
+    expect(left.map((line) => line.replaceAll(/\d+/g, "N"))).toEqual([
+      "/left created",
+      "process N: sleep N",
+      "process N: docker build --tag torbiz-petals-macos:faults-building N",
+      "zombie N of N",
+      "build-x.lock",
+    ]);
+  } finally {
+    orphan.kill();
+    builder.kill();
+    rmSync(lock);
+    await engine.docker("rm", "left");
+  }
+  const crash = `--import=data:text/javascript,Promise.reject(new%20Error(%22none%22))`;
+  await expect(torbiz(["status"], { env: { ...standIn.env, NODE_OPTIONS: crash } })).rejects.toThrow(/crashed/);
+});
 
 test("an engine that is killed under a share ends it, says so, and shares again as the same peer", async () => {
   const peer = await shareAgain();
@@ -103,36 +143,27 @@ test.each(["stop", "stop --finish"])(
   },
 );
 
-test("an engine that freezes, as in a computer's sleep, is told of in time; when it wakes all is as it was", async () => {
-  await shareAgain();
-  const before = await context.engine.inspect(context.names.container);
+test("a computer that sleeps while a share starts goes on with it when it wakes, command and engine alike", async () => {
+  const sharing = start(["share"], { env: standIn.env });
+  await sharing.waitFor(({ stage }) => stage === "starting");
+  sharing.child.kill("SIGSTOP");
   engine.freeze();
-  try {
-    const began = performance.now();
-    expectPlain(await run("status"), "docker-not-answering");
-    expect(performance.now() - began).toBeLessThan(GIVE_UP_MS);
-  } finally {
-    engine.thaw();
-  }
-  expect((await run("status")).last).toMatchObject({ ok: true, state: "online", health: "ok" });
-  const after = await context.engine.inspect(context.names.container);
-  expect([after?.Id, after?.State.StartedAt]).toEqual([before?.Id, before?.State.StartedAt]);
+  // Longer than any question to the engine may take.
+  await sleep(12_000);
+  engine.thaw();
+  sharing.child.kill("SIGCONT");
+  expect((await sharing.ended).last).toMatchObject({ ok: true, state: "online" });
+  expect(await containersOf(context)).toEqual([`/${context.names.container} running`]);
 });
 
-test("an engine that is killed in the middle of a build is told of, and the next build begins", async () => {
-  const env = { ...standIn.env, TORBIZ_INSTANCE: "faults-build", TORBIZ_BASE_IMAGE: "torbiz-slow-base:test" };
-  await standIn.makeImage(env.TORBIZ_BASE_IMAGE, [PYTHON_THAT("sleep 600")]);
-  const building = start(["build"], { env });
-  await building.waitFor(({ message }) => /step 3 of/.test(String(message)));
-  await engine.kill();
-  const ended = await building.ended;
-  expectPlain(ended, "docker-not-running");
-  expect(ended.last.details).toMatchObject({ log: expect.stringContaining("build") });
-  engine.start();
-  await engine.ready();
-  expect((await torbiz(["status"], { env })).last).toMatchObject({ state: "absent", lastBuild: { outcome: "failed" } });
-  await standIn.makeImage(env.TORBIZ_BASE_IMAGE, [PYTHON_THAT("exit 9")]);
-  expectPlain(await torbiz(["build"], { env }), "build-failed");
+test("an engine that is killed in the middle of a build is told of, and the next build begins and clears up", async () => {
+  // The builder that leaves a step's container: BuildKit leaves nothing.
+  const build = new SufferingBuild(standIn, { DOCKER_BUILDKIT: "0" });
+  await build.killEngine(() => engine.makeContainersOlder(25 * 3_600_000));
+  const steps = () => engine.docker("ps", "--all", "--quiet", "--filter", "label=com.torbiz.build-step");
+  expect(await steps()).toMatch(/^\w{12}\n$/);
+  await build.expectNext();
+  expect(await steps()).toBe("");
 });
 
 test("a server that needs more memory than it may have is said to, and stays so until the next start", async () => {
@@ -158,7 +189,7 @@ test("a server that fails at each start is never started by itself, and each tim
         message: "It is broken.",
         details: { exitCode: 3, lines: [expect.stringContaining("It is broken.")], log: expect.any(String) },
       });
-      expect(await containers()).toEqual([`/${context.names.container} exited`]);
+      expect(await containersOf(context)).toEqual([`/${context.names.container} exited`]);
     }
     expect((await context.engine.inspect(context.names.container))?.RestartCount).toBe(0);
   } finally {
@@ -207,7 +238,7 @@ describe("a socket between", () => {
         expectPlain(ended, String(ended.last.code));
         expect(ended.last.code).toMatch(/^docker-(not-answering|unexpected-answer)$/);
       } else if (command[0] === "stop") {
-        expect(await containers()).toEqual([]);
+        expect(await containersOf(context)).toEqual([]);
       } else {
         expect(ended.last).toMatchObject({ state: "online", peerId: peer });
       }
@@ -217,16 +248,57 @@ describe("a socket between", () => {
   });
 });
 
-describe("a disk of Docker's that is full", () => {
-  const small = new SecondEngine(1_200);
+test("an engine that freezes, as its computer sleeps while it shares, is told of in time", async () => {
+  await shareAgain();
+  asleep = await inspect();
+  expect(asleep).toBeDefined();
+  engine.freeze(asleep?.Id);
+  fellAsleepAt = performance.now();
+  expectPlain(await run("status"), "docker-not-answering");
+  expect(performance.now() - fellAsleepAt).toBeLessThan(GIVE_UP_MS);
+});
+
+// Others' disks, while it sleeps.
+describe("a disk of Docker's that is small or full", () => {
+  const SMALL_MIB = 1_200;
+  const small = new SecondEngine(SMALL_MIB);
   let room: StandIn;
   const inRoom = (...args: string[]) => torbiz(args, { env: room.env });
 
   beforeAll(async () => {
     room = await StandIn.open(small, join(folder, "small"), "faults");
   });
-  afterEach(() => small.freeDisk());
+  afterEach(async () => {
+    small.freeDisk();
+    expect((await inRoom("stop", "--now")).last).toMatchObject({ ok: true });
+    expect(await leftBehind(await openTestEngine(room.env))).toEqual([]);
+  });
   afterAll(() => small.remove());
+
+  test("is told of before a build that it can't hold begins in earnest, and warned of where it is tight", async () => {
+    // Nothing of this machine's: the first step that needs a network is behind the one that looks.
+    const env = { ...room.env, TORBIZ_INSTANCE: "faults-build", TORBIZ_BASE_IMAGE: BASE, PIP_FIND_LINKS: "" };
+    const ended = await torbiz(["build"], { env });
+    expectPlain(ended, "disk-full");
+    expect(ended.last.message).toMatch(
+      /^Docker's disk has [01]\.\d GB free, and building the image takes 2\.5 GB more\.$/,
+    );
+    expect(ended.last.hint).toContain("docker system df");
+    await small.resizeDisk(SMALL_MIB + 2_000);
+    try {
+      const building = start(["build"], { env });
+      await building.waitFor(({ message }) => /Docker's disk has only [23]\.\d GB free/.test(String(message)));
+      building.child.kill("SIGINT");
+      expect((await building.ended).last).toMatchObject({ code: "build-cancelled" });
+      const roomy = await torbiz(["build"], { env: { ...env, PATH: withContainerdStore() } });
+      expectPlain(roomy, "disk-full");
+      expect(roomy.last.message).toMatch(
+        /^Docker's disk has [23]\.\d GB free, and building the image takes 4\.3 GB more\.$/,
+      );
+    } finally {
+      await small.resizeDisk(SMALL_MIB);
+    }
+  });
 
   test("is named where a share can't start, leaves nothing, and is nothing once there is room", async () => {
     small.fillDisk();
@@ -244,12 +316,27 @@ describe("a disk of Docker's that is full", () => {
     expect((await inRoom("stop")).last).toMatchObject({ ok: true, stopped: true, exitCode: 0 });
   });
 
-  test("is named where it ends a build, and the next one goes on", async () => {
-    const env = { ...room.env, TORBIZ_INSTANCE: "faults-build", TORBIZ_BASE_IMAGE: "torbiz-quick-base:test" };
-    await room.makeImage(env.TORBIZ_BASE_IMAGE, [PYTHON_THAT("exit 9")]);
-    small.fillDisk();
-    expectPlain(await torbiz(["build"], { env }), "disk-full");
-    small.freeDisk();
-    expectPlain(await torbiz(["build"], { env }), "build-failed");
+  test("is named where it gets full in the middle of a build, and the next one goes on", async () => {
+    const build = new SufferingBuild(room, { DOCKER_BUILDKIT: "0" });
+    await build.fillDisk();
+    await build.expectNext();
   });
+});
+
+test("when it wakes after a minute and a half, engine and share are as they were, and the report goes on", async () => {
+  await sleep(Math.max(0, fellAsleepAt + SLEEP_MS - performance.now()));
+  const before = asleep;
+  asleep = undefined;
+  const woke = Date.now();
+  engine.thaw();
+  const states = new Set<unknown>();
+  do {
+    states.add((await run("status")).last.state);
+  } while ((await reportedAt()) < woke && Date.now() < woke + GIVE_UP_MS);
+  // In the very millisecond, where the report was due.
+  expect(await reportedAt()).toBeGreaterThanOrEqual(woke);
+  expect((await run("status")).last).toMatchObject({ ok: true, state: "online", health: "ok" });
+  expect([...states]).toEqual(["online"]);
+  const after = await inspect();
+  expect([after?.Id, after?.State.StartedAt]).toEqual([before?.Id, before?.State.StartedAt]);
 });

@@ -1,10 +1,14 @@
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { connect, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createServer } from "node:tls";
 import { ensureAskEnvironment } from "../../src/lib/ask/ask-environments";
 import type { EngineContext } from "../../src/lib/context";
 import { LABELS } from "../../src/lib/names";
 import { HubProcess } from "../hub-process";
+import { ForwardProxy } from "../unit/ask/forward-proxy";
 import { exec, openTestBed, ROOT, torbiz } from "./torbiz";
 
 /**
@@ -21,6 +25,8 @@ let docker: string;
 let python: string;
 let root: string;
 let hub: HubProcess;
+/** The host's address in the share's own network: reached from here and from the container. */
+let gateway: string;
 let env: NodeJS.ProcessEnv;
 
 beforeAll(async () => {
@@ -28,11 +34,11 @@ beforeAll(async () => {
   ({ python } = await ensureAskEnvironment(context, "swarm"));
   root = mkdtempSync(join(tmpdir(), "torbiz-hub-"));
   await exec(python, ["-W", "ignore", "-m", "tests.tiny_llama", join(root, REPOSITORY)], { cwd: join(ROOT, "python") });
-  // The host's address in the share's own network: reached from here and from the container.
   const { engine, names } = context;
   await engine.ensureNetwork(names.network, { [LABELS.managed]: "1", [LABELS.instance]: names.instance });
-  const gateway = ["network", "inspect", names.network, "--format", "{{(index .IPAM.Config 0).Gateway}}"];
-  hub = await HubProcess.start(python, root, (await exec(docker, gateway)).stdout.trim());
+  const look = ["network", "inspect", names.network, "--format", "{{(index .IPAM.Config 0).Gateway}}"];
+  gateway = (await exec(docker, look)).stdout.trim();
+  hub = await HubProcess.start(python, root, gateway);
   env = { HF_ENDPOINT: hub.url };
 });
 
@@ -103,14 +109,109 @@ test("after its container is removed and the image built anew, no weights are as
   await exec(docker, ["rmi", `${image}-kept`]);
 });
 
-test("a hub that gives it no more is told in words, with the page on which to ask", async () => {
-  await torbiz(["stop"]);
-  await exec(docker, ["volume", "rm", "--force", context.names.volume]);
-  await hub.fail({ file: "*.safetensors", status: 403, code: "GatedRepo" });
-  const refused = await torbiz(["share", "--model", REPOSITORY], { env });
-  expect(refused.last).toMatchObject({
-    ok: false,
-    code: "model-gated",
-    message: expect.stringContaining(`Ask for access at ${hub.url}/${REPOSITORY}`),
+describe("behind a company's proxy, which wants a password, with a certificate of the company's own authority", () => {
+  const TOKEN = "hf_canary0123456789abcdefghijklmnopqr";
+  const PASSWORD = "canary-9876543210";
+  const NAME = "models.test"; // as `make_authority` in python/tests/way.py has it: nobody but the proxy knows where it is
+  let proxy: ForwardProxy;
+  let certified: ReturnType<typeof createServer>;
+  let endpoint: string;
+  let way: NodeJS.ProcessEnv;
+
+  beforeAll(async () => {
+    await torbiz(["stop"]);
+    await exec(docker, ["volume", "rm", "--force", context.names.volume]);
+    const code =
+      "import sys; from pathlib import Path; from tests.way import make_authority as make; make(Path(sys.argv[1]))";
+    await exec(python, ["-c", code, root], { cwd: join(ROOT, "python") });
+    const [cert, key] = ["cert.pem", "key.pem"].map((name) => readFileSync(join(root, name)));
+    certified = createServer({ cert, key }, (client) => {
+      const target = connect(Number(new URL(hub.url).port), gateway);
+      client.on("error", () => target.destroy()).pipe(target);
+      target.on("error", () => client.destroy()).pipe(client);
+    });
+    await once(certified.listen(0, "127.0.0.1"), "listening");
+    proxy = new ForwardProxy(gateway);
+    proxy.login = `me:${PASSWORD}`;
+    await proxy.listen();
+    await hub.fail();
+    endpoint = `${NAME}:${(certified.address() as AddressInfo).port}`;
+    way = {
+      ...{ HF_ENDPOINT: `https://${endpoint}`, HF_TOKEN: TOKEN, https_proxy: proxy.url, no_proxy: "" },
+      ...{ NODE_EXTRA_CA_CERTS: join(root, "ca.pem") },
+    };
+  });
+
+  afterAll(async () => {
+    certified.close();
+    await proxy.close();
+  });
+
+  test("it is looked up, and its files come", async () => {
+    const { last } = await torbiz(["share", "--model", REPOSITORY], { env: way });
+    expect(last).toMatchObject({ ok: true, state: "online", blocks: { loaded: 4, total: 4 } });
+    expect((await weights()).map(([file]) => file)).toEqual(SHARDS);
+    const asked = (await hub.requests()).filter(({ place }) => place !== "store");
+    expect(new Set(asked.map(({ token }) => token))).toEqual(new Set([TOKEN]));
+    expect(new Set(proxy.requests)).toEqual(new Set([endpoint]));
+  });
+
+  test("token and password are nowhere to be seen: not in inspect, argv, environment, logs or the image's history", async () => {
+    const { names } = context;
+    const all = "cat /proc/1/environ /proc/[0-9]*/cmdline /proc/[0-9]*/environ";
+    const seen = await Promise.all([
+      exec(docker, ["inspect", names.container]),
+      exec(docker, ["inspect", names.image]),
+      exec(docker, ["history", "--no-trunc", names.image]),
+      exec(docker, ["logs", names.container]),
+      exec(docker, ["top", names.container, "-eo", "pid,args"]),
+      exec(docker, ["exec", names.container, "sh", "-c", all]).catch(
+        (error: { stdout: string; stderr: string }) => error,
+      ),
+    ]);
+    const text = seen.map(({ stdout, stderr }) => stdout + stderr).join("\n");
+    expect(text).toContain("torbiz.seeder"); // the look was at the right thing
+    expect(text).not.toContain(TOKEN);
+    expect(text).not.toContain(PASSWORD);
+  });
+
+  test("a hub or a proxy that refuses is told in words, with the page on which to ask, and without token and password", async () => {
+    const share = ["share", "--model"];
+    /** What a person sees of it. */
+    const words = async (model: string) => {
+      const all = { ...process.env, NODE_OPTIONS: "", ...way };
+      const command = exec(process.execPath, [join(ROOT, "bin/torbiz.mjs"), ...share, model], { env: all });
+      const { stdout, stderr } = await command.catch((error: { stdout: string; stderr: string }) => error);
+      return stdout + stderr;
+    };
+    await torbiz(["stop"]);
+    await exec(docker, ["volume", "rm", "--force", context.names.volume]);
+    await hub.fail({ file: "*.safetensors", status: 403, code: "GatedRepo" });
+    const inContainer = await torbiz([...share, REPOSITORY], { env: way });
+    expect(inContainer.last).toMatchObject({
+      ...{ ok: false, code: "model-gated" },
+      message: expect.stringContaining(`Ask for access at https://${endpoint}/${REPOSITORY}`),
+      details: { log: expect.stringContaining(context.paths.logs) },
+    });
+    await hub.fail({ place: "api", status: 403, code: "GatedRepo" });
+    const byHub = await torbiz([...share, "maker/gated"], { env: way });
+    expect(byHub.last).toMatchObject({ ok: false, code: "model-gated" });
+    const told = [await words("maker/gated")];
+    proxy.login = "me:another";
+    const byProxy = await torbiz([...share, "maker/gated"], { env: way });
+    expect(byProxy.last).toMatchObject({
+      ...{ ok: false, code: "hub-unreachable" },
+      message: expect.stringContaining("doesn't accept the user name and password"),
+    });
+    told.push(await words("maker/gated"));
+
+    for (const { events, stderr } of [inContainer, byHub, byProxy]) told.push(JSON.stringify(events), stderr);
+    const secrets = [TOKEN, PASSWORD, Buffer.from(`me:${PASSWORD}`).toString("base64")];
+    expect(told[1]).toContain(byProxy.last.message);
+    for (const secret of secrets) expect(told.join("\n")).not.toContain(secret);
+    // Kept logs and all: it finds nothing, and could read everything.
+    const { home } = context.paths;
+    const found = exec("grep", ["-rlF", ...secrets.flatMap((secret) => ["-e", secret]), home]);
+    await expect(found).rejects.toMatchObject({ code: 1, stdout: "", stderr: "" });
   });
 });

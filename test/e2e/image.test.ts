@@ -5,6 +5,7 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { findDockerCli } from "../../src/lib/docker/cli";
+import { entriesOf } from "../../src/lib/docker/build/build-cache";
 import { cancelBuild, followBuild } from "../../src/lib/docker/build/follow";
 import { ensureImage, type EnsureImageOptions } from "../../src/lib/docker/build/image";
 import { lastBuild } from "../../src/lib/docker/build/last-build";
@@ -17,6 +18,7 @@ import { toTorbizError } from "../../src/lib/errors";
 import { resolveNames } from "../../src/lib/names";
 import { prepareHome, resolvePaths } from "../../src/lib/paths";
 import type { Progress } from "../../src/lib/progress";
+import { beginningOf } from "./builds";
 import { start } from "./torbiz";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -61,6 +63,11 @@ function docker(...args: string[]): string {
 const log = join(paths.logs, "build-torbiz-petals-macos-test-image.log");
 const failure = (promise: Promise<unknown>) => promise.then(() => undefined, toTorbizError);
 
+/** Of all processes of this machine. */
+function commandLines(): string[] {
+  return execFileSync("ps", ["-A", "-ww", "-o", "args="], { encoding: "utf8" }).split("\n");
+}
+
 async function untilBuilding(): Promise<number> {
   for (;;) {
     const build = currentBuild(paths, names);
@@ -89,6 +96,7 @@ describe("ensureImage", () => {
       },
     });
     expect((await engine.image(names.image))?.sizeBytes).toBeLessThan(1.5e9);
+    expect(readFileSync(log, "utf8")).toMatch(beginningOf(process.env));
     expect(readFileSync(log, "utf8")).toMatch(
       /Works without network: torch \S+ petals 2\.2\.0\.post1 peft 0\.5\.0 accelerate/,
     );
@@ -161,6 +169,8 @@ describe("ensureImage", () => {
     expect(lastBuild(paths, names)).toMatchObject({ outcome: "cancelled" });
     expect(docker("ps", "--all", "--quiet", "--filter", `name=torbiz-build-check-${pid}$`)).toBe("");
     expect(await engine.image(`${names.image}-building`)).toBeUndefined();
+    // The docker command and its plugin; the engine ends its step when they are gone.
+    expect(commandLines().filter((line) => line.includes(`${names.image}-building`))).toEqual([]);
   });
 
   it("is cancelled by its signal, and the next one simply builds", async () => {
@@ -200,10 +210,12 @@ describe("ensureImage", () => {
     const compat = join(runtimeFiles, "python", "torbiz", "petals_compat.py");
     const good = readFileSync(compat, "utf8");
     writeFileSync(compat, "# Petals and hivemind don't fit without it.\n");
-    const error = await failure(ensureImage(options));
+    const build = failure(ensureImage(options));
+    const pid = await untilBuilding();
+    const error = await build;
     writeFileSync(compat, good);
     expect(error).toMatchObject({ code: "image-check-failed", message: expect.stringContaining("ImportError") });
-    expect(docker("ps", "--all", "--quiet", "--filter", "name=torbiz-build-check")).toBe("");
+    expect(docker("ps", "--all", "--quiet", "--filter", `name=torbiz-build-check-${pid}$`)).toBe("");
   });
 
   it("says that the base image can't be had", async () => {
@@ -236,5 +248,31 @@ describe("ensureImage", () => {
     } finally {
       docker("rmi", hand.image);
     }
+  });
+
+  it("keeps what others built in the builder's cache when what was ours is removed", async () => {
+    const base = process.env.TORBIZ_BASE_IMAGE ?? / base=(\S+) /.exec(readFileSync(log, "utf8"))?.[1];
+    // A small Dockerfile stands for ours: without what ours left the next build would begin from nothing.
+    const [ours = "", theirs = ""] = [randomUUID(), randomUUID()].map((mark) => {
+      const dockerfile = `FROM ${base}\nRUN echo ${mark} >/${mark}\nRUN rm /${mark}\n`;
+      execFileSync("docker", ["build", "--tag", `torbiz-test:${mark}`, "-"], { input: dockerfile, stdio: "pipe" });
+      docker("rmi", `torbiz-test:${mark}`);
+      return dockerfile;
+    });
+    const image = readFileSync(join(runtimeFiles, "docker", "Dockerfile.macos"), "utf8");
+    const left = async () => {
+      const { buildCache } = await engine.diskUsage();
+      return [ours, theirs, image].map((dockerfile) =>
+        entriesOf(dockerfile, buildCache)
+          .map(({ id }) => id)
+          .toSorted(),
+      );
+    };
+    const before = await left();
+    expect(before.map(({ length }) => length)).toEqual([2, 2, expect.any(Number)]);
+    expect(before[2]).not.toEqual([]);
+    await engine.removeFromBuildCache(before[0] ?? []);
+    expect(await left()).toEqual([[], ...before.slice(1)]);
+    await engine.removeFromBuildCache(before[1] ?? []);
   });
 });

@@ -1,5 +1,6 @@
 import type { EngineContext } from "../../src/lib/context";
 import { LABELS } from "../../src/lib/names";
+import { leftBehind } from "./left-behind";
 import { exec, openTestBed, openTestEngine, start, torbiz } from "./torbiz";
 
 /** `kill -9` of the command at any moment leaves nothing broken: the next command adopts or cleans up, and says which. */
@@ -13,6 +14,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await torbiz(["stop"]);
+  expect(await leftBehind(context)).toEqual([]);
 });
 
 test("while it builds: the build goes on, and the next command follows it", async () => {

@@ -15,7 +15,7 @@ const SAYS = `
   while [ $i -lt ${LINES} ]; do
     i=$((i+1))
     echo "2026-01-31T12:00:00.000Z INFO torbiz.seeder: line $i"
-    [ $((i % 10)) -ne 0 ] || { echo "2026-01-31T12:00:00.000Z WARNING petals.server: slow $i" >&2; sleep 0.05; }
+    [ $((i % 10)) -ne 0 ] || { echo "2026-01-31T12:00:00.000Z WARN petals.server: slow $i" >&2; sleep 0.05; }
     [ $((i % 100)) -ne 0 ] || while [ ! -e /tmp/after-$i ]; do sleep 0.1; done
   done`;
 

@@ -48,6 +48,7 @@ describe("before anything is shared", () => {
       expect(first).toMatchObject({ code: 0 });
       expect(first.events).toContainEqual(expect.objectContaining({ event: "stage", stage: "measuring" }));
       const speed = first.last.speed as { blockTokensPerSecond: number; words: string };
+      expect(first.last.model).toMatchObject({ blockBytes: 177_938_924, blockFileBytes: 88_088_576 });
       expect(speed.blockTokensPerSecond).toBeGreaterThan(0);
       expect(speed.words).toMatch(
         /^Measured: about [\d.]+ tokens\/s through the 9 blocks that fit\. The whole model needs 3/,

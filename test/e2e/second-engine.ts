@@ -1,5 +1,5 @@
 import { execFile, execFileSync, spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -21,18 +21,36 @@ export class SecondEngine {
   private readonly dataRoot = join(this.folder, "data-root");
   private readonly filler = join(this.dataRoot, "filler");
   private process?: ChildProcess;
+  private frozen: number[] = [];
 
   /** Where it listens while it runs. */
   readonly socket = join(this.folder, "docker.sock");
 
-  /** @param diskMiB how much its disk holds; as much as this machine's when absent */
-  constructor(private readonly diskMiB?: number) {}
+  /**
+   * @param diskMiB how much its disk holds; as much as this machine's when absent
+   * @param settings what its daemon.json holds
+   */
+  constructor(
+    private readonly diskMiB?: number,
+    private readonly settings: object = {},
+  ) {}
 
   /** Resolves when it was started, not when it answers. */
   start(): void {
     this.prepare();
     const files = ["data-root", "exec-root", "pidfile"].flatMap((name) => [`--${name}`, join(this.folder, name)]);
-    const args = ["dockerd", "--host", `unix://${this.socket}`, ...files, "--iptables=false"];
+    // Always a file of its own: without one it would take the settings of this machine's engine.
+    const settings = join(this.folder, "daemon.json");
+    writeFileSync(settings, JSON.stringify(this.settings));
+    const args = [
+      "dockerd",
+      "--config-file",
+      settings,
+      "--host",
+      `unix://${this.socket}`,
+      ...files,
+      "--iptables=false",
+    ];
     this.process = spawn("nsenter", [`--net=/run/netns/${this.network}`, ...args], { stdio: "ignore" });
   }
 
@@ -70,6 +88,11 @@ export class SecondEngine {
     rmSync(this.filler, { force: true });
   }
 
+  /** Makes its disk, which has to be its own, smaller or larger. */
+  async resizeDisk(diskMiB: number): Promise<void> {
+    await exec("mount", ["-o", `remount,size=${diskMiB}m`, this.dataRoot]);
+  }
+
   /** As when its power fails: its containers' processes go on until the next start, which finds and ends them. */
   async kill(): Promise<void> {
     this.process?.kill("SIGKILL");
@@ -77,18 +100,34 @@ export class SecondEngine {
     const { stdout } = await exec("ip", ["netns", "pids", this.network]);
     // What holds its ports, too, which a kill in the middle of a start leaves behind.
     for (const pid of stdout.split("\n").filter(Boolean)) {
-      if (textOf(`/proc/${pid}/comm`).startsWith("docker-proxy")) killIfThere(Number(pid));
+      if (textOf(`/proc/${pid}/comm`).startsWith("docker-proxy")) signalIfThere(Number(pid), "SIGKILL");
     }
     // Its containerd ends with it, and the next start would take that one's number, still unreaped, for a living process.
     rmSync(join(this.folder, "exec-root/containerd/containerd.pid"), { force: true });
   }
 
-  /** It takes connections and answers nothing, as after a computer's sleep. */
-  freeze(): void {
+  /** While it doesn't run: its containers were made that much earlier. */
+  makeContainersOlder(ms: number): void {
+    const containers = join(this.dataRoot, "containers");
+    for (const id of readdirSync(containers)) {
+      const file = join(containers, id, "config.v2.json");
+      const config = JSON.parse(readFileSync(file, "utf8")) as { Created: string };
+      writeFileSync(
+        file,
+        JSON.stringify({ ...config, Created: new Date(Date.parse(config.Created) - ms).toISOString() }),
+      );
+    }
+  }
+
+  /** It takes connections and answers nothing, and a container's processes stand still, as in a computer's sleep. */
+  freeze(container?: string): void {
     this.process?.kill("SIGSTOP");
+    this.frozen = container ? processesOf("cgroup", container) : [];
+    for (const pid of this.frozen) signalIfThere(pid, "SIGSTOP");
   }
 
   thaw(): void {
+    for (const pid of this.frozen) signalIfThere(pid, "SIGCONT");
     this.process?.kill("SIGCONT");
   }
 
@@ -102,8 +141,9 @@ export class SecondEngine {
   async remove(): Promise<void> {
     await this.stop();
     // Of one that was killed: what it had started is known by the folder in its command line.
-    for (const pid of this.processes()) killIfThere(pid);
-    for (const end = Date.now() + LIMIT_MS; this.processes().length > 0 && Date.now() < end;) await sleep(100);
+    const left = () => processesOf("cmdline", this.folder);
+    for (const pid of left()) signalIfThere(pid, "SIGKILL");
+    for (const end = Date.now() + LIMIT_MS; left().length > 0 && Date.now() < end;) await sleep(100);
     const mounts = readFileSync("/proc/mounts", "utf8")
       .split("\n")
       .map((line) => line.split(" ")[1] ?? "");
@@ -128,17 +168,18 @@ export class SecondEngine {
     for (const end = Date.now() + LIMIT_MS; pid && existsSync(`/proc/${pid}`) && Date.now() < end;) await sleep(100);
     this.process = undefined;
   }
+}
 
-  private processes(): number[] {
-    return readdirSync("/proc")
-      .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-      .filter((pid) => textOf(`/proc/${pid}/cmdline`).includes(this.folder))
-      .map(Number);
-  }
+/** Other processes whose file in /proc has this word. */
+function processesOf(file: "cmdline" | "cgroup", word: string): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .filter((pid) => textOf(`/proc/${pid}/${file}`).includes(word))
+    .map(Number);
 }
 
 /** Of a process that may have ended meanwhile: then "". */
-function textOf(path: string): string {
+export function textOf(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch {
@@ -146,9 +187,9 @@ function textOf(path: string): string {
   }
 }
 
-function killIfThere(pid: number): void {
+function signalIfThere(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, "SIGKILL");
+    process.kill(pid, signal);
   } catch {
     // It has ended meanwhile.
   }

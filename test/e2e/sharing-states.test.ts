@@ -12,6 +12,7 @@ import { peekStatus } from "../../src/lib/sharing/peek";
 import { share } from "../../src/lib/sharing/share";
 import { stopSharing } from "../../src/lib/sharing/stop";
 import { whyEnded } from "../../src/lib/sharing/why-ended";
+import { containersOf, leftBehind } from "./left-behind";
 import { exec, openDoor, openTestBed, openTestEngine, ROOT, start, torbiz } from "./torbiz";
 
 /** What sharing does, seen and ended in each of its states by another process than the one that began it. */
@@ -28,18 +29,13 @@ beforeAll(async () => {
 
 afterEach(async () => {
   await torbiz(["stop", "--now"]);
+  expect(await leftBehind(context)).toEqual([]);
 });
 
 async function inspect(): Promise<ContainerInspectInfo> {
   const container = await context.engine.inspect(context.names.container);
   if (!container) throw new Error("there is no container");
   return container;
-}
-
-/** Containers of this instance, running or not: of shares and of preparations. */
-async function containers({ engine, names }: EngineContext): Promise<string[]> {
-  const found = await engine.list(`${LABELS.instance}=${names.instance}`);
-  return found.map(({ Names, State }) => `${Names[0]} ${State}`);
 }
 
 describe("stop", () => {
@@ -66,7 +62,7 @@ describe("stop", () => {
     expect(ended.last).toMatchObject({ code: "interrupted", message: "Sharing was stopped before it began." });
     expect(ended.code).toBe(130);
     expect(currentBuild(other.paths, other.names)).toBeUndefined();
-    expect(await containers(other)).toEqual([]);
+    expect(await containersOf(other)).toEqual([]);
     expect(await other.engine.image(other.names.image)).toBeUndefined();
     expect(await peekStatus(other)).toMatchObject({ state: "absent", lastBuild: { outcome: "cancelled" } });
   });
@@ -82,7 +78,7 @@ describe("stop", () => {
       message: "Sharing was stopped before it began. Nothing was started.",
     });
     expect((await sharing.ended).last).toMatchObject({ ok: false, code: "interrupted" });
-    expect(await containers(context)).toEqual([]);
+    expect(await containersOf(context)).toEqual([]);
   });
 
   test("ends a share that is on its way in another process, and the one that waits for it", async () => {
@@ -93,7 +89,7 @@ describe("stop", () => {
     const { last } = await torbiz(["stop"]);
     expect(last).toMatchObject({ ok: true, stopped: true, forced: false, exitCode: 0 });
     for (const { ended } of [first, second]) expect((await ended).last).toMatchObject({ code: "interrupted" });
-    expect(await containers(context)).toEqual([]);
+    expect(await containersOf(context)).toEqual([]);
   });
 
   test("in the very process that shares works alike", async () => {
@@ -104,14 +100,14 @@ describe("stop", () => {
     while (!(await context.engine.inspect(context.names.container))?.State.Running);
     expect(await stopSharing(context)).toMatchObject({ stopped: true, forced: false });
     expect(await sharing).toMatchObject({ code: "interrupted" });
-    expect(await containers(context)).toEqual([]);
+    expect(await containersOf(context)).toEqual([]);
   });
 
   test("ends a paused share as gracefully as any", async () => {
     expect((await torbiz(["share", "--blocks", "2"])).last).toMatchObject({ ok: true });
     await exec(docker, ["pause", context.names.container]);
     expect((await torbiz(["stop"])).last).toMatchObject({ stopped: true, announcedOffline: true, exitCode: 0 });
-    expect(await containers(context)).toEqual([]);
+    expect(await containersOf(context)).toEqual([]);
   });
 
   test("means nobody who begins later, and with nothing to stop it says so", async () => {
@@ -151,7 +147,7 @@ test.each([
   const { code, last } = await torbiz(["share", ...flags]);
   expect(last).toMatchObject({ ok: false, code: errorCode });
   expect(code).toBe(exitCode);
-  expect(await containers(context)).toEqual([]);
+  expect(await containersOf(context)).toEqual([]);
 });
 
 test("an image of an older Torbiz still serves", async () => {

@@ -10,7 +10,8 @@ import { exec, ROOT } from "./torbiz";
 /** What a seeder can suffer from. */
 export type Mood = "deaf" | "hungry" | "broken";
 
-const BASE = process.env.TORBIZ_BASE_IMAGE || "torbiz-base:bookworm";
+/** What the image of a share is built on. */
+export const BASE = process.env.TORBIZ_BASE_IMAGE || "torbiz-base:bookworm";
 
 /**
  * An engine of its own with a share's image in which `stand_in_seeder.py` is the seeder, and a home folder with a model: what

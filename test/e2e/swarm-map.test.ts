@@ -1,51 +1,45 @@
-import { execFileSync } from "node:child_process";
 import type { EngineContext } from "../../src/lib/context";
 import { defaultModel } from "../../src/lib/models";
+import { parseSwarm } from "../../src/lib/sharing/swarm";
+import { bareClient } from "./bare-client";
+import { Neighbourhood } from "./computers";
 import { openTestBed, torbiz } from "./torbiz";
 
-/** The map of a real swarm, beside what Petals' own client reads from the same DHT. */
+/**
+ * The map of a real swarm, beside what Petals' own client reads from the same DHT. This computer opens the swarm to its
+ * local network, and another one joins by the invite.
+ */
 
 const ALL = defaultModel.blocks;
-/** Petals' client, in the container that shares: who serves each block, by its peer. */
-const BARE = `
-import json, sys
-from torbiz import petals_compat
-from hivemind.dht import DHT
-from petals.client.routing.sequence_info import RemoteSequenceInfo
-from petals.utils.dht import get_remote_module_infos
-address, prefix, blocks = sys.argv[1:]
-uids = [f"{prefix}.{block}" for block in range(int(blocks))]
-info = RemoteSequenceInfo.make_empty(uids)
-info.update_(get_remote_module_infos(DHT(initial_peers=[address], client_mode=True, start=True), uids, latest=True))
-print(json.dumps([[span.peer_id.to_base58() for span in spans] for spans in info.spans_containing_block]))
-`;
 
 let context: EngineContext;
 let docker: string;
+let neighbourhood: Neighbourhood;
+let peerId: string;
 
 beforeAll(async () => {
   ({ context, docker } = await openTestBed());
   expect((await torbiz(["build"])).code).toBe(0);
+  neighbourhood = new Neighbourhood(context, docker);
+  await neighbourhood.open();
 });
 
 afterAll(async () => {
   await torbiz(["stop", "--now"]);
+  await neighbourhood?.close();
 });
 
-function bareClient(address: string): string[][] {
-  const command = ["exec", context.names.container, "python", "-W", "ignore", "-c", BARE, address];
-  const out = execFileSync(docker, [...command, defaultModel.dhtPrefix, String(ALL)], { encoding: "utf8" });
-  return JSON.parse(out.trim().split("\n").at(-1) ?? "") as string[][];
-}
-
 test("torbiz swarm tells what a bare client reads, and what it suggests is what is missing", async () => {
-  const shared = await torbiz(["share", "--blocks", "0:12"]);
+  const lan = neighbourhood.addressIn(neighbourhood.lan);
+  const shared = await torbiz(["share", "--blocks", "0:12", "--lan", lan]);
   expect(shared.last).toMatchObject({ ok: true, blocks: { loaded: 12, total: 12, start: 0, end: 12 } });
-  const { peerId, addresses } = shared.last as unknown as { peerId: string; addresses: string[] };
+  peerId = String(shared.last.peerId);
+  const addresses = ["127.0.0.1", lan].map((ip) => `/ip4/${ip}/tcp/${context.names.port}/p2p/${peerId}`);
+  expect(shared.last.addresses).toEqual(addresses);
 
   const { code, last } = await torbiz(["swarm"]);
   expect(code).toBe(0);
-  const bare = bareClient(addresses[0] ?? "");
+  const bare = await bareClient(docker, context.names.container, String(addresses[0]));
   expect(last.online).toEqual(bare.map((peers) => peers.length));
   expect(bare).toEqual([...Array<string[]>(12).fill([peerId]), ...Array<string[]>(ALL - 12).fill([])]);
   expect(last).toMatchObject({
@@ -64,12 +58,23 @@ test("torbiz swarm tells what a bare client reads, and what it suggests is what 
   expect(containers.flatMap(({ Names }) => Names)).toEqual([`/${context.names.container}`]);
 });
 
-test("what was suggested can be shared, and fills the gap", async () => {
-  await torbiz(["stop"]);
-  const shared = await torbiz(["share", "--blocks", `12:${ALL}`]);
-  expect(shared.last).toMatchObject({ ok: true, blocks: { start: 12, end: ALL } });
-  const { last } = await torbiz(["swarm"]);
-  expect(last).toMatchObject({ own: { start: 12, end: ALL }, missing: [{ start: 0, end: 12 }] });
+test("another computer that has the invite joins through the published port, takes what was suggested, and a question crosses both", async () => {
+  const { invite } = (await torbiz(["invite"])).last;
+  const swarm = parseSwarm([String(invite)]);
+  const other = await neighbourhood.start(neighbourhood.lan, 12, swarm, { start: 12, end: ALL });
+  const { peerId: otherPeerId } = await other.online();
+  expect((await torbiz(["swarm"])).last).toMatchObject({ peers: 1, own: { start: 0, end: 12 }, missing: [] });
+  const { last } = await torbiz([
+    ...["ask", "--engine", "swarm", "--allow-strangers", "--temperature", "0"],
+    "What is the capital of France?",
+  ]);
+  expect(last).toMatchObject({
+    ...{ ok: true, answer: "The capital of France is Paris." },
+    route: [
+      { peer: peerId, blocks: [0, 11] },
+      { peer: otherPeerId, blocks: [12, ALL - 1] },
+    ],
+  });
 });
 
 test("a swarm where nobody answers is told by its code, in bounded time", async () => {

@@ -2,8 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ensureStarterModel } from "../../src/lib/sharing/starter";
 import { inviteTo } from "../../src/lib/sharing/share-invite";
 import { parseSwarm, type Swarm } from "../../src/lib/sharing/swarm";
+import { gapsOf } from "../../src/lib/sharing/block-bar";
+import { bareClient } from "./bare-client";
 import { Computer, Neighbourhood } from "./computers";
-import { type Ended, openTestBed, start, torbiz } from "./torbiz";
+import { type Ended, openTestBed, outcome, start, tokensThatLast, torbiz } from "./torbiz";
 
 /**
  * Several computers in one swarm: the real seeder on each, with an address of its own, one of them behind a router. They
@@ -14,6 +16,8 @@ const QUESTION = "What is the capital of France?";
 const ANSWER = "The capital of France is Paris.";
 const STORY = "Write a very long story about the sea.";
 const PART = 10;
+const SLEEP_MS = 90_000;
+const LAST_PART = JSON.stringify([{ start: 20, end: 30 }]);
 
 let neighbourhood: Neighbourhood;
 let invite: string;
@@ -23,9 +27,16 @@ let first: Computer;
 let second: Computer;
 /** Serves 20 to 29, at home behind a router. */
 let third: Computer;
+/** To the question, in a conversation that then goes on with the story. */
+let answered: Ended;
+/** The story in that conversation, by all of them, while nothing happens. */
+let undisturbed: Ended;
+let docker: string;
 
 beforeAll(async () => {
-  const { context, docker } = await openTestBed();
+  const bed = await openTestBed();
+  docker = bed.docker;
+  const { context } = bed;
   const { engine, names, paths, facts } = context;
   expect((await torbiz(["build"])).last).toMatchObject({ ok: true });
   await ensureStarterModel({ engine, names, paths, rootless: facts.rootless });
@@ -58,6 +69,16 @@ async function askUntilAnswered(): Promise<Ended> {
   }
 }
 
+/** The words that ask for the story after an answer. */
+function story({ last }: Ended): string[] {
+  return ["--conversation", String(last.conversation), "--max-tokens", String(tokensThatLast(answered)), STORY];
+}
+
+/** All that was streamed. */
+function streamed({ events }: Ended): string {
+  return events.flatMap(({ event, text }) => (event === "delta" ? [String(text)] : [])).join("");
+}
+
 interface Hop {
   peer: string;
   blocks: [number, number];
@@ -86,7 +107,7 @@ async function killInAnswer(
   const peers = await Promise.all(computers.map(peerOf));
   const killed = computers[peers.indexOf(route(before)[blocks] ?? "")];
   if (!killed) throw new Error(`another computer has blocks ${blocks}: ${JSON.stringify(before.last.route)}`);
-  const running = start([...asking(), "--conversation", String(before.last.conversation), "--max-tokens", "80", STORY]);
+  const running = start([...asking(), ...story(before)]);
   await running.waitFor(({ event }) => event === "delta");
   await killed.kill();
   return { killed, after: await running.ended };
@@ -118,7 +139,7 @@ test("one that joined can invite as well, by its own address and the first one's
   const { invite: further } = parseSwarm([inviteTo(neighbourhood.context, await second.status())]) as {
     invite?: { peers: string[] };
   };
-  expect(further?.peers.map((peer) => peer.split("/")[2])).toEqual(["10.213.77.12", "10.213.77.11"]);
+  expect(further?.peers.map((peer) => peer.split("/")[2])).toEqual([second.address, first.address]);
 });
 
 test("a computer behind a router takes the rest, serves through the first one, and says so", async () => {
@@ -127,23 +148,59 @@ test("a computer behind a router takes the rest, serves through the first one, a
 });
 
 test("a question crosses all of them", async () => {
-  const ended = await ask(QUESTION);
-  expect(ended.last).toMatchObject({ ok: true, answer: ANSWER });
-  expect(route(ended)).toEqual(await wholeRoute());
+  answered = await ask(QUESTION);
+  expect(answered.last).toMatchObject({ ok: true, answer: ANSWER });
+  expect(route(answered)).toEqual(await wholeRoute());
 });
 
-test("after a cut of the network all are back by themselves: the direct one, and the one that had lost its relay", async () => {
+test("torbiz swarm tells of all of them what a bare client reads, also of the one behind the router", async () => {
+  const { peerId, addresses } = await first.status();
+  const bare = await bareClient(docker, first.id, String(addresses[0]));
+  const parts = [peerId, await peerOf(second), await peerOf(third)];
+  expect(bare).toEqual(parts.flatMap((peer) => Array<string[]>(PART).fill([String(peer)])));
+  const { last } = await torbiz(["swarm", "--swarm", invite]);
+  expect(last.online).toEqual(bare.map((peers) => peers.length));
+  expect(last).toMatchObject({
+    ...{ ok: true, peers: 3, missing: [] },
+    servers: parts.map((peer, index) => ({
+      ...{ peerId: peer, state: "online", relayed: peer === parts[2] },
+      ...{ start: index * PART, end: (index + 1) * PART },
+    })),
+  });
+});
+
+test("a long answer comes through the relay without a break", async () => {
+  undisturbed = await ask(...story(answered)); // libp2p's own relay ends after 128 KiB
+  expect(undisturbed.last).toMatchObject({ ok: true, tokens: tokensThatLast(answered) });
+  expect(undisturbed.events.filter(({ stage }) => stage === "recovering")).toEqual([]);
+});
+
+test("after a sleep and a cut of the network all are back by themselves: the direct one, and the one that had lost its relay", async () => {
   const away = [second, third];
   const started = await Promise.all(away.map((computer) => computer.startedAt()));
   const whole = await wholeRoute();
+  const { since } = await second.status();
+  const running = start([...asking(), "--max-tokens", "100", STORY]);
+  await running.waitFor(({ event }) => event === "delta");
   const mend = await neighbourhood.cut(away);
-  expect((await ask(QUESTION)).last).toMatchObject({ ok: false });
-  await third.until("cut off", ({ reachability }) => reachability === "unreachable");
+  const wake = await second.sleep();
+  const gone = JSON.stringify([{ start: 10, end: 30 }]);
+  await Promise.all([
+    // What was on its way through them is told of.
+    expect(running.ended).resolves.toMatchObject({ last: { ok: false, code: "missing-blocks" } }),
+    expect(ask(QUESTION)).resolves.toMatchObject({ last: { ok: false } }),
+    third.until("cut off", ({ reachability }) => reachability === "unreachable"),
+    first.until("told of it", ({ glance }) => JSON.stringify(gapsOf(glance?.online ?? [])) === gone),
+    sleep(SLEEP_MS),
+  ]);
   await mend();
+  await wake();
   await third.until("back", ({ state, reachability }) => state === "online" && reachability === "relayed");
+  await first.until("told of it", ({ glance }) => gapsOf(glance?.online ?? [0]).length === 0);
   const ended = await askUntilAnswered();
   expect(route(ended)).toEqual(whole);
   expect(await Promise.all(away.map((computer) => computer.startedAt()))).toEqual(started);
+  expect(await second.status()).toMatchObject({ state: "online", health: "ok", message: null, since });
 });
 
 test("a computer that dies in the middle of an answer is replaced by one with the same blocks", async () => {
@@ -151,7 +208,10 @@ test("a computer that dies in the middle of an answer is replaced by one with th
   await spare.online();
   const { killed, after } = await killInAnswer("10-19", [second, spare]);
   second = killed === second ? spare : second;
-  expect(after.last).toMatchObject({ ok: true, finishReason: "length", tokens: 80 });
+  // The same words: no token is lost, doubled or another one where the spare went on.
+  expect(outcome(after)).toEqual(outcome(undisturbed));
+  expect(streamed(after)).toBe(undisturbed.last.answer);
+  expect(after.events.map(({ stage }) => stage)).toContain("recovering");
   expect(route(after)).toEqual(await wholeRoute());
 });
 
@@ -186,5 +246,26 @@ test("torbiz join looks first, serves just the blocks that were lost, and says w
   expect(ended.last).toMatchObject({ ok: true, answer: ANSWER });
   expect(route(ended)["20-29"]).toBe(joined.last.peerId);
   expect(codes(await torbiz(["join", invite, "--check"]))).toContain("already-joined");
-  expect((await torbiz(["stop"])).last).toMatchObject({ ok: true, announcedOffline: true });
+});
+
+test("one that finishes in the middle of an answer through all of them lets it become whole; then its blocks are named", async () => {
+  const before = await ask(QUESTION);
+  const running = start([...asking(), ...story(before)]);
+  await running.waitFor(({ event }) => event === "delta");
+  const finishing = start(["stop", "--finish"]);
+  await finishing.waitFor(({ message }) => /on (its|their) way, at most until/.test(String(message)));
+
+  const ended = await running.ended;
+  expect(outcome(ended)).toEqual(outcome(undisturbed));
+  expect(route(ended)).toEqual(route(before));
+  expect(Object.keys(route(ended))).toEqual(["0-9", "10-19", "20-29"]);
+  expect((await finishing.ended).last).toMatchObject({
+    ...{ ok: true, announcedOffline: true, forced: false, exitCode: 0 },
+    message: "Finished: every answer came to its end. Peers were told.",
+  });
+  for (const other of [first, second]) {
+    await other.until("told of it", ({ glance }) => JSON.stringify(gapsOf(glance?.online ?? [])) === LAST_PART);
+  }
+  const { last } = await ask(QUESTION);
+  expect(last).toMatchObject({ ok: false, code: "missing-blocks", message: expect.stringContaining("20-29") });
 });

@@ -42,7 +42,10 @@ export interface RunOptions {
   plainUser?: boolean;
 }
 
-/** Starts `torbiz ARGS --json` as a user would. */
+/** What Node says of an exception or a rejection that nobody handled. */
+const CRASH = /^Node\.js v\d|UnhandledPromise/m;
+
+/** Starts `torbiz ARGS --json` as a user would. One that crashes fails the test, whatever it was asked for. */
 export function start(args: readonly string[], { env = {}, input, plainUser }: RunOptions = {}): Running {
   const withoutCapabilities =
     plainUser && process.getuid?.() === 0 ? ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] : [];
@@ -67,6 +70,7 @@ export function start(args: readonly string[], { env = {}, input, plainUser }: R
   const ended = new Promise<Ended>((resolveEnded, reject) => {
     child.once("error", reject);
     child.once("close", (code) => {
+      if (CRASH.test(stderr)) reject(new Error(`torbiz ${args.join(" ")} crashed: ${stderr}`));
       resolveEnded({ code, events, last: events.at(-1) ?? { event: "nothing" }, stderr });
       for (const look of waiting) look();
     });
@@ -90,6 +94,19 @@ export function start(args: readonly string[], { env = {}, input, plainUser }: R
 /** Runs `torbiz ARGS --json` to its end. */
 export function torbiz(args: readonly string[], options?: RunOptions): Promise<Ended> {
   return start(args, options).ended;
+}
+
+/** What of an answer is the same at temperature 0, whatever happens to those who compute it. */
+export function outcome({ last: { ok, tokens, finishReason, answer } }: Ended): object {
+  return { ok, tokens, finishReason, answer };
+}
+
+/**
+ * How many tokens of an answer take 12 s, as fast as an answer came: so it is still on its way when a finish is seen, which
+ * the engine's look at the container tells every 5 s. At least 100, which a slow computer needs longer for.
+ */
+export function tokensThatLast({ last }: Ended): number {
+  return Math.min(Math.max(100, Math.ceil(12 * Number(last.tokensPerSecond))), 1_000);
 }
 
 /** Runs a program to its end. */

@@ -37,6 +37,7 @@ test("lists with sizes what there is, and removes nothing without a yes", async 
   expect([code, last.removed, last.inUse]).toEqual([0, [], "smollm2-135m-instruct is shared now."]);
   const parts = last.parts as { id: string; bytes: number | null }[];
   expect(parts.map(({ id }) => id)).toEqual(["container", "image", "volume", "models", "settings"]);
+  expect(parts.find(({ id }) => id === "container")?.bytes).toBeGreaterThanOrEqual(0);
   expect(parts.find(({ id }) => id === "image")?.bytes).toBeGreaterThan(1e9);
   expect(parts.find(({ id }) => id === "models")?.bytes).toBeGreaterThan(100e6);
   expect((await context.engine.inspect(context.names.container))?.State.Running).toBe(true);
@@ -105,11 +106,14 @@ test("all of it goes, but for an image that another container needs", async () =
     "true",
   ]);
   writeFileSync(join(context.paths.logs, "setup.log"), "a line\n");
+  // As a build leaves it that was killed while it checked.
+  await exec(docker, ["tag", names.image, `${names.image}-building`]);
   try {
     const { code, last } = await torbiz(["uninstall", "--yes"], { env });
     // It has another name: only this one is taken away.
     expect([code, last.ok]).toEqual([0, true]);
     expect(await context.engine.image(names.image)).toBeUndefined();
+    expect(await context.engine.image(`${names.image}-building`)).toBeUndefined();
     expect(await context.engine.inspect(`${names.container}-other`)).toBeDefined();
     expect(existsSync(context.paths.home)).toBe(false);
   } finally {

@@ -91,6 +91,22 @@ it("writes a report without the home folder", async () => {
   expect(report).not.toContain(`${folder}/`);
 });
 
+it("tells of a report that can't be written, and copies why, without the home folder", async () => {
+  rmSync(join(folder, "Downloads"), { recursive: true });
+  writeFileSync(join(folder, "Downloads"), "");
+  await open();
+  const view = await host.launch("doctor");
+  await view.waitFor("Does It Work?");
+  await view.run("Export Report");
+  await host.waitFor(() => view.toast()?.style === "FAILURE");
+  expect(view.toast()?.message).toMatch(/^ENOTDIR: .*~\/Downloads\/torbiz-report/);
+  await view.run("Copy Details");
+  const copied = String(host.clipboard.text);
+  expect(copied).toContain("~/Downloads");
+  expect(copied).toContain("Caused by:");
+  for (const text of [view.text(), copied]) expect(text).not.toContain(`${folder}/`);
+});
+
 it("is a step away from Share GPU", async () => {
   await open(false);
   const view = await host.launch("share-gpu", { arguments: { model: "" } });

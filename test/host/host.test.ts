@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type HostOptions, RaycastHost } from "./raycast";
 import { buildExtension } from "./built-extension";
 
@@ -150,6 +151,15 @@ describe("actions", () => {
     await view.ended;
     expect(host.clipboard.text).toBe("Banana");
     expect(host.huds).toEqual(["Copied to Clipboard"]);
+  });
+
+  it("are found again when the view rendered under the press", async () => {
+    const view = await host.launch("trouble", { arguments: { kind: "restless" } });
+    for (let press = 0; press < 20; press++) {
+      await (press % 2 ? view.press("enter") : view.run("Do It"));
+      await sleep(10);
+    }
+    await view.waitFor("count 20");
   });
 
   it("push and pop views", async () => {

@@ -13,7 +13,7 @@ import { ground, type Ground } from "./scripted-share";
 
 const REFRESHES = 1_000;
 /** Before the first look: code is compiled and pools are filled once. */
-const WARM_UP = 100;
+const WARM_UP = 300;
 /** A leak of 1 KB at each refresh of one half would be 500 KB. */
 const HEAP_BOUND = 256 * 1024;
 const TIMEOUT_MS = 600_000;

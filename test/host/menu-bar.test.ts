@@ -122,7 +122,7 @@ const STATES: Record<string, Case> = {
     title: "Sharing",
     tooltip: "Torbiz: Sharing",
     tells: [
-      /^Sharing: For 2 h 5 min \| Since \w+ \d+, \d{4}, \d+:\d\d [AP]M$/,
+      /^Sharing: For 2 h \d min \| Since \w+ \d+, \d{4}, \d+:\d\d [AP]M$/,
       `Sharing: ${MODEL}`,
       "Sharing: Blocks 0 to 29",
       "Sharing: 0 sessions | 0 tokens served",

@@ -15,7 +15,7 @@ export function commandEnv(): NodeJS.ProcessEnv {
 
 /** Until what another command does at the same time is seen. */
 export async function eventually(check: () => void): Promise<void> {
-  for (const end = Date.now() + 30_000; Date.now() < end; await sleep(100)) {
+  for (const end = Date.now() + 60_000; Date.now() < end; await sleep(100)) {
     try {
       return check();
     } catch {

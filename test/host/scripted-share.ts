@@ -1,6 +1,6 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import type { RequestListener } from "node:http";
-import { join } from "node:path";
+import { fixture } from "../unit/build/recording";
 import { healthy, scriptedEngine, type ScriptedEngine } from "../unit/docker/scripted-engine";
 import { buildFiles } from "../../src/lib/docker/build/lock";
 import { resolveNames } from "../../src/lib/names";
@@ -110,8 +110,7 @@ export function buildThatEnded({ paths, names }: Ground, lastLine: string): void
 
 /** A real build's log, of that process. */
 function recorded(seconds: number, pid = process.pid): string[] {
-  const file = join(import.meta.dirname, "..", "unit", "build", "fixtures", "classic.tsv");
-  const entries = readFileSync(file, "utf8").trimEnd().split("\n");
+  const entries = fixture("classic.tsv").trimEnd().split("\n");
   const lines = entries.map((entry) => entry.split("\t", 2) as [string, string]);
   const seen = lines.filter(([at]) => Number(at) <= seconds).map(([, line]) => line);
   return seen.map((line, index) => (index === 0 ? line.replace(/pid=\d+/, `pid=${pid}`) : line));

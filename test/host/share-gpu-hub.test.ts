@@ -5,7 +5,7 @@ import type { EngineContext } from "../../src/lib/context";
 import { findDockerCli } from "../../src/lib/docker/cli";
 import { LABELS } from "../../src/lib/names";
 import { exec, openTestEngine, ROOT, torbiz } from "../e2e/torbiz";
-import { HubProcess } from "../hub-process";
+import { type Fault, HubProcess } from "../hub-process";
 import { localEnvironment } from "../unit/ask/local-environment";
 import { builtExtension } from "./built-extension";
 import { RaycastHost, type CommandView } from "./raycast";
@@ -13,7 +13,7 @@ import { commandEnv, eventually, LONG, ONLINE } from "./real-share";
 
 /**
  * A model that a person names, in the built Share GPU with the real engine and the real Petals: looked up on a hub of this
- * computer, measured, downloaded, shared, found on the map, and removed. One share serves all of it.
+ * computer, which fails in every way first, measured, downloaded, shared, found on the map, kept, and removed.
  */
 
 const REPOSITORY = "maker/tiny-llama";
@@ -131,15 +131,60 @@ test("this computer is measured with it, and that is kept", async () => {
   await again.waitFor(speed);
 });
 
-test("a download that is refused is explained; one that breaks off goes on, is told as it comes, and is shared", async () => {
-  await hub.fail({ file: "*.safetensors", status: 403, code: "GatedRepo" });
+interface Failure {
+  fault: Fault;
+  title: string;
+  sentence: string;
+  next: string;
+  actions: string[];
+}
+
+test("a download that comes to nothing ends with what happened and what to do; the next one goes on, and is shared", async () => {
+  const hubName = new URL(hub.url).host;
+  const failures: Failure[] = [
+    {
+      fault: { file: "*.safetensors", status: 403, code: "GatedRepo" },
+      title: "The model's owner must grant you access",
+      sentence: `${hubName} gives ${REPOSITORY} only to people it has allowed, and no token was given. Ask for access at ${hub.url}/${REPOSITORY}`,
+      next: "Ask for access on the model's page, and give Torbiz a Hugging Face token of that account.",
+      actions: ["Retry", "Ask for Access"],
+    },
+    {
+      fault: { file: SHARDS[0], status: 404, code: "EntryNotFound" },
+      title: "Unknown model",
+      sentence: `${REPOSITORY} has no file ${SHARDS[0]} on ${hubName}.`,
+      next: "Remove what is kept of it, and name it again: then it is looked up anew.",
+      actions: ["Retry", "Show Cached Models"],
+    },
+    {
+      fault: { file: SHARDS[0], place: "store", silent_after: 0 },
+      title: "The model hub can't be reached",
+      sentence: `${hubName} has sent nothing for 30 s.`,
+      next: "Check the network and try again: what has been downloaded is kept.",
+      actions: ["Retry"],
+    },
+    {
+      fault: { file: SHARDS[0], wrong: true },
+      title: "The model's files are damaged",
+      sentence: `${SHARDS[0]} of ${REPOSITORY} came with a wrong hash: ${hubName} sent something else. It was deleted.`,
+      next: "Try again: what Torbiz brought is checked and comes anew.",
+      actions: ["Retry"],
+    },
+  ];
   const view = await choosing();
   await view.run("Share with Options…", { item: MODEL });
   await view.type("blocks", "0:3");
-  await view.submit();
-  await view.waitFor("Share Ended", LONG);
-  await view.waitFor(`Ask for access at ${hub.url}/${REPOSITORY}`, LONG);
-  await view.waitFor(() => titles(view)[1] === "Ask for Access");
+  for (const { fault, title, sentence, next, actions } of failures) {
+    await hub.fail(fault);
+    if (titles(view).includes("Retry")) await view.run("Retry");
+    else await view.submit();
+    await view.waitFor(`**${title}**`, LONG);
+    expect(view.items()[0]).toMatchObject({ section: "Last Share", title: "Share Ended" });
+    expect(view.text()).toContain(sentence);
+    expect(view.text()).toContain(next);
+    expect(titles(view)).toEqual(expect.arrayContaining(actions));
+    expect(titles(view)[0]).toBe("Retry");
+  }
 
   await hub.fail(
     { file: SHARDS[0], cut_after: 1_000_000, times: 1 },
@@ -171,6 +216,20 @@ test("the map tells who serves which blocks, what is missing, and that nobody el
   expect(view.text()).toContain("Nobody else can serve it: this swarm is open to this computer only.");
   await view.select("Blocks 0 to 2");
   expect(view.text()).toMatch(/State: Online[^]*Throughput: [\d.]+ tokens\/s \(announced\)/);
+});
+
+test("what is kept serves after its container was removed: the hub is asked for nothing", async () => {
+  const view = await host.launch("share-gpu");
+  await view.waitFor(ONLINE);
+  await view.run("Stop Sharing");
+  await eventually(() => expect(view.toast()?.title).toMatch(/^Stopped in /));
+  expect(await context.engine.inspect(context.names.container)).toBeUndefined();
+  // All that a hub could be asked for now would never come.
+  await hub.fail({ silent_after: 0 });
+  await view.press("enter");
+  await view.waitFor(ONLINE, LONG);
+  expect(view.text()).toContain("Blocks: 0 to 2, 3 of 4");
+  expect(await hub.requests()).toEqual([]);
 });
 
 test("what is kept of it is listed, not removed while it is shared, and removed after a yes", async () => {

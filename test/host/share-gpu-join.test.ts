@@ -160,7 +160,7 @@ it("says what is wrong with an invite under its field, then what is found, then 
   const lock = await acquireLock(shareLock(here));
   await view.run("Share Blocks 12 to 29");
   await view.waitFor("Keep this window open until the container starts");
-  expect(view.text()).toContain("Swarm: Swarm of One Peer");
+  expect(view.text()).toContain("Swarm: Others' Swarm");
   expect(view.text()).toContain("Blocks: 12 to 29, 18 of 30");
   lock.release();
 });
@@ -200,7 +200,7 @@ it("shows on the map who serves which blocks, and how to invite others while nob
   await view.waitFor("Map · 0 peers");
   expect(view.text()).toContain("Blocks 12 to 29 are missing.");
   expect(view.text()).toContain("Another computer helps most with 18 blocks: 12 to 29.");
-  expect(view.text()).toContain("Nobody else serves it yet: copy the invite, and send it to somebody.");
+  expect(view.text()).toContain("Nobody else serves it now: copy the invite, and send it to somebody.");
   await view.run("Copy Invite");
   expect(host.clipboard.text).toBe(inviteTo(address));
 });
@@ -208,13 +208,19 @@ it("shows on the map who serves which blocks, and how to invite others while nob
 it("shows others on the map, by what they call themselves", async () => {
   const view = await open({
     share: shareAt(address),
-    servers: [PEER, { ...PEER, peerId: "12D3KooWPeer", name: null }],
+    servers: [
+      PEER,
+      { ...PEER, peerId: "12D3KooWPeer", name: null },
+      { ...PEER, peerId: "12D3KooWGone", name: "Shed", state: "unreachable", start: 12, end: 16 },
+    ],
   });
   await view.waitFor("Status · Sharing");
   await view.run("Show Swarm Map");
   await view.waitFor("Map · 1 peer");
   expect(view.text()).not.toContain("Nobody else");
-  expect(view.items().map(({ subtitle }) => subtitle)).toEqual(["1 peer", "Attic", "This Computer"]);
+  expect(view.items().map(({ subtitle }) => subtitle)).toEqual(["1 peer", "Attic", "This Computer", "Shed"]);
+  await view.select("Blocks 12 to 15");
+  expect(view.text()).toContain("State: Doesn't Answer");
   await view.run("Copy Peer ID", { item: "Blocks 0 to 11" });
   expect(host.clipboard.text).toBe(ID);
 });
@@ -239,16 +245,39 @@ it("opens one's own swarm to the local network, says what others learn, and keep
 });
 
 it.each([
-  ["public-swarm-silent", "None of the first peers answered.", "The public network is silent"],
-  ["not-reachable", "No peer can reach this computer.", "Peers can't reach this computer"],
-])("offers a swarm of one's own where the public one is no way: %s", async (code, sentence, title) => {
+  [
+    "public-swarm-silent",
+    "None of the first peers answered.",
+    "The public network is silent",
+    "Start a swarm of your own and invite others, or try again later.",
+  ],
+  [
+    "not-reachable",
+    "No peer can reach this computer.",
+    "Peers can't reach this computer",
+    "Forward the port on your router to this computer and let it through the firewall, or share in a swarm of your own.",
+  ],
+])("offers a swarm of one's own where the public one is no way: %s", async (code, sentence, title, next) => {
   lastWords = `06:00:00 ERROR torbiz.seeder: [${code}] ${sentence}`;
   const labels = { ...LABELS, "com.torbiz.swarm": "public" };
+  rememberChoice(here, { model: defaultModel.id, swarm: "public", blocks: { start: 12, end: 30 } });
   const view = await open({ share: container({ Status: "exited", ExitCode: 1 }, { labels }) });
   await view.waitFor("Share Ended");
-  await view.waitFor(title);
-  await view.waitFor(() => titles(view).includes("Start Your Own Swarm…"));
+  await view.waitFor(`**${title}**`);
+  expect(view.text()).toContain(sentence);
+  expect(view.text()).toContain(next);
+  expect(titles(view).slice(0, 2)).toEqual(["Retry", "Start Your Own Swarm…"]);
   host.confirm = () => false;
   await view.run("Start Your Own Swarm…");
   await host.waitFor(() => host.alerts.at(-1)?.title === "Start Your Own Swarm?");
+  expect(titles(view)[0]).toBe("Retry");
+  host.confirm = () => true;
+  // Keeps the start where it is.
+  const lock = await acquireLock(shareLock(here));
+  await view.run("Start Your Own Swarm…");
+  await view.waitFor("Keep this window open until the container starts");
+  expect(view.text()).toContain("Swarm: Private Swarm");
+  // Those were missing in the other swarm.
+  expect(view.text()).not.toContain("Blocks: 12 to 29");
+  lock.release();
 });

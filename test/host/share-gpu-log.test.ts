@@ -17,7 +17,8 @@ const IMAGE = process.env.TORBIZ_BASE_IMAGE ?? "python:3.11-slim-bookworm";
 const SAYS = `
   i=0; while [ $i -lt 700 ]; do i=$((i+1)); echo "2026-01-31T12:00:00.000Z INFO torbiz.seeder: line $i"; done
   sleep 1
-  echo "2026-01-31T12:00:00.000Z WARNING petals.server: a warning"
+  echo "2026-01-31T12:00:00.000Z INFO torbiz.seeder: $HOST_HOME/x of hf_0123456789abcdef"
+  echo "2026-01-31T12:00:00.000Z WARN petals.server: a warning"
   echo "2026-01-31T12:00:00.000Z ERROR torbiz.seeder: an error" >&2
   while [ ! -e /tmp/more ]; do sleep 0.1; done
   echo "2026-01-31T12:00:00.000Z INFO torbiz.seeder: more"
@@ -40,7 +41,8 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "torbiz-log-"));
   await docker("rm", "-f", name).catch(() => undefined);
   const labels = Object.entries(LABELS).flatMap(([label, value]) => ["--label", `${label}=${value}`]);
-  await docker("run", "-d", "--init", "--name", name, ...labels, IMAGE, "sh", "-c", SAYS);
+  const options = ["--name", name, "--env", `HOST_HOME=${folder}`, ...labels];
+  await docker("run", "-d", "--init", ...options, IMAGE, "sh", "-c", SAYS);
   proxy = createServer((client) => {
     const engine = connect("/var/run/docker.sock");
     for (const socket of [client, engine]) {
@@ -72,8 +74,9 @@ const listen = () => new Promise<void>((resolve) => void proxy.listen(join(folde
 
 const shown = () => view.items().map(({ title }) => title);
 
-it("shows the last 500 lines, newest first, without their own times", () => {
+it("shows the last 500 lines, newest first, without their own times, tokens and the home folder", () => {
   expect(shown()).toHaveLength(500);
+  expect(shown()).toContain("INFO torbiz.seeder: ~/x of [token]");
   expect(shown()).toContain("ERROR torbiz.seeder: an error");
   expect(shown()).toContain("INFO torbiz.seeder: line 700");
   expect(shown().indexOf("INFO torbiz.seeder: line 700")).toBeLessThan(shown().indexOf("INFO torbiz.seeder: line 699"));
@@ -85,7 +88,7 @@ it("searches, and keeps to warnings and errors", async () => {
   await view.search("");
   await view.choose("Warnings and Errors");
   await view.waitFor((screen) => !JSON.stringify(screen).includes("line 700"));
-  expect(shown().toSorted()).toEqual(["ERROR torbiz.seeder: an error", "WARNING petals.server: a warning"]);
+  expect(shown().toSorted()).toEqual(["ERROR torbiz.seeder: an error", "WARN petals.server: a warning"]);
   await view.choose("All");
 });
 
@@ -115,6 +118,7 @@ it("shows a whole line, and exports the log", async () => {
   expect(written).toContain("ERROR torbiz.seeder: an error\n");
   // More than is shown.
   expect(written).toContain("torbiz.seeder: line 1\n");
+  expect(written).toContain("INFO torbiz.seeder: ~/x of [token]\n");
   mkdirSync(join(folder, "Downloads"));
   await view.run("Export Log");
   await view.waitFor(() => view.toast()?.message?.startsWith(join(folder, "Downloads")) === true);
@@ -136,7 +140,7 @@ it("says that it goes no further when Docker goes away, and goes on where it was
   expect(new Set(before).size).toBe(before.length);
 });
 
-it("opens from the menu bar, over the list", async () => {
+it("opens from the menu bar, over the list, and is copied as it is shown", async () => {
   const menu = await host.openMenu("menu-bar");
   await menu.waitFor("View Log");
   await menu.click("View Log");
@@ -145,4 +149,9 @@ it("opens from the menu bar, over the list", async () => {
   await opened?.waitFor("ERROR torbiz.seeder: an error");
   await opened?.press("escape");
   await opened?.waitFor("CPU and Memory");
+  await opened?.run("View Log");
+  await opened?.waitFor("of [token]");
+  await opened?.run("Copy Shown Lines");
+  expect(host.clipboard.text).toContain("INFO torbiz.seeder: ~/x of [token]\n");
+  expect(host.clipboard.text).not.toMatch(/hf_0123|torbiz-log-/);
 });

@@ -9,6 +9,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { tmpdir } from "node:os";
@@ -124,6 +125,7 @@ describe("the gate", () => {
     await arrange();
     const view = await open();
     await view.waitFor(`Empty: ${title} — `);
+    if (title === "Docker Is Starting") await view.waitFor(/[1-9]\d* s so far\. Docker at unix:.+ is not ready: /);
     expect(titles(view)).toEqual(expect.arrayContaining(help));
     expect(view.text()).not.toMatch(/--[a-z]|TORBIZ_|ECONN|ENOENT|\bat .*:\d+:\d+/);
   });
@@ -148,6 +150,23 @@ describe("the gate", () => {
     await view.waitFor("Docker Isn't Running");
   });
 
+  it("says that Docker is busy, and goes on when it is done", async () => {
+    const answer = answering(here, {});
+    let isBusy = true;
+    const busy = async (request: IncomingMessage, response: ServerResponse) => {
+      while (isBusy && request.url?.endsWith("/info")) await delay(20);
+      answer(request, response);
+    };
+    await listening(scriptedEngine((request, response) => void busy(request, response), socket));
+    const view = await open();
+    try {
+      await view.waitFor(/Empty: Looking for Docker… — Docker at unix:.+ is busy, .+ Waiting for it\./);
+    } finally {
+      isBusy = false;
+    }
+    await view.waitFor("1. Build the Image");
+  });
+
   it("starts Docker, says so, and goes on when it runs", async () => {
     const colima = join(folder, ".colima", "default");
     const bin = join(folder, "bin");
@@ -162,6 +181,8 @@ describe("the gate", () => {
     expect(titles(view)[0]).toBe("Start Colima");
     await view.run("Start Colima");
     await view.waitFor("Empty: Starting Docker… — ");
+    await view.waitFor(/[1-9]\d* s so far\. There is no Docker socket at unix:/);
+    expect(titles(view)).toContain("Copy Details");
     expect(readFileSync(asked, "utf8")).toBe("start\n");
     await serve({}, at);
     await view.waitFor("1. Build the Image");
@@ -205,7 +226,7 @@ describe("before sharing", () => {
     await view.waitFor("5–10 minutes on a typical Mac");
     expect(view.items().map(({ title }) => title)).toEqual(["1. Build the Image", "2. Choose a Model", "3. Share"]);
     expect(view.items()[0]).toMatchObject({ selected: true });
-    expect(view.text()).toContain("Disk: 1.3 GB");
+    expect(view.text()).toContain("Disk: 1.3 GB, 2.5 GB to 3.7 GB during the build");
     expect(view.text()).toContain("The container computes on the CPU. Expect 10–17 tokens/s");
     expect(view.text()).toContain("Docker's Memory: 8.0 GB");
     expect(titles(view)[0]).toBe("Build Image");
@@ -438,14 +459,69 @@ describe("a share that runs", () => {
     expect(JSON.stringify(host.clipboard)).toContain("12D3KooWPeer");
   });
 
+  it("looks less often at an engine that is slower than its looks: none overlaps or overtakes another", async () => {
+    const others = answering(here, { image: {} });
+    let asked = 0;
+    let atOnce = 0;
+    let most = 0;
+    const slow = (request: IncomingMessage, response: ServerResponse) => {
+      if (!request.url?.includes(`/containers/${here.names.container}/json`)) return others(request, response);
+      asked += 1;
+      most = Math.max(most, ++atOnce);
+      const seen = container({ Status: "running", Running: true }, { seeder: report({ tokens: asked }) });
+      const answer = () => {
+        atOnce -= 1;
+        response.end(JSON.stringify(seen));
+      };
+      // Every other one takes longer than looks are apart.
+      setTimeout(answer, asked % 2 === 0 ? 1_800 : 0);
+    };
+    await listening(scriptedEngine(slow, socket));
+    const view = await open();
+    const shown: number[] = [];
+    while (!(Number(shown.at(-1)) >= 4)) {
+      await delay(50);
+      const tokens = /Tokens Served: (\d+)/.exec(view.text())?.[1];
+      if (tokens) shown.push(Number(tokens));
+    }
+    expect(shown).toEqual(shown.toSorted((a, b) => a - b));
+    expect(most).toBe(1);
+  });
+
   it("tells what was measured, and what there is to know and to do", async () => {
-    const seeder = report({ served: 12.5, notices: ["relayed", "slow", "of-a-newer-seeder"] });
+    const notices = ["relayed", "slow", "out-of-memory", "moved", "clock", "of-a-newer-seeder"];
+    const seeder = report({ served: 12.5, notices, reachability: "unreachable" });
     await serve({ image: {}, share: () => container({ Status: "running", Running: true }, { seeder }) });
     const view = await open();
     await view.waitFor("Measured: 12.5 tokens/s (while serving one session)");
-    await view.select("Reached Through Relays");
-    await view.waitFor("Forward its port in your router");
-    expect(view.items().map(({ title }) => title)).toContain("Slow for This Model");
+    expect(view.text()).toContain("Peers can't reach this computer now.");
+    for (const [title, next] of [
+      ["Reached Through Relays", "Forward its port in your router to be reached directly."],
+      ["Slow for This Model", "Share a smaller model, or give Docker more processors."],
+      ["No Memory for a Session", "Share fewer blocks, or give Docker more memory."],
+      ["Serves Other Blocks", "There is nothing to do."],
+      ["Clocks Differ", "Set the clock by the network's time."],
+    ] as const) {
+      await view.select(title);
+      expect(view.text()).toContain(next);
+    }
+    expect(view.items()).toHaveLength(8 + notices.length - 1);
+    await view.select("Peer");
+    expect(view.text()).toContain("Reachable: By Nobody Now");
+  });
+
+  it("says that peers come directly in the public network, and that it is that", async () => {
+    const seeder = report({ reachability: "direct", swarm: { peers: 2, coverage: [[1, 12], [3, 18]] } }); // prettier-ignore
+    const labels = { ...LABELS, "com.torbiz.swarm": "public" };
+    await serve({ image: {}, share: () => container({ Status: "running", Running: true }, { seeder, labels }) });
+    const view = await open();
+    await view.waitFor("Status · Sharing");
+    expect(view.text()).toContain("Peers can use it, also when this window is closed.");
+    expect(view.text()).toContain("Swarm: Public Petals Network");
+    await view.select("Peer");
+    expect(view.text()).toContain("Reachable: Directly");
+    await view.select("Swarm");
+    expect(view.text()).toContain("Other Peers: 2");
   });
 
   it("finishes: what is on its way is told until it ends, and a stop is there all the time", async () => {
@@ -465,7 +541,7 @@ describe("a share that runs", () => {
     await view.run("Finish and Stop");
     await view.waitFor("Status · Finishing");
     expect(view.text()).toContain("**Finishing**: 1 answer on its way, at most until 14:05.");
-    await eventuallyToast(view, "Finishing: 1 answer on its way, at most until 14:05");
+    await view.waitFor("Toast animated Finishing: 1 answer on its way, at most until 14:05");
     expect(titles(view)).not.toContain("Finish and Stop");
     expect(titles(view)).toEqual(expect.arrayContaining(["Stop Sharing", "Stop Now"]));
     ended = true;
@@ -535,7 +611,7 @@ describe("a share that runs", () => {
     expect(view.items().map(({ title, subtitle }) => `${title}: ${subtitle}`)).toContain("Swarm: 0 peers");
     await view.select("Swarm");
     await view.waitFor("Every block is served.");
-    expect(view.text()).toContain("Other Peers: 0: Nobody Else Yet");
+    expect(view.text()).toContain("Other Peers: 0: Nobody Else Now");
     expect(view.text()).toContain("this swarm is open to this computer only");
     expect(titles(view)).not.toContain("Copy Invite");
   });

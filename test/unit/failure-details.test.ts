@@ -15,16 +15,28 @@ test("the words of an unexpected failure are others': they are redacted, and the
   expect(shown.cause).toBe(cause);
 });
 
-test("so are the lines of a log that come with it, and nothing else of its facts", () => {
-  const details = { lines: ["in /Users/ada/x", 1], log: "/Users/ada/a.log", exitCode: 1 };
-  const shown = redactFailure(new TorbizError("unexpected", "It ended.", { hint: "Look.", details }), redact);
-  expect(shown.details).toEqual({ lines: ["in ~/x", "1"], log: "/Users/ada/a.log", exitCode: 1 });
-  expect(shown.hint).toBe("Look.");
-});
+test.each(["unexpected", "share-failed", "build-failed", "environment-failed", "setup-failed"] as const)(
+  "so are a program's lines and Docker's words with %s, and nothing else of its facts",
+  (code) => {
+    const others = { lines: ["in /Users/ada/x", "plain-secret-0 of ada", 1], docker: "mount /Users/ada/x: denied" };
+    const facts = { log: "/Users/ada/a.log", exitCode: 1 };
+    const error = new TorbizError(code, "It ended.", { hint: "Look.", details: { ...others, ...facts } });
+    const shown = redactFailure(error, redact);
+    expect(shown).toMatchObject({ code, title: error.title, message: "It ended.", hint: "Look." });
+    expect(shown.details).toEqual({
+      ...{ lines: ["in ~/x", "[token] of [user]", "1"], docker: "mount ~/x: denied" },
+      ...facts,
+    });
+    expect(error.details).toMatchObject(others);
+  },
+);
 
 test("a failure that is known is told in our own words, as they are", () => {
   const error = new TorbizError("home-not-writable", "/Users/ada/.torbiz can't be written (EACCES).");
   expect(redactFailure(error, redact)).toBe(error);
+  const details = { needed: "3.11", log: "/Users/ada/a.log" };
+  const known = new TorbizError("python-missing", "There is none in /Users/ada.", { details });
+  expect(redactFailure(known, redact)).toBe(known);
 });
 
 describe("the details of a failure", () => {

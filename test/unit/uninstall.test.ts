@@ -1,19 +1,24 @@
-import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runUninstall } from "../../src/cli/uninstall";
 import { buildFiles } from "../../src/lib/docker/build/lock";
 import { acquireLock } from "../../src/lib/process-lock";
+import { rememberChoice } from "../../src/lib/sharing/last-choice";
 import { shareLock } from "../../src/lib/sharing/stop-request";
 import { findBelongings, needsStop, removeBelongings } from "../../src/lib/uninstall";
 import { recordedSession, toldSession } from "./cli/session";
 import { LABELS, scriptedShare, type ScriptedShare } from "./sharing/scripted-share";
 
 let share: ScriptedShare;
+/** What the engine has besides the image. */
+let images: { Id: string; RepoTags: string[]; Labels: Record<string, string> }[];
 
 beforeEach(async () => {
   share = await scriptedShare();
   share.others["/containers/json"] = (_, response) => void response.end("[]");
+  share.others["/images/json"] = (request, response) => void response.end(JSON.stringify(listed(request.url ?? "")));
+  images = [];
   const { models, conversations } = share.surroundings.paths;
   mkdirSync(join(models, "a", "gguf"), { recursive: true });
   writeFileSync(join(models, "a", "gguf", "file.gguf"), Buffer.alloc(2_000_000));
@@ -26,6 +31,24 @@ const RUNNING = {
   State: { Status: "running", Running: true, ExitCode: 0, Error: "" },
   Config: { Image: "a:1", Labels: LABELS },
 };
+
+/** As an engine lists what has the label that was asked for. */
+function listed(url: string): object[] {
+  const filters = new URL(url, "http://engine").searchParams.get("filters") ?? "{}";
+  const [label = ""] = (JSON.parse(filters) as { label: string[] }).label;
+  const { image, surroundings } = share;
+  const own = {
+    Id: "sha256:1",
+    RepoTags: [surroundings.names.image],
+    Labels: { ...image, "com.torbiz.contract": "3" },
+  };
+  return [...(image ? [own] : []), ...images].filter(({ Labels }) => label in Labels);
+}
+
+/** What was removed in the engine, in that order. */
+function removals(): string[] {
+  return share.engine.requests.flatMap((request) => /^DELETE \/v[\d.]+\/images\/([^?]+)/.exec(request)?.[1] ?? []);
+}
 
 function put(...path: string[]): string {
   const file = join(share.surroundings.paths.home, ...path);
@@ -59,6 +82,113 @@ test("what is here is listed with its size, and nothing that isn't", async () =>
     ["conversations", 1_000],
   ]);
   expect([inUse, notes]).toEqual([undefined, []]);
+});
+
+test("a container is listed with what it wrote", async () => {
+  beginsWhen(() => true);
+  const Containers = [{ Id: "abc", SizeRw: 3_000 }, { Id: "another's", SizeRw: 50 }, { Id: "idle" }];
+  share.others["/system/df"] = (_, response) => void response.end(JSON.stringify({ Containers }));
+  const { names } = share.surroundings;
+  share.others[`/networks/${names.network}`] = (_, response) => void response.end(JSON.stringify({ Labels: LABELS }));
+  const { parts } = await findBelongings(share.surroundings);
+  expect(parts[0]).toMatchObject({ id: "container", bytes: 3_000 });
+
+  // Of somebody else's nothing is ours to free.
+  const foreign = {
+    ...RUNNING,
+    Id: "another's",
+    Created: "2026-01-31T12:00:00Z",
+    Config: { Image: "a:1", Labels: {} },
+  };
+  share.others[`/containers/${names.container}/json`] = (_, response) => void response.end(JSON.stringify(foreign));
+  const [left] = (await findBelongings(share.surroundings)).parts;
+  expect(left).toMatchObject({ id: "container", detail: `the network ${names.network}`, bytes: 0 });
+});
+
+test("what BuildKit kept of the image's builds goes with it, and nothing of others' builds", async () => {
+  share.image = { "com.torbiz.managed": "1" };
+  const build = "mount / from exec /bin/sh -c pip install --no-deps --require-hashes -r /requirements/build.txt";
+  const entry = (ID: string, Description: string, more: object = {}) => ({ ID, Description, Size: 10, ...more });
+  const BuildCache = [
+    ...[entry("ours", build), entry("onOurs", "fileop target", { Parent: "ours" })],
+    ...[entry("image", "fileop target", { Parent: "onOurs", Shared: true }), entry("theirs", "fileop target")],
+  ];
+  share.others["/system/df"] = (_, response) => void response.end(JSON.stringify({ BuildCache }));
+  const filters: (string | null)[] = [];
+  share.others["/build/prune"] = (request, response) => {
+    filters.push(new URL(request.url ?? "", "http://engine").searchParams.get("filters"));
+    response.end("{}");
+  };
+  const { parts } = await findBelongings(share.surroundings);
+  expect(parts[0]).toMatchObject({
+    id: "image",
+    bytes: 21,
+    detail: expect.stringContaining("its builds left") as unknown,
+  });
+  const { removed } = await removeBelongings(share.surroundings, ["image"]);
+  expect(removed.map(({ id }) => id)).toEqual(["image"]);
+  expect(filters).toEqual(['{"id":["^(ours|onOurs|image)$"]}']);
+
+  images = [{ Id: "sha256:2", RepoTags: ["another:instance"], Labels: { "com.torbiz.contract": "3" } }];
+  expect((await findBelongings(share.surroundings)).parts[0]).toMatchObject({ id: "image", bytes: 1 });
+  await removeBelongings(share.surroundings, ["image"]);
+  expect(filters).toHaveLength(1);
+});
+
+test("what the classic builder and killed builds left goes with the image, but for what a container needs", async () => {
+  const { names } = share.surroundings;
+  const managed = { "com.torbiz.managed": "1", "com.torbiz.contract": "3" };
+  share.image = managed;
+  images = [
+    { Id: "sha256:steps", RepoTags: ["<none>:<none>"], Labels: { "com.torbiz.build-step": "1" } },
+    { Id: "sha256:used", RepoTags: [], Labels: managed },
+    { Id: "sha256:killed", RepoTags: [`${names.image}-building`], Labels: managed },
+    { Id: "sha256:theirs", RepoTags: [], Labels: { "com.torbiz.contract": "3" } },
+  ];
+  const Images = [{ Id: "sha256:steps", Size: 70, SharedSize: 30 }];
+  share.others["/system/df"] = (_, response) => void response.end(JSON.stringify({ Images }));
+  share.others["/images/sha256:used"] = (_, response) =>
+    void response.writeHead(409).end(JSON.stringify({ message: "conflict: a container is using it" }));
+  expect((await findBelongings(share.surroundings)).parts[0]).toMatchObject({ id: "image", bytes: 41 });
+  const { failed } = await removeBelongings(share.surroundings, ["image"]);
+  const all = [names.image, `${names.image}-building`, "sha256:used", "sha256:steps"];
+  expect([failed, removals()]).toEqual([[], all]);
+
+  // A build that runs needs its steps, and another instance its own.
+  const [lock = ""] = buildOf("torbiz-petals-macos:other");
+  await removeBelongings(share.surroundings, ["image"]);
+  expect(removals().slice(all.length)).toEqual(all.slice(0, 2));
+  rmSync(lock);
+  images.push({ Id: "sha256:2", RepoTags: ["another:instance"], Labels: managed });
+  await removeBelongings(share.surroundings, ["image"]);
+  expect(removals().slice(all.length + 2)).toEqual(all.slice(0, 2));
+});
+
+test("what builds left is listed and goes where the image is gone, or somebody else's", async () => {
+  const BuildCache = [{ ID: "ours", Description: "[stage-1 5/7] WORKDIR /cache", Size: 10 }];
+  share.others["/system/df"] = (_, response) => void response.end(JSON.stringify({ BuildCache }));
+  share.others["/build/prune"] = (_, response) => void response.end("{}");
+  for (const image of [undefined, {}]) {
+    share.image = image;
+    const { parts } = await findBelongings(share.surroundings);
+    expect(parts[0]).toMatchObject({ id: "image", detail: "what its builds left in Docker", bytes: 10 });
+    const { removed } = await removeBelongings(share.surroundings, ["image"]);
+    expect(removed.map(({ id }) => id)).toEqual(["image"]);
+  }
+  expect(removals()).toEqual([]);
+  expect(share.engine.requests.filter((request) => request.includes("/build/prune"))).toHaveLength(2);
+});
+
+test("an engine that doesn't say what holds how much keeps nothing from being listed and removed", async () => {
+  share.image = { "com.torbiz.managed": "1" };
+  share.others["/system/df"] = (_, response) =>
+    void response.writeHead(500).end(JSON.stringify({ message: "a disk usage operation is already running" }));
+  const { parts, notes } = await findBelongings(share.surroundings);
+  expect(parts.map(({ id }) => id)).toEqual(["image", "models", "conversations"]);
+  expect(notes).toEqual([expect.stringContaining("sizes are missing")]);
+  const { removed } = await removeBelongings(share.surroundings, ["image", "conversations"]);
+  expect(removed.map(({ id }) => id)).toEqual(["image", "conversations"]);
+  expect(removals()).toEqual([share.surroundings.names.image]);
 });
 
 test("an image by our name without our label is somebody else's", async () => {
@@ -195,12 +325,16 @@ test("what is in an engine that went away isn't told to be removed, and nothing 
 });
 
 test("what another instance may use stays until that has ended, also with a yes to a stop", async () => {
-  const { paths } = share.surroundings;
+  const { paths, names } = share.surroundings;
+  const other = { ...LABELS, "com.torbiz.instance": "other" };
   share.others["/containers/json"] = (_, response) =>
     void response.end(
-      JSON.stringify([{ Id: "b", Names: ["/torbiz-petals-seeder-other"], Labels: LABELS, State: "running" }]),
+      JSON.stringify([{ Id: "b", Names: ["/torbiz-petals-seeder-other"], Labels: other, State: "running" }]),
     );
-  const use = "The container torbiz-petals-seeder-other runs now, and may use this home folder.";
+  // Shared from another folder, it has nothing to lose in this one.
+  expect((await findBelongings(share.surroundings)).notes).toEqual([]);
+  rememberChoice({ paths, names: { ...names, instance: "other" } }, { model: "a", swarm: "private" });
+  const use = "The container torbiz-petals-seeder-other runs now, and was shared from this home folder.";
   expect((await findBelongings(share.surroundings)).notes).toEqual([use]);
   share.container = RUNNING;
   for (const id of ["models", "environments", "settings"] as const) {

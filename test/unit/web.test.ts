@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { proxyFor, webGet } from "../../src/lib/web";
+import { proxyFor, webGet, WebError } from "../../src/lib/web";
 import { ForwardProxy } from "./ask/forward-proxy";
 import { TestAuthority } from "./ask/test-authority";
 
@@ -60,8 +60,10 @@ it("shows a proxy the name and password that belong to it", async () => {
   const host = `files.test:${portOf(plain)}`;
   expect(await get(`http://${host}/`, { HTTP_PROXY: `http://me:p%40ss@127.0.0.1:${port}` })).toBe(`${host}/`);
   await expect(get(`http://${host}/`, { HTTP_PROXY: `http://127.0.0.1:${port}` })).rejects.toThrow(
-    `the proxy 127.0.0.1:${port} answered 407`,
+    `the proxy 127.0.0.1:${port} wants a user name and a password`,
   );
+  const refused = get(`http://${host}/`, { HTTP_PROXY: `http://me:other@127.0.0.1:${port}` });
+  await expect(refused).rejects.toThrow(`the proxy 127.0.0.1:${port} doesn't accept the user name and password`);
 });
 
 it("never goes through one to this computer, nor to what NO_PROXY names", async () => {
@@ -85,6 +87,14 @@ it("says so when the proxy is gone, or is none", async () => {
     "the proxy 127.0.0.1:9 refuses the connection",
   );
   await expect(get("http://files.test/", { HTTP_PROXY: "socks5://127.0.0.1:9" })).rejects.toThrow("http:// address");
+});
+
+it("has words of its own for what it knows, and leaves others their words", async () => {
+  const known = get("http://127.0.0.1:9/");
+  await expect(known).rejects.toBeInstanceOf(WebError);
+  await expect(known).rejects.toThrow("127.0.0.1 refuses the connection");
+  // To a server that speaks no TLS.
+  await expect(get(`https://127.0.0.1:${portOf(plain)}/`)).rejects.not.toBeInstanceOf(WebError);
 });
 
 describe("NO_PROXY", () => {

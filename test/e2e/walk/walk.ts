@@ -2,10 +2,10 @@ import { fork, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EngineContext } from "../../../src/lib/context";
-import { LABELS } from "../../../src/lib/names";
 import { lockHolder } from "../../../src/lib/process-lock";
 import { readStatus } from "../../../src/lib/sharing/status";
 import { shareLock } from "../../../src/lib/sharing/stop-request";
+import { containersOf, leftBehind } from "../left-behind";
 import type { SecondEngine } from "../second-engine";
 import { exec, openTestEngine, ROOT } from "../torbiz";
 import type { Act, Word } from "./actor";
@@ -40,6 +40,7 @@ type Harm = "kill a command" | "kill the seeder" | "pause the container" | "kill
 
 export async function walk({ seed, steps, env, engine, onStep = () => undefined }: WalkOptions): Promise<void> {
   const random = randomOf(seed);
+  const again = walkCommand({ seed, steps, isReal: !engine });
   const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
   const context = await openTestEngine(env);
   const stage = new Stage(context, env, engine, onStep);
@@ -59,13 +60,20 @@ export async function walk({ seed, steps, env, engine, onStep = () => undefined 
       onStep(`${step} of ${steps} steps`);
     }
     await stage.settle("stop");
+    await stage.close();
+    const left = await leftBehind(context);
+    if (left.length > 0) throw new Error(`there is left ${left.join(", ")}`);
   } catch (error) {
-    throw new Error(`The walk with --seed ${seed} came to a bad end: ${(error as Error).message}\n${stage.story()}`, {
-      cause: error,
-    });
+    const { message } = error as Error;
+    throw new Error(`A walk came to a bad end: ${message}\nAgain: ${again}\n${stage.story()}`, { cause: error });
   } finally {
     await stage.close();
   }
+}
+
+/** The command that goes the same way again: more steps, or an engine that may be harmed, make another one of the same seed. */
+export function walkCommand({ seed, steps, isReal }: { seed: number; steps: number; isReal: boolean }): string {
+  return `npm run walk -- --steps ${steps} --seed ${seed}${isReal ? " --real" : ""}`;
 }
 
 /** Numbers from 0 to 1, the same ones for the same seed (mulberry32). */
@@ -171,7 +179,7 @@ class Stage {
     const { engine, names } = this.context;
     // The engine looks at the report every 5 s.
     for (const end = performance.now() + ONLINE_MS; ; await sleep(200)) {
-      const containers = await this.containers();
+      const containers = await containersOf(this.context);
       const { state, peerId } = readStatus(await engine.inspect(names.container));
       if (containers.length === 1 && state === "online" && peerId) {
         if (this.peer !== undefined && this.peer !== peerId) throw new Error("it is another peer than before");
@@ -183,14 +191,8 @@ class Stage {
   }
 
   private async mustBeGone(): Promise<void> {
-    const containers = await this.containers();
+    const containers = await containersOf(this.context);
     if (containers.length > 0) throw new Error(`nothing should be left, and there is ${containers.join(", ")}`);
-  }
-
-  private async containers(): Promise<string[]> {
-    const { engine, names } = this.context;
-    const found = await engine.list(`${LABELS.instance}=${names.instance}`);
-    return found.map(({ Names, State }) => `${Names[0]} ${State}`);
   }
 
   /** What the docker command refuses is no matter here. */

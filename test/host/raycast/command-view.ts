@@ -37,10 +37,11 @@ export class CommandView extends RunningCommand {
       [this.toast()?.primaryAction, this.toast()?.secondaryAction].some(
         (button) => button && matches(button.title, action),
       );
-    await this.until(() => Boolean(find()) || onToast(), `an action "${action}"`, wait);
-    const found = find();
-    if (found) await this.perform(found);
-    else await this.pressToast(action);
+    await this.insist(async () => {
+      await this.until(() => Boolean(find()) || onToast(), `an action "${action}"`, wait);
+      const found = find();
+      return found ? this.perform(found) : this.pressToast(action);
+    });
   }
 
   /** Presses a key: a shortcut, Enter for the first action, Command-Enter for the second, Escape to go back. */
@@ -49,18 +50,7 @@ export class CommandView extends RunningCommand {
       if (this.look() && searchText(this.screen(), this.state())) return this.search("");
       return this.back();
     }
-    const actions = this.actions();
-    const primary = this.screen().type === "Form" ? ["cmd+enter"] : ["enter", "cmd+enter"];
-    const found =
-      typeof key === "string"
-        ? actions[primary.indexOf(key)]
-        : actions.find(({ shortcut }) => shortcut && keysOf(shortcut) === keysOf(key));
-    if (found) return this.perform(found);
-    const keys = typeof key === "string" ? key : keysOf(key);
-    const { primaryAction, secondaryAction } = this.toast() ?? {};
-    const button = [primaryAction, secondaryAction].find((one) => one?.shortcut && keysOf(one.shortcut) === keys);
-    if (!button) throw new Error(`No action answers to ${keys}:\n${this.text()}`);
-    await this.pressToast(button.title);
+    await this.insist(() => this.pressOnce(key));
   }
 
   async select(item: string | RegExp): Promise<void> {
@@ -141,14 +131,31 @@ export class CommandView extends RunningCommand {
     await this.invoke(root, "onSelectionChange", id);
   }
 
-  private async perform({ title, node }: ActionEntry): Promise<void> {
+  /** @returns whether the action was still there: the command may have rendered meanwhile, which is told by now */
+  private async perform({ title, node }: ActionEntry): Promise<boolean> {
     const screen = this.rootNode();
     const isSubmit = node.type === "Action.SubmitForm";
     const fields = [...nodesOf(screen)].filter(isField);
     const values = fields.map((field) => [String(field.props.id), valueOf(field, this.state())] as const);
     if (!node.handlers.includes("onAction")) throw new Error(`"${title}" does nothing:\n${this.text()}`);
-    await this.invoke(node, "onAction", ...(isSubmit ? [Object.fromEntries(values)] : []));
+    const isDone = await this.invoke(node, "onAction", ...(isSubmit ? [Object.fromEntries(values)] : []));
     await this.throwCrash();
+    return isDone;
+  }
+
+  private async pressOnce(key: Key): Promise<boolean> {
+    const actions = this.actions();
+    const primary = this.screen().type === "Form" ? ["cmd+enter"] : ["enter", "cmd+enter"];
+    const found =
+      typeof key === "string"
+        ? actions[primary.indexOf(key)]
+        : actions.find(({ shortcut }) => shortcut && keysOf(shortcut) === keysOf(key));
+    if (found) return this.perform(found);
+    const keys = typeof key === "string" ? key : keysOf(key);
+    const { primaryAction, secondaryAction } = this.toast() ?? {};
+    const button = [primaryAction, secondaryAction].find((one) => one?.shortcut && keysOf(one.shortcut) === keys);
+    if (!button) throw new Error(`No action answers to ${keys}:\n${this.text()}`);
+    return this.pressToast(button.title);
   }
 
   private async blur(): Promise<void> {
@@ -161,8 +168,11 @@ export class CommandView extends RunningCommand {
     await this.invoke(node, "onBlur", { type: "blur", target: { id: node.props.id, value: valueOf(node, state) } });
   }
 
-  private async invoke(node: ScreenNode, handler: string, ...args: unknown[]): Promise<void> {
-    if (node.handlers.includes(handler)) await this.process.call("invoke", node.id, handler, args);
+  /** @returns false when the node is no longer on the screen */
+  private async invoke(node: ScreenNode, handler: string, ...args: unknown[]): Promise<boolean> {
+    if (!node.handlers.includes(handler)) return true;
+    // No answer at all: the command ended in it.
+    return (await this.process.call("invoke", node.id, handler, args)) !== false;
   }
 
   private rootNode(): ScreenNode {

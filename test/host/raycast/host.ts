@@ -11,7 +11,7 @@ import type { AlertState, ClipboardContent, CommandMode, Launch, LaunchType } fr
 import type { AlertEntry, HostEvent, OpenedEntry, ToastEntry } from "./record";
 import { ResidentCommand } from "./resident";
 import { RunnerProcess } from "./runner-process";
-import { type CommandOptions, type Ending, RunningCommand, type WaitOptions } from "./running-command";
+import { type CommandOptions, type Ending, RunningCommand, WAIT_MS, type WaitOptions } from "./running-command";
 import { StorageFile } from "./storage";
 
 export interface HostOptions {
@@ -173,7 +173,7 @@ export class RaycastHost {
   }
 
   /** Waits for something that commands do to each other, such as `() => host.menuBar("menu-bar")?.title === "Online"`. */
-  async waitFor(isThere: () => boolean, { timeoutMs = 30_000 }: WaitOptions = {}): Promise<void> {
+  async waitFor(isThere: () => boolean, { timeoutMs = WAIT_MS }: WaitOptions = {}): Promise<void> {
     await new Promise<void>((done, reject) => {
       const look = () => {
         if (!isThere()) return;

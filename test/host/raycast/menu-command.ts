@@ -37,12 +37,15 @@ export class OpenMenu extends MenuCommand {
     title: string | RegExp,
     { alternate = false, button = "left-click" }: { alternate?: boolean; button?: "left-click" | "right-click" } = {},
   ): Promise<void> {
-    const item = this.menu().items.find((one) => matches(entry(one, alternate).title, title));
-    if (!item) throw new Error(`The menu has no item "${title}":\n${this.text()}`);
-    const { node, enabled } = entry(item, alternate);
-    if (!enabled) throw new Error(`"${title}" can't be clicked:\n${this.text()}`);
-    await this.process.call("invoke", node.id, "onAction", [{ type: button }], true);
-    await this.throwCrash();
+    await this.insist(async () => {
+      const item = this.menu().items.find((one) => matches(entry(one, alternate).title, title));
+      if (!item) throw new Error(`The menu has no item "${title}":\n${this.text()}`);
+      const { node, enabled } = entry(item, alternate);
+      if (!enabled) throw new Error(`"${title}" can't be clicked:\n${this.text()}`);
+      const isDone = await this.process.call("invoke", node.id, "onAction", [{ type: button }], true);
+      await this.throwCrash();
+      return isDone !== false;
+    });
     await this.close();
   }
 

@@ -26,7 +26,8 @@ export interface CommandOptions {
   onEnd: (command: RunningCommand, ending: Ending) => void;
 }
 
-const WAIT_MS = 30_000;
+/** How long something may take to be seen, in milliseconds, also on a busy computer. */
+export const WAIT_MS = 60_000;
 
 /** One launch of a command, from its start to its end. */
 export class RunningCommand {
@@ -195,6 +196,13 @@ export class RunningCommand {
   /** @throws with the crash, once all of its end is done */
   protected async throwCrash(): Promise<void> {
     if (this.crashed) await this.ended;
+  }
+
+  /** What falls on a screen that has just changed is done again, on what is there now. @param act whether it was done */
+  protected async insist(act: () => Promise<boolean>): Promise<void> {
+    for (const end = Date.now() + WAIT_MS; !(await act());) {
+      if (Date.now() > end) throw new Error(`${this.command} renders anew under each press:\n${this.text()}`);
+    }
   }
 
   protected async until(

@@ -174,7 +174,7 @@ it(
     await once(maker.stdout, "data");
     maker.kill("SIGKILL");
     await ended;
-    expect(entries()).toEqual([expect.stringMatching(/\.lock$/)]);
+    expect(entries()).toContainEqual(expect.stringMatching(/\.lock$/)); // and, if it got so far, what it began
     const made = await ensureEnvironment(given);
     expect(spawnSync(made.python, ["-I", "-c", ""]).status).toBe(0);
     expect(entries()).toHaveLength(2);

@@ -14,19 +14,20 @@ export class ForwardProxy {
   private readonly sockets = new Set<Socket>();
   private readonly server = createServer((request, response) => this.forward(request, response));
 
-  constructor() {
+  /** @param host the address at which those who ask can reach it */
+  constructor(private readonly host = "127.0.0.1") {
     this.server.on("connect", (request: IncomingMessage, client: Socket) => this.tunnel(request, client));
     this.server.on("connection", (socket) => this.keep(socket));
   }
 
   async listen(): Promise<void> {
-    this.server.listen(0, "127.0.0.1");
+    this.server.listen(0, this.host);
     await once(this.server, "listening");
   }
 
   get url(): string {
     const { port } = this.server.address() as AddressInfo;
-    return `http://${this.login ? `${this.login}@` : ""}127.0.0.1:${port}`;
+    return `http://${this.login ? `${this.login}@` : ""}${this.host}:${port}`;
   }
 
   async close(): Promise<void> {

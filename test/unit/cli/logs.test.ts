@@ -12,7 +12,7 @@ let share: ScriptedShare;
 const at = (second: number, part = 0) => `2026-01-31T12:00:${String(second).padStart(2, "0")}.00000000${part}Z`;
 const WORDS = [
   "INFO torbiz.seeder: started",
-  "WARNING petals.server: slow",
+  "WARN petals.server: slow",
   "  belongs to it",
   "INFO torbiz.seeder: token hf_0123456789abcdef",
   "ERROR torbiz.seeder: [unexpected] broken",
@@ -45,6 +45,13 @@ test("a level brings what is at least so bad, and the lines that belong to it", 
   expect(await logs({ level: "warning" })).toEqual([WORDS[1], WORDS[2], WORDS[4], WORDS[5]]);
   expect(await logs({ level: "error" })).toEqual(WORDS.slice(4));
   expect(await logs({ level: "warning", lines: 1 })).toEqual(WORDS.slice(5));
+});
+
+test("followed or not, the last of them are the last that are wanted", async () => {
+  for (const follow of [false, true]) {
+    expect(await logs({ level: "warning", lines: 3, follow })).toEqual([WORDS[2], WORDS[4], WORDS[5]]);
+    expect(await logs({ level: "warning", lines: 9, follow })).toEqual([WORDS[1], WORDS[2], WORDS[4], WORDS[5]]);
+  }
 });
 
 test("a time leaves out what was before, in a log that was kept, too", async () => {

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { jest } from "@jest/globals";
@@ -184,18 +185,18 @@ test("engines tells what can be asked, how near it is to an answer, and what to 
   }
 });
 
-test("engines tells of a server that runs at a usual place", async () => {
+test("engines tells of a server that runs at a place where it looks", async () => {
   const server = createServer((_request, response) => {
     response.end(JSON.stringify({ object: "list", data: [{ id: "gemma3" }] }));
   });
-  // GPT4All's, which fewest people have.
-  server.listen(4891, "127.0.0.1");
+  server.listen(0, "127.0.0.1");
   await once(server, "listening");
+  const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
   try {
     const people = toldSession(surroundings);
-    await runEngines(people);
+    await runEngines(people, { servers: { places: [{ title: "GPT4All", baseUrl }] } });
     expect(people.told()).toMatch(
-      /^--engine http:\/\/127\.0\.0\.1:4891\/v1 --model gemma3 +ready +gemma3 +GPT4All, http:\/\/127\.0\.0\.1:4891\/v1$/m,
+      new RegExp(`^--engine ${baseUrl} --model gemma3 +ready +gemma3 +GPT4All, ${baseUrl}$`, "m"),
     );
   } finally {
     server.close();

@@ -9,6 +9,7 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
+import type { ServerResponse } from "node:http";
 import { connect, createServer, type AddressInfo, type Server } from "node:net";
 import { once } from "node:events";
 import { jest } from "@jest/globals";
@@ -25,9 +26,10 @@ import type { Finding } from "../../../src/lib/doctor/finding";
 import { answersTo } from "../../../src/lib/doctor/questions";
 import { reportOf } from "../../../src/lib/doctor/report";
 import { roomVerdict } from "../../../src/lib/doctor/room";
+import { TorbizError } from "../../../src/lib/errors";
 import { rememberChoice } from "../../../src/lib/sharing/last-choice";
 import { INFO } from "../docker/scripted-engine";
-import { LABELS, scriptedShare, type ScriptedShare } from "../sharing/scripted-share";
+import { frame, LABELS, scriptedShare, type ScriptedShare } from "../sharing/scripted-share";
 
 /** Each look with an engine that answers as a test says; what the real one tells is the end-to-end suite's. */
 
@@ -206,7 +208,12 @@ describe("the image", () => {
 
   it("is looked into when it is there", async () => {
     expect(await look("dependencies")).toMatchObject({ state: "unknown", pending: true });
-    expect(await look("docker-disk")).toMatchObject({ state: "unknown", pending: true });
+    expect(await look("docker-disk")).toMatchObject({
+      ...{ state: "unknown", pending: true },
+      detail: expect.stringMatching(/ takes 2\.5 GB to 3\.7 GB\.$/) as unknown,
+    });
+    info({ DriverStatus: [["driver-type", "io.containerd.snapshotter.v1"]] });
+    expect((await look("docker-disk")).detail).toMatch(/ takes 4\.3 GB\.$/);
     // Another contract's would only fail in words of its own.
     share.image = { "com.torbiz.inputs": "old", "com.torbiz.contract": "0" };
     expect(await look("dependencies")).toMatchObject({ state: "unknown", pending: true });
@@ -343,6 +350,71 @@ describe("the way into the swarm", () => {
     choose("public");
     expect(await look("swarm")).toMatchObject({ state: "unknown", pending: true });
   });
+
+  describe("that is public, as a look from the image tells", () => {
+    /** The container of the look: what it says, and how it ends. */
+    const looked = (record: object, ExitCode = 0) => {
+      share.image = {};
+      let isRemoved = false;
+      const answer = (status: number, body: object) => (_: unknown, response: ServerResponse) =>
+        void response.writeHead(status).end(JSON.stringify(body));
+      share.others = {
+        ...share.others,
+        "/networks/create": answer(201, { Id: "net" }),
+        "/containers/create": answer(201, { Id: "look" }),
+        "/containers/look/start": (_, response) => void response.writeHead(204).end(),
+        "/containers/look/logs": (_, response) =>
+          void response.end(frame(`2026-01-31T12:00:00.000000000Z ${JSON.stringify(record)}`)),
+        "/containers/look/json": (_, response) => {
+          if (isRemoved) response.writeHead(404).end("{}");
+          else response.end(JSON.stringify({ Id: "look", State: { Status: "exited", ExitCode } }));
+        },
+        "/containers/look": (_, response) => {
+          isRemoved = true;
+          response.writeHead(204).end();
+        },
+      };
+    };
+    const peers = (...answers: boolean[]) => ({
+      servers: [],
+      initialPeers: answers.map((answered) => ({ address: "/ip4/10.0.0.7", answered, clockSkewSeconds: null })),
+    });
+    const failed = (code: string, message: string) => looked({ error: { code, message } }, 1);
+
+    beforeEach(() => choose("public"));
+
+    it.each([
+      [[true, true], 0.42, "ok", "Of 2 peers of the public network to join by, 2 can be reached.", " Their clocks"],
+      [[true, false, false], null, "warning", "Of 3 peers of the public network to join by, 1 can be reached.", ""],
+    ])("counts the peers that answered: %j, %p", async (answers, clockSkewSeconds, state, words, clocks) => {
+      looked({ ...peers(...answers), clockSkewSeconds });
+      const { detail, ...finding } = await look("swarm");
+      expect(finding.state).toBe(state);
+      expect(detail).toBe(`${words}${clocks && `${clocks} and this computer's are 0.4 s apart.`}`);
+      expect(share.engine.requests.filter((request) => request.startsWith("DELETE"))).toHaveLength(1);
+    });
+
+    it("may be silent: then a swarm of one's own is what to do", async () => {
+      failed("swarm-unreachable", "None of the swarm's first peers answered.");
+      expect(await look("swarm")).toMatchObject({
+        ...{ state: "problem", detail: "None of the swarm's first peers answered." },
+        hint: new TorbizError("public-swarm-silent", "").hint,
+      });
+    });
+
+    it("may have another time", async () => {
+      failed("clock-skew", "This computer's clock is 60 s ahead of the swarm's.");
+      expect(await look("swarm")).toMatchObject({
+        ...{ state: "problem", detail: "This computer's clock is 60 s ahead of the swarm's." },
+        hint: new TorbizError("clock-skew", "").hint,
+      });
+    });
+
+    it("may break off, which tells nothing of it", async () => {
+      failed("swarm-invalid", "Not an address.");
+      expect(await look("swarm")).toMatchObject({ state: "unknown", detail: "Not an address." });
+    });
+  });
 });
 
 test("what a killed command left is ours to remove; another instance's, and what runs, is not", async () => {
@@ -379,6 +451,15 @@ describe("this computer", () => {
     [0.5e9, "problem"],
   ])("has room or not: %d bytes are %s", (bytes, state) => {
     expect(roomVerdict(bytes, "here", { hint: "Free some." }).state).toBe(state);
+  });
+
+  it("has no room for another build of the image", () => {
+    const detail = (free: number, containerdStore: boolean) =>
+      roomVerdict(free, "there", { hint: "Free some." }, { containerdStore }).detail;
+    expect(detail(4.2e9, true)).toContain("4.2 GB are free there. Building the image from nothing takes 4.3 GB. ");
+    expect(detail(4.3e9, true)).not.toContain("Building");
+    expect(detail(3.6e9, false)).toContain("Building the image from nothing takes 2.5 GB to 3.7 GB. ");
+    expect(detail(3.7e9, false)).not.toContain("Building");
   });
 
   it("has a Python, or one can be fetched, unless a person chose one", async () => {
@@ -432,6 +513,33 @@ describe("this computer", () => {
     expect(finding).toMatchObject({ state: "warning", detail: expect.stringContaining(conversations) as unknown });
     await finding.repair?.run({});
     expect(statSync(conversations).mode & 0o777).toBe(0o700);
+    expect((await look("files")).state).toBe("ok");
+  });
+
+  it("keeps each conversation, log and setting to one user, too", async () => {
+    const { home, run, logs, conversations, models } = share.surroundings.paths;
+    const kept = [join(home, "ask.json"), join(run, "last-choice.json"), join(logs, "a.log")];
+    const asked = Array.from({ length: 4 }, (_, index) => join(conversations, `c-${index}.jsonl`));
+    for (const path of [...kept, ...asked]) writeFileSync(path, "", { mode: 0o640 });
+    // A container's user reads models, a desktop's file is nobody's secret, and what a link leads to isn't ours.
+    const others = [
+      join(models, "config.json"),
+      join(home, ".DS_Store"),
+      join(share.surroundings.runtimeFiles, "LICENSE"),
+    ];
+    for (const path of others.slice(0, 2)) writeFileSync(path, "", { mode: 0o644 });
+    symlinkSync(String(others[2]), join(conversations, "link.jsonl"));
+    const modes = () => others.map((path) => statSync(path).mode);
+    const before = modes();
+    const finding = await look("files");
+    expect(finding.state).toBe("warning");
+    for (const path of kept) expect(finding.detail).toContain(path);
+    expect(finding.detail).toMatch(/ and 2 more\.$/);
+    // Gone meanwhile.
+    rmSync(String(asked[0]));
+    await finding.repair?.run({});
+    for (const path of [...kept, ...asked.slice(1)]) expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(modes()).toEqual(before);
     expect((await look("files")).state).toBe("ok");
   });
 });

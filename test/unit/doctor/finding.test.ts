@@ -10,19 +10,29 @@ let share: ScriptedShare;
 
 beforeAll(async () => {
   share = await scriptedShare();
+  examined = { surroundings: share.surroundings } as Examined;
 });
 afterAll(() => share.close());
 
-const EXAMINED = {} as Examined;
+let examined: Examined;
 const check = (look: Check["look"], limitMs?: number): Check => ({ id: "a", title: "A", limitMs, look });
 
 describe("a check", () => {
   it("that throws is unknown, with its reason", async () => {
     const finding = await runCheck(
       check(() => Promise.reject(new TorbizError("docker-not-answering", "Docker broke off."))),
-      EXAMINED,
+      examined,
     );
     expect(finding).toMatchObject({ id: "a", title: "A", state: "unknown", detail: "Docker broke off." });
+  });
+
+  it("tells of another program's failure without the home folder and without secrets", async () => {
+    const cause = new Error(`EIO: read ${share.surroundings.home}/x, Authorization: Bearer abcdefgh123`);
+    const finding = await runCheck(
+      check(() => Promise.reject(cause)),
+      examined,
+    );
+    expect(finding.detail).toBe("EIO: read ~/x, Authorization: Bearer [token]");
   });
 
   it("that doesn't answer is unknown after its time, and told to end", async () => {
@@ -33,7 +43,7 @@ describe("a check", () => {
         await sleep(60_000, undefined, { ref: false });
         return { state: "ok", detail: "late" };
       }, 50),
-      EXAMINED,
+      examined,
     );
     expect(finding).toMatchObject({ state: "unknown", detail: "No answer came in 0.05 s." });
     expect(told).toBe(true);
@@ -46,7 +56,7 @@ describe("a check", () => {
         await sleep(60_000, undefined, { ref: false });
         return { state: "ok", detail: "late" };
       }),
-      EXAMINED,
+      examined,
       ending.signal,
     );
     ending.abort();

@@ -19,8 +19,8 @@ afterEach(async () => {
   rmSync(home, { recursive: true, force: true });
 });
 
-function resolve(name: string) {
-  return resolveModel({ ...surroundingsOf(hub.address), paths: { home } }, name);
+function resolve(name: string, commit?: string) {
+  return resolveModel({ ...surroundingsOf(hub.address), paths: { home } }, name, { commit });
 }
 
 it("asks the hub once for a model that a person names, and remembers what it told", async () => {
@@ -81,6 +81,18 @@ it("asks nobody for the starter, nor for a name that is no repository's", async 
   expect(await resolve(defaultModel.id)).toBe(defaultModel);
   await expect(resolve("gpt-5")).rejects.toMatchObject({ code: "model-unknown" });
   expect(hub.seen).toEqual([]);
+});
+
+it("takes a known model for the same at others' commit where no hub can be asked, and one that it doesn't know for none", async () => {
+  const theirs = "b".repeat(40);
+  const model = await resolve("owner/name");
+  hub.instead = (_, response) => !response.destroy().writable;
+  expect(await resolve("owner/name", theirs)).toEqual({ ...model, source: { ...model.source, revision: theirs } });
+  expect(await resolve("owner/name")).toEqual(model);
+  await expect(resolve("owner/other", theirs)).rejects.toMatchObject({ code: "hub-unreachable" });
+  // A hub that answers that there is none is believed.
+  hub.instead = (_, response) => response.writeHead(404, { "x-error-code": "RevisionNotFound" }).end().writableEnded;
+  await expect(resolve("owner/name", theirs)).rejects.toMatchObject({ code: "model-unknown" });
 });
 
 it("remembers nothing of what can't be shared", async () => {

@@ -140,11 +140,44 @@ describe("looking a model up", () => {
       return true;
     };
     expect(await failure()).toMatchObject({ code: "hub-unreachable" });
+    const host = new URL(hub.address).host;
     hub.instead = ({ url = "" }, response) => Boolean(response.writeHead(302, { location: url }).end());
-    expect(await failure()).toMatchObject({ code: "hub-unreachable" });
+    expect(await failure()).toMatchObject({
+      code: "hub-unreachable",
+      message: `${host} can't be reached: it sends from one address to another without end.`,
+    });
     expect(await failure({ surroundings: surroundingsOf("http://127.0.0.1:1") })).toMatchObject({
       code: "hub-unreachable",
-      message: "127.0.0.1:1 can't be reached.",
+      message: "127.0.0.1:1 refuses the connection.",
+    });
+  });
+
+  it("names whom it sends on to where that one can't be reached, and a proxy", async () => {
+    hub.instead = (_, response) => Boolean(response.writeHead(302, { location: "http://localhost:1/" }).end());
+    expect(await failure()).toMatchObject({
+      message: `${new URL(hub.address).host} can't be reached: localhost refuses the connection.`,
+    });
+    const surroundings = surroundingsOf("http://hub.test");
+    const env = { ...surroundings.env, HTTP_PROXY: "http://127.0.0.1:1" };
+    expect(await failure({ surroundings: { ...surroundings, env } })).toMatchObject({
+      message: "hub.test can't be reached: the proxy 127.0.0.1:1 refuses the connection.",
+    });
+  });
+
+  it.each([
+    ["Node's", (address: string) => address, "Parse Error"],
+    ["OpenSSL's", (address: string) => address.replace("http:", "https:"), "SSL"],
+    ["of an address that is none", (address: string) => address, "Invalid URL"],
+  ])("shows no words for programmers: %s", async (_, addressOf, words) => {
+    hub.instead = ({ socket }, response) =>
+      words === "Invalid URL"
+        ? Boolean(response.writeHead(302, { location: "http://[" }).end())
+        : Boolean(socket.end("no HTTP\r\n\r\n"));
+    const error = await failure({ surroundings: surroundingsOf(addressOf(hub.address)) });
+    expect(error).toMatchObject({
+      code: "hub-unreachable",
+      message: `${new URL(hub.address).host} can't be reached.`,
+      cause: { message: expect.stringContaining(words) as unknown },
     });
   });
 

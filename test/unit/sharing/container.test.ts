@@ -9,7 +9,6 @@ const PLAN: SharePlan = {
   swarm: { kind: "private" },
   port: 31330,
   limits: { memoryBytes: 6e9, nanoCpus: 1.5e9, threads: 2 },
-  hasToken: false,
   startedBy: "share",
   inputs: "abc",
 };
@@ -69,9 +68,16 @@ test("a model of the hub is named by repository and commit, and nothing of the h
   expect(options().Env?.join(" ")).not.toContain("HF_ENDPOINT");
 });
 
-test("a token opens stdin and leaves no other trace", () => {
-  expect(options({ hasToken: true })).toMatchObject({ OpenStdin: true, StdinOnce: true });
-  expect(options({ hasToken: false })).toMatchObject({ OpenStdin: false, StdinOnce: false });
+test("the way to the hub opens stdin, and names this computer where a proxy is on it", () => {
+  const made = options({ hubAccess: { usesHost: false } });
+  expect(made).toMatchObject({ OpenStdin: true, StdinOnce: true });
+  expect(made.Cmd).toContain("--hub-stdin");
+  expect(made.HostConfig).not.toHaveProperty("ExtraHosts");
+  expect(options({ hubAccess: { usesHost: true } }).HostConfig?.ExtraHosts).toEqual([
+    "host.docker.internal:host-gateway",
+  ]);
+  expect(options()).toMatchObject({ OpenStdin: false, StdinOnce: false });
+  expect(options().Cmd).not.toContain("--hub-stdin");
 });
 
 test("it gets the limits of the plan, and swaps nothing", () => {

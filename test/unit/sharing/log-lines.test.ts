@@ -1,5 +1,5 @@
 import { openEngine } from "../../../src/lib/context";
-import { followLog, type FollowedLine } from "../../../src/lib/sharing/log-lines";
+import { atLeast, followLog, levelOf, type FollowedLine, type Level } from "../../../src/lib/sharing/log-lines";
 import { LABELS, scriptedShare, type ScriptedShare } from "./scripted-share";
 
 let share: ScriptedShare;
@@ -63,6 +63,28 @@ test.each([
   share.events = events;
   const texts = (await followed()).map(({ text }) => text);
   expect(texts).toEqual(words.map((part) => expect.stringContaining(part) as unknown));
+});
+
+test.each([
+  ["DEBUG", "info"],
+  ["INFO", "info"],
+  ["WARN", "warning"],
+  ["WARNING", "warning"],
+  ["ERROR", "error"],
+  ["CRITICAL", "error"],
+])("a line of level %s is of level %s", (written, level) => {
+  expect(levelOf(`2026-01-31T12:00:00.000Z ${written} petals.server: words`)).toBe(level);
+});
+
+test("a line of each level begins anew: what has none belongs to the one before", () => {
+  const lines = ["INFO a: all is well", "CRITICAL a: broken", "Traceback", "DEBUG a: more", "  of it"];
+  const shown = (least: Level) => {
+    const isShown = atLeast(least);
+    return lines.filter((line) => isShown({ text: /^[A-Z]+ /.test(line) ? `2026-01-31T12:00:00.000Z ${line}` : line }));
+  };
+  expect(shown("error")).toEqual(lines.slice(1, 3));
+  expect(shown("warning")).toEqual(lines.slice(1, 3));
+  expect(shown("info")).toEqual(lines);
 });
 
 test("the signal ends it quietly, and a container that is gone has nothing to say", async () => {

@@ -50,7 +50,7 @@ export async function scriptedShare(): Promise<ScriptedShare> {
   const share: ScriptedShare = {
     surroundings: openSurroundings({
       runtimeFiles: process.cwd(),
-      env: { ...process.env, TORBIZ_HOME: home, TORBIZ_INSTANCE: "", TORBIZ_BASE_IMAGE: "" },
+      env: { ...withoutWay(process.env), TORBIZ_HOME: home, TORBIZ_INSTANCE: "", TORBIZ_BASE_IMAGE: "" },
       home,
       host: engine.socketPath,
     }),
@@ -67,9 +67,14 @@ export async function scriptedShare(): Promise<ScriptedShare> {
 }
 
 /** A message of stderr as the engine frames it. */
-function frame(line: string): Buffer {
+export function frame(line: string): Buffer {
   const payload = Buffer.from(`${line}\n`);
   const header = Buffer.from([2, 0, 0, 0, 0, 0, 0, 0]);
   header.writeUInt32BE(payload.length, 4);
   return Buffer.concat([header, payload]);
+}
+
+/** Without this computer's own proxies and authorities: a container would be told of them. */
+function withoutWay(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !/_proxy$|CERT|CA_BUNDLE/i.test(name)));
 }

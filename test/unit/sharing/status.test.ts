@@ -129,6 +129,49 @@ test("a report much older than the check that read it is stale", () => {
   expect(status.message).toContain("frozen");
 });
 
+test("a check that took too long, as in a computer's sleep, hides no report", () => {
+  const Log = [
+    { End: "2026-01-31T12:00:03Z", Output: JSON.stringify(REPORT) },
+    { End: "2026-01-31T12:01:33Z", Output: "Health check exceeded timeout (3s)" },
+  ];
+  const status = readStatus({ Config: { Labels: LABELS }, State: { Status: "running", Health: { Log } } });
+  expect(status).toMatchObject({ state: "online", health: "stale" });
+});
+
+test.each([["running"], ["paused"], ["exited"]])(
+  "after a restart of the same container no report of its run before counts: %s",
+  (Status) => {
+    const check = (Start: string, stage: string) => ({
+      ...{ Start, End: Start, ExitCode: 0 },
+      Output: JSON.stringify({ ...REPORT, stage }),
+    });
+    // Engines give the checks' times by their own clock's zone.
+    const before = check("2026-01-31T13:00:00.123456789+01:00", "finishing");
+    const read = (...Log: object[]) =>
+      readStatus({
+        Config: { Labels: LABELS },
+        State: { Status, StartedAt: "2026-01-31T12:00:04.2Z", ExitCode: 0, Health: { Status: "starting", Log } },
+      });
+    const ended = "It ended by itself or was stopped.";
+    const first = { running: { state: "starting" }, paused: { peerId: null }, exited: { message: ended } }[Status];
+    expect(read(before)).toMatchObject({ stage: Status === "exited" ? null : "starting", ...first });
+    const second = { running: { state: "online" }, paused: { stage: "online" }, exited: { message: ended } }[Status];
+    expect(read(before, check("2026-01-31T12:00:09Z", "online"))).toMatchObject(second ?? {});
+  },
+);
+
+test("where the engine can't run its checks any more nobody knows what it does; where there is no file yet it starts", () => {
+  const read = (ExitCode: number, Output: string) => {
+    const Log = Array.from({ length: 5 }, () => ({ Start: "2026-01-31T12:00:00Z", ExitCode, Output }));
+    return readStatus({ Config: { Labels: LABELS }, State: { ...running, Health: { Status: "unhealthy", Log } } });
+  };
+  expect(read(-1, "Health check exceeded timeout (3s)")).toMatchObject({
+    state: "unknown",
+    message: expect.stringContaining("isn't known"),
+  });
+  expect(read(1, "cat: /tmp/torbiz/status.json: No such file or directory")).toMatchObject({ state: "starting" });
+});
+
 test.each([
   ["no check yet", undefined],
   ["the check failed", "cat: can't open '/tmp/torbiz/status.json': No such file or directory"],

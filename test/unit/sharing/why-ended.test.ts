@@ -62,6 +62,7 @@ test.each([
     /^Forward the port .* or share in a swarm of your own/,
     "--lan",
   ],
+  ["owner/name has no file a on hub.", "model-unknown", /^Its owner may have changed or removed it/, "cache remove"],
   ["None of the first peers answered.", "public-swarm-silent", /^Start a swarm of your own/, "torbiz share --lan"],
 ])("the next step is for one who shares: %s", async (words, code, hint, option) => {
   share.log = [`${T} ERROR torbiz.seeder: [${code}] ${words}`];

@@ -1,6 +1,6 @@
 import * as raycast from "@raycast/api";
 import { Action, ActionPanel, Detail, type LaunchProps, MenuBarExtra } from "@raycast/api";
-import { createElement, useState } from "react";
+import { createElement, useEffect, useState } from "react";
 import { readNoSuchThing } from "./no-such-thing";
 import { spawnTwo } from "./spawn-two";
 
@@ -29,6 +29,7 @@ export default function Trouble({ arguments: { kind } }: LaunchProps<{ arguments
   const [count, setCount] = useState(0);
   if (kind === "text") return createElement(Detail, null, "bare words");
   if (kind === "menu") return <MenuBarExtra title="Not here" />;
+  if (kind === "restless") return <Restless />;
   const run = async () => {
     await TROUBLES[kind]?.();
     setCount((before) => before + 1);
@@ -39,6 +40,26 @@ export default function Trouble({ arguments: { kind } }: LaunchProps<{ arguments
       actions={
         <ActionPanel>
           <Action title="Do It" onAction={run} />
+        </ActionPanel>
+      }
+    />
+  );
+}
+
+/** Its action is a new one at every turn, mostly before the screen was told of the last. */
+function Restless() {
+  const [turn, setTurn] = useState(0);
+  const [count, setCount] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => setTurn((before) => before + 1), 25);
+    return () => clearInterval(timer);
+  }, []);
+  return (
+    <Detail
+      markdown={`count ${count}`}
+      actions={
+        <ActionPanel key={turn}>
+          <Action title="Do It" onAction={() => setCount((before) => before + 1)} />
         </ActionPanel>
       }
     />
