@@ -6,6 +6,7 @@ import { execa } from "execa";
 import { openEngine, openSurroundings } from "../src/lib/context";
 import { ensureImage } from "../src/lib/docker/build/image";
 import { findDockerCli } from "../src/lib/docker/cli";
+import { median, round } from "./bench/figures";
 
 /**
  * What the chain costs, as JSON on stdout: `npm run bench:chain`. Each figure stands beside a baseline of the same run, the
@@ -27,14 +28,6 @@ async function timed<T>(work: () => Promise<T>): Promise<{ seconds: number; valu
   const started = performance.now();
   const value = await work();
   return { seconds: (performance.now() - started) / 1_000, value };
-}
-
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
 }
 
 /** The whole quickstart as a person runs it again. */

@@ -1,10 +1,11 @@
 import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { cpus, homedir, tmpdir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
+import { build } from "esbuild";
 import { openEngine, openSurroundings } from "../src/lib/context";
+import { median, round } from "./bench/figures";
 
 /**
  * What one look of the menu bar costs, as JSON on stdout: `npm run bench:menu-bar`. The module that looks, bundled alone
@@ -14,11 +15,6 @@ import { openEngine, openSurroundings } from "../src/lib/context";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const ROUNDS = 200;
-
-/** The part of esbuild that is used: tsx brings it, and it has no types in reach of this file. */
-interface Esbuild {
-  build(options: object): Promise<unknown>;
-}
 
 interface Cost {
   /** From the worker's first line until the answer is there, module and all. */
@@ -59,18 +55,9 @@ function run(code: string, workerData: object): Promise<Cost> {
   });
 }
 
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
-}
-
 /** The module that looks, and nothing else. */
 async function bundlePeek(folder: string): Promise<string> {
   const bundle = join(folder, "peek.cjs");
-  const { build } = createRequire(createRequire(import.meta.url).resolve("tsx/package.json"))("esbuild") as Esbuild;
   await build({
     entryPoints: [join(ROOT, "src/lib/sharing/peek.ts")],
     outfile: bundle,

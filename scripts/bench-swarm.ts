@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { execa } from "execa";
 import { ensureAskEnvironment } from "../src/lib/ask/ask-environments";
 import { openSurroundings } from "../src/lib/context";
+import { median, round } from "./bench/figures";
 import { markdownTable, writeSection } from "./bench/section";
 
 /**
@@ -38,14 +39,6 @@ interface Growth {
   join: Figure;
   first: Figure;
   again: Figure;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
 }
 
 /** A swarm of light peers on this computer, in one process with a p2pd for each peer. */
@@ -111,7 +104,8 @@ joins, reads the map of ${BLOCKS} blocks, and reads it ${LOOKS} times more. The 
 compute nothing; all of them run on the same computer as the client, so its processors are what they have in common. A ratio
 is to the smallest swarm of the run. With ${growsBy} times as many peers, joining takes ${largest?.join.ratio} times as long and reading the map
 again ${largest?.again.ratio} times: a block is looked up at the peers nearest to its key, which are all of them up to 20 (hivemind's
-bucket), and each answer names every server of the block. Importing Petals comes before all of it, once.
+bucket), each answer names every server of the block, and then each server is asked whether it is there, at once with the
+others. Importing Petals comes before all of it, once.
 
 ${markdownTable([["Peers", "Joining", "The map at first", "The map again"], ...rows])}`;
 }

@@ -107,9 +107,17 @@ async function takeGate(album: Album, extension: string): Promise<void> {
     await view.waitFor("Choose Socket");
     await view.waitFor(() => !view.isLoading());
     album.window("choose-socket", view, "Share GPU", { pushed: true });
+    await takeDoctor(album, host, "gate");
   } finally {
     await host.close();
   }
+}
+
+/** What Run Doctor finds. */
+async function takeDoctor(album: Album, host: RaycastHost, when: string): Promise<void> {
+  const view = await host.launch("doctor");
+  await view.waitFor(() => view.items().length > 10 && !view.isLoading(), START);
+  album.window(`doctor-${when}`, view, "Run Doctor");
 }
 
 /** A build fails. */
@@ -325,6 +333,7 @@ async function takeLive(album: Album, host: RaycastHost): Promise<void> {
   album.window("log", view, "Share GPU", { pushed: true });
   await view.run("Show Full Line");
   album.window("log-line", view, "Share GPU", { pushed: true });
+  await takeDoctor(album, host, "live");
 }
 
 async function takeStop(album: Album, host: RaycastHost): Promise<void> {

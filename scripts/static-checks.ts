@@ -92,7 +92,8 @@ function shellScripts(root: string): string[] {
 
 /**
  * Each lock resolves to wheels on each platform it is for. Nothing is downloaded but the index pages: `--dry-run` stops
- * before, and `--no-deps` takes the lock's word for what is in it.
+ * before, and `--no-deps` takes the lock's word for what is in it. Known vulnerabilities aren't asked for here, as only PyPI
+ * itself tells of them: whoever renews a lock does that by hand, as scripts/lock-python.sh says.
  */
 function lockChecks(root: string, uv: string, env: NodeJS.ProcessEnv): StaticCheck[] {
   const index = env.PIP_INDEX_URL ? ["--default-index", env.PIP_INDEX_URL] : [];

@@ -1,3 +1,4 @@
+import { existsSync, mkdirSync, symlinkSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
@@ -10,15 +11,18 @@ import { ensureBaseImage } from "../src/lib/setup/base-image";
 import { setUpMachine } from "../src/lib/setup/machine";
 import { findDebian, installPackages } from "../src/lib/setup/debian";
 import { findCommand, type SetUpSurroundings } from "../src/lib/setup/surroundings";
+import { ensureBuildKit } from "./buildkit";
 import { ensureDevEnvironment } from "./dev-environment";
 import { removeLeftovers } from "./leftovers";
 import { staticChecks } from "./static-checks";
+import { LANES, SUITES, type SuiteName } from "./suites";
 import {
   allPassed,
   brokenSuite,
   closingLine,
   countJestReport,
   countJunitReport,
+  summaryLines,
   type SuiteResult,
 } from "./test-report";
 
@@ -27,14 +31,9 @@ import {
  * ends with the line `N passed, N failed` over all suites. `npm test -- --only unit --only python` runs some of them.
  */
 
-const SUITES = ["static", "unit", "python", "host", "e2e"] as const;
-type SuiteName = (typeof SUITES)[number];
-
-/** Side by side, as each waits half of its time for others. Only one of them uses the engine, and usual ports. */
-const LANES: readonly (readonly SuiteName[])[] = [
-  ["static", "python"],
-  ["unit", "host", "e2e"],
-];
+/** Those that need the real engine: the built commands in a Raycast of our own, and the command line. */
+const WITH_ENGINE = ["host", "faults", "build", "e2e"] as const;
+type EngineSuite = (typeof WITH_ENGINE)[number];
 
 /** Limits against hanging. */
 const SUITE_LIMIT_MS: Record<SuiteName, number> = {
@@ -42,19 +41,16 @@ const SUITE_LIMIT_MS: Record<SuiteName, number> = {
   unit: 1_200_000,
   python: 3_000_000,
   host: 2_400_000,
+  faults: 2_400_000,
+  build: 1_200_000,
   e2e: 3_000_000,
 };
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const results = join(root, "test-results");
 
-/** Tests live in an instance and a home of their own: whatever this user shares meanwhile isn't touched. */
-const INSTANCE = "test";
-const testEnv: NodeJS.ProcessEnv = {
-  ...process.env,
-  TORBIZ_INSTANCE: INSTANCE,
-  TORBIZ_HOME: join(results, "home"),
-};
+/** Tests live in homes of their own: whatever this user shares meanwhile isn't touched. */
+const testEnv: NodeJS.ProcessEnv = { ...process.env, TORBIZ_HOME: join(results, "home") };
 
 const surroundings: SetUpSurroundings = {
   env: testEnv,
@@ -76,6 +72,11 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
 }
 
 const docker = once(() => setUpMachine(surroundings));
+const baseImage = once(async () => {
+  const { endpoint } = await docker();
+  return ensureBaseImage({ ...surroundings, endpoint, runtimeFiles: root });
+});
+const buildKit = once(() => ensureBuildKit(join(results, "buildkit"), surroundings));
 const pythonBin = once(() => ensureDevEnvironment(root, surroundings));
 
 interface Finished {
@@ -117,7 +118,7 @@ async function runStatic(): Promise<SuiteResult> {
     say(marked("static", `${done.failed ? "FAIL" : "ok  "} ${check.name} (${seconds(started)} s)`));
     if (done.failed) {
       say(done.output);
-      result.failures.push(check.name);
+      result.failures.push({ what: check.name, why: done.output });
     }
     result[done.failed ? "failed" : "passed"] += 1;
   }
@@ -125,7 +126,7 @@ async function runStatic(): Promise<SuiteResult> {
 }
 
 async function runJest(
-  suite: "unit" | "host" | "e2e",
+  suite: "unit" | EngineSuite,
   env: NodeJS.ProcessEnv,
   ...options: string[]
 ): Promise<SuiteResult> {
@@ -163,7 +164,7 @@ async function runAndCount(
   const counted = count(suite, text);
   if (!done.failed || counted.failed > 0) return counted;
   // All its tests passed and yet it failed: a hook, a leak, a limit.
-  return { ...counted, failed: 1, failures: [done.reason] };
+  return { ...counted, failed: 1, failures: [{ what: done.reason, why: "" }] };
 }
 
 /** The compose file is checked with what people have: compose v2, or the older program that Debian still ships. */
@@ -173,17 +174,25 @@ async function ensureCompose(): Promise<void> {
   await installPackages(surroundings, ["docker-compose"]);
 }
 
-/** What needs the real engine: the built commands in a Raycast of our own, and the command line. */
-async function runWithEngine(suite: "host" | "e2e"): Promise<SuiteResult> {
+/** Each suite is a Torbiz of its own, with its own container, volume, port and home, so that they don't meet. */
+async function runWithEngine(suite: EngineSuite): Promise<SuiteResult> {
   const ready = await docker();
   if (suite === "e2e") await ensureCompose();
-  const baseImage = await ensureBaseImage({ ...surroundings, endpoint: ready.endpoint, runtimeFiles: root });
-  await removeLeftovers(ready.endpoint, INSTANCE, say);
+  const TORBIZ_BASE_IMAGE = await baseImage();
+  const home = join(results, `${suite}-home`);
+  // Both builders are tried, whichever this machine's docker command takes by itself.
+  const builder = suite === "build" ? await buildKit() : { DOCKER_BUILDKIT: "0" };
+  const env = { ...testEnv, ...builder, TORBIZ_INSTANCE: suite, TORBIZ_HOME: home, TORBIZ_BASE_IMAGE };
+  // Python environments take a minute to make: whoever needs one first makes it for all.
+  mkdirSync(home, { recursive: true, mode: 0o700 });
+  if (!existsSync(join(home, "envs"))) symlinkSync(surroundings.paths.envs, join(home, "envs"));
+  prepareHome(resolvePaths(env));
+  await removeLeftovers(ready.endpoint, suite, say);
   try {
-    const env = { ...testEnv, TORBIZ_BASE_IMAGE: baseImage };
-    return await runJest(suite, env, "--runInBand", "--testTimeout", "900000");
+    const order = suite === "host" ? [`--testSequencer=${join(root, "test", "by-name.mjs")}`] : [];
+    return await runJest(suite, env, "--runInBand", "--testTimeout", "900000", ...order);
   } finally {
-    await removeLeftovers(ready.endpoint, INSTANCE, say);
+    await removeLeftovers(ready.endpoint, suite, say);
   }
 }
 
@@ -197,6 +206,8 @@ const RUNNERS: Record<SuiteName, () => Promise<SuiteResult>> = {
   unit: () => runJest("unit", unitEnv(), "--testTimeout", "60000"),
   python: runPython,
   host: () => runWithEngine("host"),
+  faults: () => runWithEngine("faults"),
+  build: () => runWithEngine("build"),
   e2e: () => runWithEngine("e2e"),
 };
 
@@ -218,14 +229,16 @@ async function main(): Promise<void> {
   const finished: SuiteResult[] = [];
   const summary: string[] = [];
   // First of all, so that it is told apart; a failure is told by the suites that can't do without.
-  if (suites.includes("host") || suites.includes("e2e")) {
+  if (WITH_ENGINE.some((suite) => suites.includes(suite))) {
     say("=== machine ===");
     await docker().then(
       ({ engine, endpoint }) => say(`Docker Engine ${engine.version} answers at ${endpoint.url}`),
       (error: unknown) => say(toTorbizError(error).message),
     );
   }
-  const lanes = LANES.map((lane) => lane.filter((suite) => suites.includes(suite))).filter(({ length }) => length > 0);
+  const lanes = LANES.map((lane: readonly SuiteName[]) => lane.filter((suite) => suites.includes(suite))).filter(
+    ({ length }) => length > 0,
+  );
   sideBySide = lanes.length > 1;
   const runLane = async (lane: readonly SuiteName[]) => {
     for (const suite of lane) {
@@ -236,10 +249,7 @@ async function main(): Promise<void> {
         return brokenSuite(suite, `it couldn't start: ${message} ${hint}`);
       });
       finished.push(result);
-      summary.push(
-        `${suite}: ${result.passed} passed, ${result.failed} failed (${seconds(started)} s)`,
-        ...result.failures.map((failure) => `  failed: ${failure}`),
-      );
+      summary.push(...summaryLines(result, seconds(started)));
     }
   };
   await Promise.all(lanes.map(runLane));

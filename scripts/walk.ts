@@ -5,12 +5,12 @@ import { parseArgs } from "node:util";
 import { SecondEngine } from "../test/e2e/second-engine";
 import { StandIn } from "../test/e2e/stand-in";
 import { openTestEngine, torbiz } from "../test/e2e/torbiz";
-import { walk } from "../test/e2e/walk/walk";
+import { walk, walkCommand } from "../test/e2e/walk/walk";
 
 /**
  * A random walk over all that can be done to a share: `npm run walk -- --steps 500 --seed 7`, as root on Linux. It has an
  * engine of its own, which it also kills and freezes, and a stand-in for the seeder; `--real` takes the real seeder on this
- * machine's engine, which is left in peace. A bad end names its seed, which walks the same way again.
+ * machine's engine, which is left in peace. A bad end names the command that walks the same way again.
  */
 
 const INSTANCE = "walk";
@@ -22,7 +22,7 @@ async function main(): Promise<void> {
   const seed = Number(values.seed ?? Math.floor(Math.random() * 1e9));
   const steps = Number(values.steps ?? 100);
   const onStep = (line: string) => console.log(line);
-  console.log(`${steps} steps of --seed ${seed}`);
+  console.log(walkCommand({ seed, steps, isReal: values.real === true }));
   if (values.real) {
     const env = { TORBIZ_INSTANCE: INSTANCE };
     for (const args of [["build"], ["share"]]) {
