@@ -1,6 +1,8 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { toTorbizError } from "../errors";
 import { runStep } from "./run-step";
 import { findCommand, type SetUpSurroundings } from "./surroundings";
 
@@ -34,23 +36,41 @@ export function aptSources({ root = "/" }: SetUpSurroundings): { path: string; n
     .filter(({ path }) => existsSync(path));
 }
 
+/** For how long another apt is waited for, as unattended upgrades on a new machine, or another step of ours. */
+const LOCK_SECONDS = 120;
+
 /**
  * Installs Debian packages and what they depend on, nothing more.
  * @throws TorbizError setup-failed
  */
 export async function installPackages(surroundings: SetUpSurroundings, packages: readonly string[]): Promise<void> {
-  // Another apt may hold the lock (unattended upgrades do on a new machine): wait for it rather than fail.
-  const lock = "DPkg::Lock::Timeout=120";
   const { onProgress } = surroundings;
-  const env = { DEBIAN_FRONTEND: "noninteractive" };
   onProgress({ stage: "setting-up", message: "Reading the package lists (apt-get update)", progress: null });
-  await runStep(surroundings, "apt-get", ["-o", lock, "update"], { timeoutMs: 300_000, env });
+  await aptGet(surroundings, ["update"], 300_000);
   onProgress({
     stage: "setting-up",
     message: `Installing packages (apt-get install ${packages.join(" ")})`,
     progress: null,
   });
-  const install = ["-o", lock, "install", "-y", "--no-install-recommends", ...packages];
-  await runStep(surroundings, "apt-get", install, { timeoutMs: 900_000, env });
+  await aptGet(surroundings, ["install", "-y", "--no-install-recommends", ...packages], 900_000);
   surroundings.onChanged?.(`Installed ${packages.join(", ")}`);
+}
+
+/** apt waits by itself for dpkg's lock, and for none of its own: those of the lists and of the archives. */
+async function aptGet(surroundings: SetUpSurroundings, args: readonly string[], timeoutMs: number): Promise<void> {
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  for (const end = performance.now() + LOCK_SECONDS * 1000; ;) {
+    try {
+      await runStep(surroundings, "apt-get", ["-o", `DPkg::Lock::Timeout=${LOCK_SECONDS}`, ...args], {
+        timeoutMs,
+        env,
+      });
+      return;
+    } catch (error) {
+      const { lines = [] } = (toTorbizError(error).details ?? {}) as { lines?: readonly string[] };
+      if (!lines.some((line) => line.includes("Could not get lock")) || performance.now() > end) throw error;
+      // The next attempt tells of an interruption.
+      await sleep(1_000, undefined, { signal: surroundings.signal }).catch(() => undefined);
+    }
+  }
 }

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { checkDocker } from "../../../src/lib/docker/preflight";
+import { installPackages } from "../../../src/lib/setup/debian";
 import { canSetUp, setUpMachine } from "../../../src/lib/setup/machine";
 import type { SetUpSurroundings } from "../../../src/lib/setup/surroundings";
 import { MachineFolder } from "./machine-folder";
@@ -104,6 +105,21 @@ describe("setUpMachine", () => {
       details: { lines: ["E: The repository has no Release file."] },
     });
     expect(machine.log("setup.log")).toContain("no Release file");
+  });
+
+  it("waits for another apt, whichever of its locks that holds", async () => {
+    const free = join(machine.root, "free");
+    machine.command(
+      "apt-get",
+      `[ -e "${free}" ] || { touch "${free}"; echo "E: Could not get lock /var/lib/apt/lists/lock." >&2; exit 100; }`,
+    );
+    await installPackages(machine.surroundings, ["mmdebstrap"]);
+    const apt = "apt-get -o DPkg::Lock::Timeout=120";
+    expect(machine.calls).toEqual([
+      `${apt} update`,
+      `${apt} update`,
+      `${apt} install -y --no-install-recommends mmdebstrap`,
+    ]);
   });
 
   it("tells why an engine doesn't stay up", async () => {
