@@ -20,6 +20,7 @@ import pytest
 import torch
 from hivemind.moe.client.remote_expert_worker import RemoteExpertWorker
 from hivemind.p2p import PeerID
+from hivemind.p2p.p2p_daemon_bindings.utils import P2PHandlerError
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from tests import test_seeder
@@ -45,7 +46,9 @@ from torbiz.engines.base import (
     Swarm,
 )
 from torbiz.engines.swarm import PROMPT_STEP, SwarmClient, SwarmEngine, TokenChooser, ranges
+from torbiz.engines.swarm_sessions import Chain
 from torbiz.engines.text import REPLACEMENT
+from torbiz.finishing import REFUSAL
 from torbiz.seeder import ATTN_CACHE_TOKENS
 
 PROMPTS = [
@@ -332,6 +335,13 @@ def update(engine: SwarmEngine) -> list[int]:
     """Looks who is there. The blocks that nobody serves."""
     engine._blocks._update()
     return [i for i, spans in enumerate(engine._blocks.state.sequence_info.spans_containing_block) if not spans]
+
+
+def test_a_peer_that_takes_no_new_answers_leaves_blocks_that_nobody_has(engine: SwarmEngine) -> None:
+    refused = P2PHandlerError(f"Failed to call handler `rpc_inference` at Qm: {REFUSAL}")
+    error = engine._explain(refused, Chain([1, 2, 3], "Once upon"))
+    assert error.code == "missing-blocks"
+    assert "is about to leave" in str(error)
 
 
 def test_a_stop_text_ends_the_answer(engine: SwarmEngine) -> None:

@@ -22,6 +22,7 @@ FINISH_SECONDS = 300
 LIMIT_FILE = "finish-seconds"
 """In the cache folder: another limit, left there for the next finish only. A signal can't carry one."""
 POLL_SECONDS = 0.25
+REFUSAL = "This server finishes its sessions and takes no new ones. Ask another peer."
 
 
 class Finish:
@@ -58,7 +59,7 @@ class Finish:
         :raises SessionRefused: when it can't be taken any more
         """
         if self.wanted:
-            raise SessionRefused("This server finishes its sessions and takes no new ones. Ask another peer.")
+            raise SessionRefused(REFUSAL)
 
     def wait(self, announce_offline: Callable[[], None]) -> None:
         """Until no answer is on its way, or the limit is over."""

@@ -43,6 +43,7 @@ from torbiz.engines.base import (
 )
 from torbiz.engines.swarm_sessions import CLOSE_TIMEOUT, Chain, KeptChains
 from torbiz.engines.text import Prompt, StopFilter, TokenDecoder
+from torbiz.finishing import REFUSAL
 from torbiz.hub_download import require_safetensors
 from torbiz.processes import descendants, kill
 
@@ -369,6 +370,13 @@ class SwarmEngine:
             return AskError("ask-failed", "The swarm's peers have no memory left for another conversation.")
         if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
             return AskError("ask-timeout", f"A peer did not answer for {REQUEST_TIMEOUT:.0f} seconds.")
+        if REFUSAL in str(error):
+            # It answers, and the swarm's table may not have reached us: it isn't among the silent ones yet.
+            return AskError(
+                "missing-blocks",
+                "The peer that serves the model is about to leave and takes no new answers, and nobody else has its "
+                "blocks.",
+            )
         silent = self.silent_blocks()
         if not chain.answer and len(silent) in (0, len(self._blocks)):
             return AskError("swarm-unreachable", "The peers that serve the model don't answer.")
