@@ -160,7 +160,7 @@ def stop(server: AskServer, answer: str) -> None:
 def test_it_goes_on_without_its_client_and_another_follows_from_any_piece(
     server: AskServer, conversation: Conversation
 ) -> None:
-    answer, body = conversation.question(120)
+    answer, body = conversation.question(400, 0.01)
     first = ask(server, body).read(pieces=2)
     before = first.text
     first.read(pieces=1).leave()
@@ -169,10 +169,10 @@ def test_it_goes_on_without_its_client_and_another_follows_from_any_piece(
 
     second = attach(server, answer, after=2).read()
     assert second.done
-    assert before + second.text == whole(120) == conversation.text(answer)
+    assert before + second.text == whole(400) == conversation.text(answer)
     kinds = [record["type"] for record in conversation.records(answer)]
     assert kinds == ["generation", *["delta"] * second.seq, "end"]
-    assert 3 < second.seq < 121, "pieces are of what came close together"
+    assert 3 < second.seq < 401, "pieces are of what came close together"
     end = conversation.end(answer)
     assert end is not None
     assert end["reason"] == second.end["reason"] == "stop"
@@ -232,12 +232,12 @@ def test_stopping_ends_one_that_still_reads(server: AskServer, conversation: Con
 
 
 def test_two_at_once_take_turns(server: AskServer, conversation: Conversation) -> None:
-    first, body = conversation.question(200)
+    first, body = conversation.question(400, 0.01)
     one = ask(server, body).read(pieces=1)
     second, body = conversation.question(3)
     two = ask(server, body).read()
     assert two.stages[0] == "waiting"
-    assert (one.read().text, two.text) == (whole(200), whole(3))
+    assert (one.read().text, two.text) == (whole(400), whole(3))
     order = [json.loads(line) for line in conversation.path.read_text().splitlines()]
     ends = [record["of"] for record in order if record["type"] == "end"]
     assert ends == [first, second]

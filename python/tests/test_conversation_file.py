@@ -23,8 +23,8 @@ def test_what_was_written_is_brought_to_the_disk_within_a_second(
     to_disk = conversation_file.to_disk
 
     def note(descriptor: int) -> None:
+        synced.set()  # before it: other programs may keep the disk busy for long
         to_disk(descriptor)
-        synced.set()
 
     monkeypatch.setattr(conversation_file, "to_disk", note)
     (tmp_path / "c").touch()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -67,9 +68,22 @@ def lose(seeder: Seeder, relay: Relay) -> None:
     seeder.wait_for(lambda _: ANEW in seeder.log)
 
 
+def count_processes(seeder: Seeder) -> int:
+    return len(psutil.Process(seeder.process.pid).children(recursive=True))
+
+
+def fewest_processes(seeder: Seeder) -> int:
+    """Without the look through the relay that this seeder takes each second."""
+    counts = []
+    for _ in range(20):
+        counts.append(count_processes(seeder))
+        time.sleep(0.1)
+    return min(counts)
+
+
 def test_it_joins_anew_and_tries_until_the_swarm_is_there(begin: Callable[[], Seeder], relay: Relay) -> None:
     seeder = begin()
-    processes = len(psutil.Process(seeder.process.pid).children(recursive=True))
+    processes = fewest_processes(seeder)
     peer_id = seeder.status["peerId"]
     lose(seeder, relay)
     relay.close()
@@ -78,7 +92,7 @@ def test_it_joins_anew_and_tries_until_the_swarm_is_there(begin: Callable[[], Se
     relay.open()
     seeder.wait_for(lambda status: online(status) and status["reachability"] == "relayed")
     assert (seeder.status["peerId"], seeder.status["message"]) == (peer_id, None)
-    assert len(psutil.Process(seeder.process.pid).children(recursive=True)) == processes
+    assert fewest_processes(seeder) == processes
     assert seeder.end() == 0
     assert "Peers were told that this server is offline" in seeder.log
     assert " ERROR " not in seeder.log

@@ -140,7 +140,7 @@ def test_who_told_offline_has_gone(peers: list[LightPeer], client: DHT, prefix: 
 
 
 def test_who_says_nothing_more_is_forgotten(peers: list[LightPeer], client: DHT, prefix: str) -> None:
-    peers[0].announce(prefix, 0, BLOCKS, seconds=6)
+    peers[0].announce(prefix, 0, BLOCKS, seconds=15)
     assert read_swarm(client, prefix, BLOCKS).missing == []
     end = time.monotonic() + LIMIT_SECONDS
     while read_swarm(client, prefix, BLOCKS).servers:

@@ -110,7 +110,7 @@ it("takes over from a thread that was ended in a process that lives on, as Rayca
   while (lockHolder(path)) await sleep(100);
   (await acquireLock(path)).release();
   expect(existsSync(path)).toBe(false);
-}, 28_000);
+});
 
 it("stops waiting for one that seems to be gone, too, when told to", async () => {
   heldBy(process.pid);

@@ -277,10 +277,10 @@ it("waits longer for a server that loads a model, in which nothing else can run"
   const { socketPath } = await serving({
     [START]: (_request, response) => {
       stream(response).write(progress("loading-model"));
-      setTimeout(() => response.end(WHOLE), 700);
+      setTimeout(() => response.end(WHOLE), 2_500);
     },
   });
-  expect((await asking(socketPath, { stallMs: 200 })).text).toBe(WORDS.join(""));
+  expect((await asking(socketPath, { stallMs: 1_000 })).text).toBe(WORDS.join(""));
 });
 
 it("doesn't take a question that waits in line for a silent server, but waits for a beginning only so long", async () => {
@@ -290,14 +290,14 @@ it("doesn't take a question that waits in line for a silent server, but waits fo
       stream(response);
       const timer = setInterval(() => response.write(": waiting\n\n"), 50);
       response.once("close", () => clearInterval(timer));
-      if (ends) setTimeout(() => response.end(WHOLE), 1_000);
+      if (ends) setTimeout(() => response.end(WHOLE), 2_000);
     };
   const { socketPath } = await serving({ [START]: [waiting(true), waiting(false)] });
-  const limits = { stallMs: 500, beginMs: 2_000 };
+  const limits = { stallMs: 1_500, beginMs: 4_000 };
   expect((await asking(socketPath, limits)).text).toBe(WORDS.join(""));
   expect((await asking(socketPath, limits)).result).toMatchObject({
     code: "ask-timeout",
-    message: "Nothing came for 2 seconds.",
+    message: "Nothing came for 4 seconds.",
   });
 });
 
@@ -305,10 +305,10 @@ it("has no limit for a whole answer that goes on", async () => {
   const { socketPath } = await serving({
     [START]: (_request, response) => {
       stream(response).write(PIECES[0]);
-      setTimeout(() => response.end(PIECES.slice(1).join("") + END), 600);
+      setTimeout(() => response.end(PIECES.slice(1).join("") + END), 2_000);
     },
   });
-  expect((await asking(socketPath, { beginMs: 300 })).result).toMatchObject({ reason: "stop" });
+  expect((await asking(socketPath, { beginMs: 1_500 })).result).toMatchObject({ reason: "stop" });
 });
 
 it("is whole with 20,000 tokens", async () => {

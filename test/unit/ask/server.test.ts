@@ -169,7 +169,7 @@ it.each([
     const since = Date.now() / 1000 - sinceSeconds;
     utimesSync(note, since, since);
     process.kill(first.pid, "SIGSTOP");
-    const second = ensure({ answerMs: 300 });
+    const second = ensure({ answerMs: 1_000 });
     await sleep(1_500);
     rmSync(note);
     // The other has been ended by then.

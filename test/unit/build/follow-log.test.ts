@@ -24,9 +24,9 @@ describe("followBuildLog", () => {
     await sleep(500);
     expect(lines).toEqual([]);
     writeFileSync(log, "torbiz: build pid=7 tag=x\nStep 1/");
-    await sleep(500);
+    while (lines.length < 1) await sleep(20);
     appendFileSync(log, "30 : FROM x\n");
-    await sleep(500);
+    while (lines.length < 2) await sleep(20);
     appendFileSync(log, "torbiz: done image=x\nnot read any more\n");
     await end;
     expect(lines.map(({ text }) => text)).toEqual([

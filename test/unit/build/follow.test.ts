@@ -140,6 +140,7 @@ describe("peekBuild", () => {
     ["buildx-26.tsv", "[packages 11/12]"],
   ])("knows in a real log where it is (%s)", async (name, step) => {
     const { end } = await bench.begin();
+    while (peek()?.step !== TORCH_STEP) await sleep(20); // it has said all that it says
     const { log } = buildFiles(bench.options.paths, bench.options.names);
     const written = readFileSync(log, "utf8");
     const lines = fixture(name)
@@ -168,6 +169,7 @@ describe("peekBuild", () => {
 
   it("takes an earlier build's log for none", async () => {
     const { end } = await bench.begin();
+    while (peek()?.step !== TORCH_STEP) await sleep(20);
     const { log } = buildFiles(bench.options.paths, bench.options.names);
     const written = readFileSync(log, "utf8");
     writeFileSync(log, written.replace(/pid=\d+/, "pid=1"));

@@ -162,7 +162,7 @@ it("cancels the plugin that builds where docker doesn't tell it, as before its v
 });
 
 it("gives a build up that hangs, and ends it", async () => {
-  const { end } = await bench.begin({ limits: { first: 10_000, later: 1_000 } });
+  const { end } = await bench.begin({ limits: { first: 30_000, later: 5_000 } });
   await expect(end).rejects.toMatchObject({ code: "docker-not-answering" });
   expect(await running()).toBeUndefined();
 });

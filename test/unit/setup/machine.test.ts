@@ -139,9 +139,9 @@ describe("setUpMachine", () => {
     const isRunning = () => existsSync(`/proc/${readFileSync(join(machine.root, "pid"), "utf8").trim()}`);
 
     it("ends it at the limit and says so", async () => {
-      await expect(setUpMachine(machine.surroundings, { own: 1_000, other: 1_000 })).rejects.toMatchObject({
+      await expect(setUpMachine(machine.surroundings, { own: 3_000, other: 1_000 })).rejects.toMatchObject({
         code: "setup-failed",
-        message: "`dockerd` failed (no answer after 1 s): loading",
+        message: "`dockerd` failed (no answer after 3 s): loading",
       });
       expect(isRunning()).toBe(false);
     });
