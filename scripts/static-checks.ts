@@ -35,8 +35,15 @@ function versionsOf({ oldest, newest }: PythonRange): string[] {
   return Array.from({ length: newest - oldest + 1 }, (_, index) => `3.${oldest + index}`);
 }
 
+/** It makes the types of the manifest's preferences, too, without which nothing else has its types. */
+export const EXTENSION_BUILDS: StaticCheck = {
+  name: "the extension builds",
+  command: "npm",
+  args: ["run", "--silent", "build"],
+};
+
 /**
- * All checks that only read.
+ * All checks that only read. They come after EXTENSION_BUILDS.
  *
  * @param root the checkout
  * @param pythonBin the `bin` folder of the development environment
@@ -49,13 +56,11 @@ export function staticChecks(root: string, pythonBin: string, env: NodeJS.Proces
   const eslint = node("eslint", "bin", "eslint.js");
   const prettier = node("prettier", "bin", "prettier.cjs");
   return [
-    // First: it makes the types of the manifest's preferences, without which nothing else has its types.
-    { name: "the extension builds", command: "npm", args: ["run", "--silent", "build"] },
     { name: "types of the sources", command: tsc.command, args: [tsc.path, "-p", "tsconfig.json"] },
     { name: "types of tests and scripts", command: tsc.command, args: [tsc.path, "-p", "test/tsconfig.json"] },
     rayLint(root),
-    { name: "eslint", command: eslint.command, args: [eslint.path, "src", "test", "scripts"] },
-    { name: "prettier", command: prettier.command, args: [prettier.path, "--check", "."] },
+    { name: "eslint", command: eslint.command, args: [eslint.path, "test", "scripts"] },
+    { name: "prettier", command: prettier.command, args: [prettier.path, "--check", ".", "!src"] },
     { name: "ruff", command: tool("ruff"), args: ["check", "--output-format", "concise"] },
     { name: "ruff format", command: tool("ruff"), args: ["format", "--check"] },
     { name: "mypy", command: tool("mypy"), args: [] },

@@ -14,7 +14,7 @@ import { findCommand, type SetUpSurroundings } from "../src/lib/setup/surroundin
 import { ensureBuildKit } from "./buildkit";
 import { ensureDevEnvironment } from "./dev-environment";
 import { removeLeftovers } from "./leftovers";
-import { staticChecks } from "./static-checks";
+import { EXTENSION_BUILDS, staticChecks, type StaticCheck } from "./static-checks";
 import { LANES, SUITES, type SuiteName } from "./suites";
 import {
   allPassed,
@@ -78,6 +78,8 @@ const baseImage = once(async () => {
 });
 const buildKit = once(() => ensureBuildKit(join(results, "buildkit"), surroundings));
 const pythonBin = once(() => ensureDevEnvironment(root, surroundings));
+/** In `dist`: for the checks of it, and for the commands that the host suite opens. */
+const extension = once(() => check(EXTENSION_BUILDS));
 
 interface Finished {
   failed: boolean;
@@ -112,17 +114,21 @@ async function run(command: string, args: readonly string[], options: Options): 
 
 async function runStatic(): Promise<SuiteResult> {
   const result: SuiteResult = { name: "static", passed: 0, failed: 0, failures: [] };
-  for (const check of staticChecks(root, await pythonBin(), process.env)) {
-    const started = Date.now();
-    const done = await run(check.command, check.args, { all: true, env: check.env, timeout: SUITE_LIMIT_MS.static });
-    say(marked("static", `${done.failed ? "FAIL" : "ok  "} ${check.name} (${seconds(started)} s)`));
-    if (done.failed) {
-      say(done.output);
-      result.failures.push({ what: check.name, why: done.output });
-    }
-    result[done.failed ? "failed" : "passed"] += 1;
-  }
+  const count = ({ failed, output }: Finished, { name }: StaticCheck) => {
+    if (failed) result.failures.push({ what: name, why: output });
+    result[failed ? "failed" : "passed"] += 1;
+  };
+  count(await extension(), EXTENSION_BUILDS);
+  for (const one of staticChecks(root, await pythonBin(), process.env)) count(await check(one), one);
   return result;
+}
+
+async function check({ name, command, args, env }: StaticCheck): Promise<Finished> {
+  const started = Date.now();
+  const done = await run(command, args, { all: true, env, timeout: SUITE_LIMIT_MS.static });
+  say(marked("static", `${done.failed ? "FAIL" : "ok  "} ${name} (${seconds(started)} s)`));
+  if (done.failed) say(done.output);
+  return done;
 }
 
 async function runJest(
@@ -175,14 +181,14 @@ async function ensureCompose(): Promise<void> {
 }
 
 /** Each suite is a Torbiz of its own, with its own container, volume, port and home, so that they don't meet. */
-async function runWithEngine(suite: EngineSuite): Promise<SuiteResult> {
+async function runWithEngine(suite: EngineSuite, more: NodeJS.ProcessEnv = {}): Promise<SuiteResult> {
   const ready = await docker();
   if (suite === "e2e") await ensureCompose();
   const TORBIZ_BASE_IMAGE = await baseImage();
   const home = join(results, `${suite}-home`);
   // Both builders are tried, whichever this machine's docker command takes by itself.
   const builder = suite === "build" ? await buildKit() : { DOCKER_BUILDKIT: "0" };
-  const env = { ...testEnv, ...builder, TORBIZ_INSTANCE: suite, TORBIZ_HOME: home, TORBIZ_BASE_IMAGE };
+  const env = { ...testEnv, ...builder, ...more, TORBIZ_INSTANCE: suite, TORBIZ_HOME: home, TORBIZ_BASE_IMAGE };
   // Python environments take a minute to make: whoever needs one first makes it for all.
   mkdirSync(home, { recursive: true, mode: 0o700 });
   if (!existsSync(join(home, "envs"))) symlinkSync(surroundings.paths.envs, join(home, "envs"));
@@ -196,6 +202,12 @@ async function runWithEngine(suite: EngineSuite): Promise<SuiteResult> {
   }
 }
 
+async function runHost(): Promise<SuiteResult> {
+  const built = await extension();
+  if (built.failed) return brokenSuite("host", `the extension doesn't build: ${built.reason}`);
+  return runWithEngine("host", { HOST_EXTENSION: "dist" });
+}
+
 /** Unit tests make their own surroundings: none of the caller's settings may reach them. */
 function unitEnv(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("TORBIZ_")));
@@ -205,7 +217,7 @@ const RUNNERS: Record<SuiteName, () => Promise<SuiteResult>> = {
   static: runStatic,
   unit: () => runJest("unit", unitEnv(), "--testTimeout", "60000"),
   python: runPython,
-  host: () => runWithEngine("host"),
+  host: runHost,
   faults: () => runWithEngine("faults"),
   build: () => runWithEngine("build"),
   e2e: () => runWithEngine("e2e"),
