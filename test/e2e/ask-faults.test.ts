@@ -283,7 +283,7 @@ it("leaves nothing of 1,000 readers that leave, twenty at a time, and the answer
   const { text, ended } = await home.last(conversation);
   expect([text, ended?.reason]).toEqual([heard.text, "stopped"]);
   // A socket is let go of when its server has seen that nobody is there.
-  for (let tries = 0; tries < 50 && (await descriptors(home.pid)) > before; tries += 1) await sleep(100);
+  for (let tries = 0; tries < 300 && (await descriptors(home.pid)) > before; tries += 1) await sleep(100);
   expect(await descriptors(home.pid)).toBeLessThanOrEqual(before);
   expect(home.processes()).toHaveLength(1);
   await home.continues(conversation, text);

@@ -111,11 +111,6 @@ test("a question from stdin is asked the same", async () => {
 
 test("token for token, the answer is what transformers gives for the same weights", async () => {
   const questions = [QUESTION, "Write two sentences about the sea."];
-  const answers: { answer: unknown; tokens: unknown }[] = [];
-  for (const question of questions) {
-    const { answer, tokens } = (await torbiz([...ASK, question])).last;
-    answers.push({ answer, tokens });
-  }
   const python = readFileSync(join(ROOT, "test/e2e/transformers-answer.py"), "utf8");
   const environment = (await exec("ls", [context.paths.envs])).stdout
     .split("\n")
@@ -128,6 +123,12 @@ test("token for token, the answer is what transformers gives for the same weight
       env: { ...process.env, HF_HUB_OFFLINE: "1" },
     },
   );
+  // Asked last: the next test looks at the sessions that are kept of them for a while.
+  const answers: { answer: unknown; tokens: unknown }[] = [];
+  for (const question of questions) {
+    const { answer, tokens } = (await torbiz([...ASK, question])).last;
+    answers.push({ answer, tokens });
+  }
   expect(answers).toEqual(JSON.parse(stdout));
 });
 
@@ -234,6 +235,8 @@ test("shares again at once: the same peer, and a bare `docker stop` is as gracef
 });
 
 test("stops as gracefully while it still loads", async () => {
+  // Before its first words Python's own end of it would be all.
+  while (!(await exec(docker, ["logs", context.names.container])).stderr.includes("Stage: starting"));
   const { last } = await torbiz(["stop"]);
   expect(last).toMatchObject({ ok: true, stopped: true, forced: false, exitCode: 0 });
 });

@@ -5,7 +5,7 @@ import { LABELS } from "../../src/lib/names";
 import { textOf } from "./second-engine";
 
 /** What was told to end may take that long to be gone, in milliseconds. */
-const GONE_MS = 5_000;
+const GONE_MS = 20_000;
 
 /**
  * What is there of an instance and its home folder when nothing is shared or built, and nobody waits for a command: containers,

@@ -251,7 +251,7 @@ describe("a swarm's model of the hub", () => {
     const isComing = () => isChoiceDownloading(surroundings, { kind: "swarm", model: REPOSITORY });
     const options = { env: { HF_ENDPOINT: hub.url, NO_PROXY: "127.0.0.1" }, preferences: TOKEN };
     try {
-      await hub.fail({ file: "*.safetensors", bytes_per_second: 200_000 });
+      await hub.fail({ file: "*.safetensors", bytes_per_second: 100_000 });
       const view = await home.open(options);
       await view.run("Change Model…");
       await view.run("Use Another…");

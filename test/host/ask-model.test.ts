@@ -64,6 +64,7 @@ it("takes a follow-up, asks anew, and asks what was edited, each with what went 
   expect(rows(view)).toEqual(["turn-0: Uno <"]);
   expect(other.requests.at(-1)?.messages.map(({ content }) => content)).toEqual(["Uno"]);
   await view.run("Copy Conversation");
+  await home.host.waitFor(() => home.host.clipboard.text?.includes("Uno") ?? false);
   expect(home.host.clipboard.text).toContain("## Question\n\nUno\n\n## Answer\n\nAnother.");
 });
 
@@ -109,7 +110,7 @@ it("shows earlier versions of an answer and of a question, and goes on from the 
   await view.waitFor("> One (1 of 3)");
   expect(rows(view)).toEqual(["turn-2: Three", "turn-1: Two", "turn-0: One <"]);
   await view.run("Copy Conversation");
-  expect(home.host.clipboard.text).toContain("Third.");
+  await home.host.waitFor(() => home.host.clipboard.text?.includes("Third.") ?? false);
   expect(home.host.clipboard.text).not.toContain("Primo.");
 });
 

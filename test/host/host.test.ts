@@ -145,6 +145,7 @@ describe("actions", () => {
     await view.waitFor("# Peel of Apple");
     await view.press("escape");
     await view.press({ modifiers: ["ctrl"], key: "x" });
+    await view.waitFor(() => view.items().length === 2);
     expect(view.items().map(({ title }) => title)).toEqual(["Banana", "Cherry"]);
     await expect(view.press({ modifiers: ["cmd"], key: "k" })).rejects.toThrow("No action answers to cmd+k");
     await view.press({ modifiers: ["shift", "cmd"], key: "c" });

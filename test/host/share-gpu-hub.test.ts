@@ -188,7 +188,7 @@ test("a download that comes to nothing ends with what happened and what to do; t
 
   await hub.fail(
     { file: SHARDS[0], cut_after: 1_000_000, times: 1 },
-    { file: SHARDS[0], place: "store", bytes_per_second: 100_000 },
+    { file: SHARDS[0], place: "store", bytes_per_second: 50_000 },
   );
   await view.run("Retry");
   await view.waitFor(/Downloading model-00001-of-00002\.safetensors \(\d+%, [12]\.\d of 2\.9 MB, \d+ kB\/s\)/, LONG);

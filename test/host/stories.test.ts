@@ -82,7 +82,7 @@ test("from nothing: the build goes on without its window, and its end leads to t
   expect((await host.refresh("menu-bar")).title).toMatch(/^Building \d+\/\d+$/);
   const second = await host.launch("share-gpu");
   await second.waitFor(/Building the Image[^]*Step.*\d+ of \d+/);
-  await second.waitFor("Models", LONG);
+  await second.waitFor("Models", { timeoutMs: 850_000 }); // all of it is built from nothing
   await eventually(() => expect(second.toast()).toMatchObject({ style: "SUCCESS", title: "The Image Is Built" }));
   await eventually(() => expect(host.menuBar("menu-bar")?.title).toBe("Image Built"));
   expect((await context.engine.image(context.names.image))?.labels[LABELS.managed]).toBe("1");

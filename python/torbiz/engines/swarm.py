@@ -59,7 +59,8 @@ MAX_ATTEMPTS = 3
 RECOVERY_SECONDS = 50.0
 """No attempt begins later than that after the last success: with ROUTE_TIMEOUT and REQUEST_TIMEOUT it stays under the
 time that a client waits for a token."""
-CONNECT_TIMEOUT = 15
+LOOK_AGAIN_SECONDS = 1.0
+CONNECT_TIMEOUT = 45
 LOADING_TIMEOUT = 60.0
 """For an engine that was given up while it loaded."""
 ROUTE_TIMEOUT = 10.0
@@ -360,7 +361,10 @@ class SwarmEngine:
         return logits
 
     def _explain(self, error: Exception, chain: Chain) -> AskError:
-        """What a failed step means to a person."""
+        """What a failed step means to a person.
+
+        :raises AskError: missing-blocks, swarm-unreachable
+        """
         if len(chain.tokens) > self._room:
             return AskError(
                 "prompt-too-long",
@@ -378,6 +382,11 @@ class SwarmEngine:
                 "blocks.",
             )
         silent = self.silent_blocks()
+        if not silent and time.monotonic() - self._heard < RECOVERY_SECONDS:
+            # Attempts that fail at once are over before a peer that has just gone is seen to have.
+            time.sleep(LOOK_AGAIN_SECONDS)
+            self.check_route()
+            silent = self.silent_blocks()
         if not chain.answer and len(silent) in (0, len(self._blocks)):
             return AskError("swarm-unreachable", "The peers that serve the model don't answer.")
         if silent:
