@@ -602,7 +602,6 @@ def frozen(seeder: Seeder) -> Iterator[None]:
     ("recovery_seconds", "attempts"), [(swarm_engine.RECOVERY_SECONDS, swarm_engine.MAX_ATTEMPTS), (1.0, 1)]
 )
 def test_a_peer_that_hangs_for_good_ends_the_answer_in_time_and_its_part_is_gone_on_from(
-    server: AskServer,
     start_server: Callable[..., AskServer],
     swarm: Swarm,
     seeder: Seeder,
@@ -614,22 +613,22 @@ def test_a_peer_that_hangs_for_good_ends_the_answer_in_time_and_its_part_is_gone
     timeout = 4
     limits = {"REQUEST_TIMEOUT": float(timeout), "RECOVERY_SECONDS": recovery_seconds}
     monkeypatch.setenv("SWARM_LIMITS", json.dumps(limits))
-    hasty, conversation = start_server(module="tests.limited_server"), Conversation(tmp_path)
-    hasty.wait_ready()
+    server, conversation = start_server(module="tests.limited_server"), Conversation(tmp_path)
+    server.wait_ready()
     place = conversation.place()
     question = body(swarm, PROMPTS[1], stream=True, max_tokens=4000)
-    events = hasty.stream({**question, "torbiz": {"engine": engine_of(swarm), "generation": place}})
+    events = server.stream({**question, "torbiz": {"engine": engine_of(swarm), "generation": place}})
     wait_for(lambda: "choices" in json.loads(next(events)) and conversation.text(place["id"]) != "")
     # On a busy computer the limit may be too short for a peer that computes, too.
-    failed_before = hasty.log.count("A step failed")
+    failed_before = server.log.count("A step failed")
     with frozen(seeder):
         began = time.monotonic()
         *_, last = map(json.loads, events)
         took = time.monotonic() - began
-        wait_for(lambda: not hasty.get("/health")["busy"])
+        wait_for(lambda: not server.get("/health")["busy"])
     told = {"code": "ask-timeout", "message": f"A peer did not answer for {timeout} seconds."}
     assert {key: last["error"][key] for key in told} == told
-    assert hasty.log.count("A step failed") - failed_before == attempts
+    assert server.log.count("A step failed") - failed_before == attempts
     assert took < attempts * (timeout + swarm_sessions.CLOSE_TIMEOUT + swarm_engine.ROUTE_TIMEOUT)
 
     part, end = conversation.text(place["id"]), conversation.end(place["id"])
@@ -638,8 +637,12 @@ def test_a_peer_that_hangs_for_good_ends_the_answer_in_time_and_its_part_is_gone
     tokens = end["usage"]["completionTokens"]
     assert tokens > 0
 
+    # One that has the time which a busy computer may need to compute it.
+    server.clean_up()
+    server = start_server()
+    server.wait_ready()
+
     def answer(most: int, *texts: str) -> str:
-        # Of a server that has the time which a busy computer may need for it.
         status, whole = server.chat(body(swarm, messages=ask(PROMPTS[1], *texts), max_tokens=most))
         assert status == 200, whole
         text: str = whole["choices"][0]["message"]["content"]
