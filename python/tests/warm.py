@@ -1,4 +1,4 @@
-"""Starts Python programs as ``python -m`` does, but from a process that has imported PyTorch already.
+"""Starts Python programs as ``python -m`` does, but from a process that has imported PyTorch and others already.
 
 Petals' imports take most of the time of a short-lived process, and the suite starts more than a hundred. So one process
 imports what is slow, of which none asks the environment for anything that a test sets, and each program is a fork of
@@ -25,7 +25,7 @@ from typing import IO, Any
 
 from tests.prepare import PYTHON
 
-SLOW = ("torch", "pydantic")
+SLOW = ("torch", "pydantic.v1", "google.protobuf.descriptor_pool", "cryptography.x509", "requests", "yaml", "psutil")
 MESSAGE_BYTES = 65536
 
 
