@@ -59,6 +59,7 @@ export function staticChecks(root: string, pythonBin: string, env: NodeJS.Proces
     { name: "types of the sources", command: tsc.command, args: [tsc.path, "-p", "tsconfig.json"] },
     { name: "types of tests and scripts", command: tsc.command, args: [tsc.path, "-p", "test/tsconfig.json"] },
     rayLint(root),
+    // Of all but src, which ray lint has seen to.
     { name: "eslint", command: eslint.command, args: [eslint.path, "test", "scripts"] },
     { name: "prettier", command: prettier.command, args: [prettier.path, "--check", ".", "!src"] },
     { name: "ruff", command: tool("ruff"), args: ["check", "--output-format", "concise"] },

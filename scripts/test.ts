@@ -215,7 +215,10 @@ function unitEnv(): NodeJS.ProcessEnv {
 
 const RUNNERS: Record<SuiteName, () => Promise<SuiteResult>> = {
   static: runStatic,
-  unit: () => runJest("unit", unitEnv(), "--testTimeout", "60000"),
+  unit: async () => {
+    await extension(); // some of its tests stage the same assets
+    return runJest("unit", unitEnv(), "--testTimeout", "60000");
+  },
   python: runPython,
   host: runHost,
   faults: () => runWithEngine("faults"),

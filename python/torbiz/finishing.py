@@ -23,6 +23,8 @@ LIMIT_FILE = "finish-seconds"
 """In the cache folder: another limit, left there for the next finish only. A signal can't carry one."""
 POLL_SECONDS = 0.25
 REFUSAL = "This server finishes its sessions and takes no new ones. Ask another peer."
+"""What peers hear that come all the same. They know it by these very words (``torbiz.engines.swarm``), also those of
+other versions."""
 
 
 class Finish:

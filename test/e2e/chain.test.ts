@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ContainerInspectInfo } from "dockerode";
 import type { EngineContext } from "../../src/lib/context";
 import { LABELS } from "../../src/lib/names";
@@ -138,7 +139,7 @@ test("sessions and tokens are counted", async () => {
     const { last } = await torbiz(["status"]);
     // The sessions of the last two conversations are kept for what may be asked next.
     if (Number(last.tokens) > 30 && last.sessions === 2) return;
-    await new Promise((done) => setTimeout(done, 500));
+    await sleep(500);
   }
   throw new Error(`the counters never came: ${JSON.stringify(readStatus(await inspect()))}`);
 });
@@ -235,8 +236,8 @@ test("shares again at once: the same peer, and a bare `docker stop` is as gracef
 });
 
 test("stops as gracefully while it still loads", async () => {
-  // Before its first words Python's own end of it would be all.
-  while (!(await exec(docker, ["logs", context.names.container])).stderr.includes("Stage: starting"));
+  // A signal before the seeder's first words is answered by Python itself.
+  while (!(await exec(docker, ["logs", context.names.container])).stderr.includes("Stage: starting")) await sleep(100);
   const { last } = await torbiz(["stop"]);
   expect(last).toMatchObject({ ok: true, stopped: true, forced: false, exitCode: 0 });
 });
@@ -295,7 +296,7 @@ test("the useful commands work on ours, in their order", async () => {
   for (const end = Date.now() + 60_000; !logs.includes("torbiz.seeder: Starting") && Date.now() < end;) {
     const { stdout, stderr } = await exec(docker, ["logs", container]);
     logs = stdout + stderr;
-    await new Promise((done) => setTimeout(done, 200));
+    await sleep(200);
   }
   expect(logs).toContain("torbiz.seeder: Starting");
   await exec(docker, ["stop", container]);

@@ -1,5 +1,3 @@
-import { existsSync } from "node:fs";
-import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** For what really takes long: a build, a start. */
@@ -7,19 +5,12 @@ export const LONG = { timeoutMs: 300_000 };
 /** Share GPU shows it as soon as peers can use a share. */
 export const ONLINE = "Status · Sharing";
 
-/**
- * What a launcher hands to its commands, and what this machine's builds need besides: the docker command, too, with which the
- * other suites build. Another version of it packs the same files differently, and nothing of theirs would be used again.
- */
+/** What a launcher hands to its commands, and what this machine's builds need besides. */
 export function commandEnv(): NodeJS.ProcessEnv {
   const passed = Object.entries(process.env).filter(([name]) =>
     /^(HOME|TORBIZ_|PIP_|SSL_CERT_FILE|TORCH_INDEX_URL)/.test(name),
   );
-  const folders = (process.env.PATH ?? "").split(delimiter).filter((folder) => existsSync(join(folder, "docker")));
-  return {
-    ...Object.fromEntries(passed),
-    PATH: [...folders, "/usr/bin", "/bin", "/usr/sbin", "/sbin"].join(delimiter),
-  };
+  return Object.fromEntries(passed);
 }
 
 /** Until what another command does at the same time is seen. */

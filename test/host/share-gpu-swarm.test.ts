@@ -195,7 +195,7 @@ test("Finish and Stop says what it waits for, the answer arrives whole, and the 
 });
 
 test("an answer without end is broken off at the limit of a finish", async () => {
-  const asking = await answering(1_000);
+  const asking = await answering(2_000);
   const container = await context.engine.inspect(context.names.container);
   await context.engine.writeFile(String(container?.Id), "/cache", "finish-seconds", "20"); // the seeder's own are 300
   await view.run("Finish and Stop");

@@ -24,7 +24,7 @@ let context: EngineContext;
 let docker: string;
 let host: RaycastHost;
 /** Of a docker command that runs no container while the file `held` is there. */
-let bin: string;
+let bin = "";
 let held: string;
 
 beforeAll(async () => {
@@ -35,14 +35,16 @@ beforeAll(async () => {
   held = join(bin, "held");
   const script = `#!/bin/sh\n[ "$1" != run ] || while [ -e '${held}' ]; do sleep 0.1; done\nexec '${docker}' "$@"\n`;
   writeFileSync(join(bin, "docker"), script, { mode: 0o755 });
-  const env = commandEnv();
-  host = await RaycastHost.open({ extension: await builtExtension(), env: { ...env, PATH: `${bin}:${env.PATH}` } });
+  // A launcher's PATH may lead to another version of docker, which packs the same files differently: with it none of the
+  // layers that other suites have built would be used.
+  const env = { ...commandEnv(), PATH: `${bin}:/usr/bin:/bin:/usr/sbin:/sbin` };
+  host = await RaycastHost.open({ extension: await builtExtension(), env });
 });
 
 afterAll(async () => {
   await host.close();
   await torbiz(["stop"]);
-  rmSync(bin, { recursive: true });
+  rmSync(bin, { recursive: true, force: true });
 });
 
 /** What the build that runs was started as. */
@@ -70,17 +72,19 @@ async function containers(): Promise<string[]> {
 
 test("a build that is cancelled has ended, and leads back to the first screen", async () => {
   if (await context.engine.image(context.names.image)) await exec(docker, ["rmi", context.names.image]);
+  // With the layers of other suites' builds it is over within seconds: its last step waits.
+  writeFileSync(held, "");
   const view = await host.launch("share-gpu");
   await view.run("Build Image", { item: "1. Build the Image" });
   await view.waitFor("Building the Image");
   await cancelBuild(view);
+  rmSync(held);
   await view.waitFor("Before Sharing");
   expect(await context.engine.image(context.names.image)).toBeUndefined();
   await view.closeWindow();
 });
 
 test("from nothing: the build goes on without its window, and its end leads to the choice", async () => {
-  // With the layers of other suites' builds it is over within seconds: its last step waits until it was seen.
   writeFileSync(held, "");
   const first = await host.launch("share-gpu");
   await first.waitFor("1. Build the Image");

@@ -60,7 +60,10 @@ RECOVERY_SECONDS = 50.0
 """No attempt begins later than that after the last success: with ROUTE_TIMEOUT and REQUEST_TIMEOUT it stays under the
 time that a client waits for a token."""
 LOOK_AGAIN_SECONDS = 1.0
-CONNECT_TIMEOUT = 45
+"""Until a peer that has just gone is seen to have."""
+CONNECT_TIMEOUT = 25
+"""For p2pd to find a first peer; a busy computer took 15 and more. With a look at the route and the first step it stays
+under the time that a client waits for a token, and two of them under LOADING_TIMEOUT."""
 LOADING_TIMEOUT = 60.0
 """For an engine that was given up while it loaded."""
 ROUTE_TIMEOUT = 10.0
@@ -378,12 +381,11 @@ class SwarmEngine:
             # It answers, and the swarm's table may not have reached us: it isn't among the silent ones yet.
             return AskError(
                 "missing-blocks",
-                "The peer that serves the model is about to leave and takes no new answers, and nobody else has its "
-                "blocks.",
+                "A peer is about to leave and takes no new answers, and no other could be asked in its place.",
             )
         silent = self.silent_blocks()
-        if not silent and time.monotonic() - self._heard < RECOVERY_SECONDS:
-            # Attempts that fail at once are over before a peer that has just gone is seen to have.
+        if not silent and not self._closed and time.monotonic() - self._heard < RECOVERY_SECONDS:
+            # Attempts that fail at once are over before that.
             time.sleep(LOOK_AGAIN_SECONDS)
             self.check_route()
             silent = self.silent_blocks()

@@ -58,7 +58,7 @@ export async function installPackages(surroundings: SetUpSurroundings, packages:
 
 /** apt waits by itself for dpkg's lock, and for none of its own: those of the lists and of the archives. */
 async function aptGet(surroundings: SetUpSurroundings, args: readonly string[], timeoutMs: number): Promise<void> {
-  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  const env = { DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C.UTF-8" };
   for (const end = performance.now() + LOCK_SECONDS * 1000; ;) {
     try {
       await runStep(surroundings, "apt-get", ["-o", `DPkg::Lock::Timeout=${LOCK_SECONDS}`, ...args], {
@@ -68,7 +68,8 @@ async function aptGet(surroundings: SetUpSurroundings, args: readonly string[], 
       return;
     } catch (error) {
       const { lines = [] } = (toTorbizError(error).details ?? {}) as { lines?: readonly string[] };
-      if (!lines.some((line) => line.includes("Could not get lock")) || performance.now() > end) throw error;
+      if (!lines.some((line) => line.startsWith("E: Could not get lock")) || performance.now() > end) throw error;
+      surroundings.onProgress({ stage: "setting-up", message: "Waiting for another apt to end", progress: null });
       // The next attempt tells of an interruption.
       await sleep(1_000, undefined, { signal: surroundings.signal }).catch(() => undefined);
     }

@@ -107,7 +107,7 @@ describe("setUpMachine", () => {
     expect(machine.log("setup.log")).toContain("no Release file");
   });
 
-  it("waits for another apt, whichever of its locks that holds", async () => {
+  it("waits for another apt that holds a lock of its own", async () => {
     const free = join(machine.root, "free");
     machine.command(
       "apt-get",
