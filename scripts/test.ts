@@ -15,7 +15,7 @@ import { ensureBuildKit } from "./buildkit";
 import { ensureDevEnvironment } from "./dev-environment";
 import { removeLeftovers } from "./leftovers";
 import { EXTENSION_BUILDS, staticChecks, type StaticCheck } from "./static-checks";
-import { LANES, SUITES, type SuiteName } from "./suites";
+import { LANES, SEEDER_TESTS, SUITES, type SuiteName } from "./suites";
 import {
   allPassed,
   brokenSuite,
@@ -40,6 +40,7 @@ const SUITE_LIMIT_MS: Record<SuiteName, number> = {
   static: 1_200_000,
   unit: 2_400_000,
   python: 4_800_000,
+  seeder: 2_400_000,
   host: 4_800_000,
   faults: 2_400_000,
   build: 2_400_000,
@@ -149,10 +150,11 @@ async function runJest(
   return runAndCount(suite, process.execPath, args, { env, extendEnv: false }, report, countJestReport);
 }
 
-async function runPython(): Promise<SuiteResult> {
-  const report = join(results, "python.xml");
+async function runPython(suite: "python" | "seeder", ...chosen: string[]): Promise<SuiteResult> {
+  const report = join(results, `${suite}.xml`);
   const python = join(await pythonBin(), "python");
-  return runAndCount("python", python, ["-m", "pytest", `--junitxml=${report}`], {}, report, countJunitReport);
+  const args = ["-m", "pytest", `--junitxml=${report}`, ...chosen];
+  return runAndCount(suite, python, args, {}, report, countJunitReport);
 }
 
 async function runAndCount(
@@ -219,7 +221,8 @@ const RUNNERS: Record<SuiteName, () => Promise<SuiteResult>> = {
     await extension(); // some of its tests stage the same assets
     return runJest("unit", unitEnv(), "--testTimeout", "60000");
   },
-  python: runPython,
+  python: () => runPython("python", `--ignore=${SEEDER_TESTS}`),
+  seeder: () => runPython("seeder", SEEDER_TESTS),
   host: runHost,
   faults: () => runWithEngine("faults"),
   build: () => runWithEngine("build"),

