@@ -181,7 +181,7 @@ def test_it_goes_on_without_its_client_and_another_follows_from_any_piece(
     assert conversation.records(answer)[0]["engine"] == NOTE
 
     # For a while it can be followed still.
-    assert attach(server, answer).read().text == whole(120)
+    assert attach(server, answer).read().text == whole(400)
     assert server.get("/torbiz/generations") == {"generations": []}
     status, unknown = server.send("GET", "/torbiz/generations/g-never/events")
     assert (status, json.loads(unknown)["error"]["code"]) == (404, "generation-unknown")

@@ -21,7 +21,7 @@ from tests import tiny_llama
 from tests.hub import Fault, HubStandIn, commit_of, hub
 from tests.prepare import PYTHON
 from tests.warm import WarmProcess
-from torbiz.seeder import parse_blocks, parse_options
+from torbiz.seeder import Handlers, parse_blocks, parse_options
 
 PREFIX = "starter-test-hf"
 BLOCKS = 30
@@ -228,6 +228,22 @@ def test_other_blocks_are_refused(text: str) -> None:
 
 
 STAGES = ("starting", "connecting", "measuring", "joining", "loading")
+
+
+def test_a_handler_that_is_to_start_when_all_ends_does_not() -> None:
+    started: list[str] = []
+
+    class Handler:
+        def start(self) -> None:
+            started.append("handler")
+
+    handlers = Handlers(Handler)
+    Handler().start()
+    handlers.end(for_good=False)  # it joins anew
+    Handler().start()
+    handlers.end(for_good=True)
+    Handler().start()
+    assert len(started) == 2
 
 
 @pytest.mark.parametrize("told", [*(f"Stage: {stage}" for stage in STAGES), "Announced ONLINE"])

@@ -356,10 +356,12 @@ def serve(
         folder, bring_blocks = find_model(options, access, status)
         watch_petals(petals_server, status, announcements, signals, finish, report, bring_blocks)
         watch_sessions(petals_server.TransformerConnectionHandler, counters, finish)
+        handlers = Handlers(petals_server.TransformerConnectionHandler)
         bound_messages(P2P)
         config = load_config(options, folder)
         blocks = plan_blocks(options, config)
-        Membership(options, folder, config, blocks, status, announcements, signals, counters, finish, report).last()
+        serving = (status, announcements, signals, counters, finish, report, handlers)
+        Membership(options, folder, config, blocks, *serving).last()
 
 
 @dataclass
@@ -376,6 +378,7 @@ class Membership:
     counters: Counters
     finish: Finish
     report: ServingReport
+    handlers: Handlers
 
     def last(self) -> None:
         """Until KeyboardInterrupt or the end of a finish. In the end peers are told and the status says so."""
@@ -482,13 +485,14 @@ class Membership:
             ):
                 server.run()
         finally:
-            if self.signals.requested or self.finish.wanted:
+            for_good = self.signals.requested or self.finish.wanted
+            if for_good:
                 self._end()
             elif lost.is_set():
                 status.update(stage="connecting")  # from now on a finish is a stop
             with self.signals.held():  # half a shutdown would leave processes
                 self.announcements.ensure_offline()
-                end_handlers()
+                self.handlers.end(for_good=for_good)
                 if server is not None:
                     server.shutdown()
         return lost.is_set()
@@ -498,13 +502,34 @@ class Membership:
         self.status.update(stage="stopping")
 
 
-def end_handlers() -> None:
-    """Ends what Petals leaves where a stop meets it at its start: processes that would complain of the DHT's end."""
-    from petals.server.handler import TransformerConnectionHandler
+class Handlers:
+    """Petals' processes that answer peers.
 
-    for process in multiprocessing.active_children():
-        if isinstance(process, TransformerConnectionHandler):
-            process.kill()
+    A thread of its own starts them, and a stop may meet it there: those that are left then, or begin only now, would
+    complain of the DHT's end.
+    """
+
+    def __init__(self, handler_class: Any) -> None:
+        self._class = handler_class
+        self._starting = threading.Lock()
+        self._over = False
+        start = handler_class.start
+
+        @functools.wraps(start)
+        def start_unless_over(handler: Any) -> None:
+            with self._starting:
+                if not self._over:
+                    start(handler)
+
+        handler_class.start = start_unless_over
+
+    def end(self, *, for_good: bool) -> None:
+        """Ends those that are left, and for good also those that are to begin."""
+        with self._starting:
+            self._over = for_good
+        for process in multiprocessing.active_children():
+            if isinstance(process, self._class):
+                process.kill()
 
 
 def prepare_cache(folder: Path) -> None:
