@@ -69,21 +69,17 @@ def lose(seeder: Seeder, relay: Relay) -> None:
 
 
 def count_processes(seeder: Seeder) -> int:
-    return len(psutil.Process(seeder.process.pid).children(recursive=True))
-
-
-def fewest_processes(seeder: Seeder) -> int:
     """Without the look through the relay that this seeder takes each second."""
     counts = []
     for _ in range(20):
-        counts.append(count_processes(seeder))
+        counts.append(len(psutil.Process(seeder.process.pid).children(recursive=True)))
         time.sleep(0.1)
     return min(counts)
 
 
 def test_it_joins_anew_and_tries_until_the_swarm_is_there(begin: Callable[[], Seeder], relay: Relay) -> None:
     seeder = begin()
-    processes = fewest_processes(seeder)
+    processes = count_processes(seeder)
     peer_id = seeder.status["peerId"]
     lose(seeder, relay)
     relay.close()
@@ -92,7 +88,7 @@ def test_it_joins_anew_and_tries_until_the_swarm_is_there(begin: Callable[[], Se
     relay.open()
     seeder.wait_for(lambda status: online(status) and status["reachability"] == "relayed")
     assert (seeder.status["peerId"], seeder.status["message"]) == (peer_id, None)
-    assert fewest_processes(seeder) == processes
+    assert count_processes(seeder) == processes
     assert seeder.end() == 0
     assert "Peers were told that this server is offline" in seeder.log
     assert " ERROR " not in seeder.log
