@@ -211,8 +211,8 @@ describe("a socket between", () => {
   afterAll(() => socket.stop());
   afterEach(() => (socket.harm = {}));
 
-  test("that holds each answer up for one to one and a half seconds makes all slow and nothing wrong", async () => {
-    socket.harm = { delayMs: () => 1_000 + Math.random() * 500 };
+  test("that holds each answer up for one and a half seconds, more or less, makes all slow and nothing wrong", async () => {
+    socket.harm = { delayMs: () => 1_350 + Math.random() * 300 };
     expect((await torbiz(["share"], { env: between() })).last).toMatchObject({ ok: true, state: "online" });
     expect((await torbiz(["status"], { env: between() })).last).toMatchObject({ ok: true, state: "online" });
     expect((await torbiz(["stop"], { env: between() })).last).toMatchObject({ announcedOffline: true, exitCode: 0 });
