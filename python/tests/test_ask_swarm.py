@@ -348,6 +348,19 @@ def test_a_peer_that_takes_no_new_answers_leaves_blocks_that_nobody_has(engine: 
     assert "is about to leave" in str(error)
 
 
+@pytest.mark.parametrize(("heard", "code"), [(0.0, "missing-blocks"), (-math.inf, "swarm-unreachable")])
+def test_peers_that_were_heard_and_have_left_are_missed_and_not_out_of_reach(
+    engine: SwarmEngine, monkeypatch: pytest.MonkeyPatch, heard: float, code: str
+) -> None:
+    monkeypatch.setattr(engine, "_heard", heard)
+    monkeypatch.setattr(engine, "_connected_peers", list)
+    monkeypatch.setattr(engine._blocks, "_update", lambda: None)
+    monkeypatch.setattr(engine._blocks.state.sequence_info, "spans_containing_block", [()] * 30)
+    with pytest.raises(AskError) as failure:
+        engine.check_route()
+    assert failure.value.code == code
+
+
 def test_who_has_gone_is_looked_for_once_more_before_an_answer_just_failed(
     engine: SwarmEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

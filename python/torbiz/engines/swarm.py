@@ -163,7 +163,8 @@ class SwarmEngine:
             ]
             if not missing:
                 return
-            if len(missing) == len(self._blocks) and not self._connected_peers():
+            # Peers that were heard and have told that they leave are gone, whether or not they still hold the connection.
+            if len(missing) == len(self._blocks) and self._heard == -math.inf and not self._connected_peers():
                 raise unreachable()
         except TimeoutError:
             raise unreachable() from None
