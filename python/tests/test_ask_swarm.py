@@ -307,7 +307,7 @@ def test_a_peer_that_dies_in_the_middle_is_replaced_by_another_and_the_answer_is
 
     def kill() -> bool:
         if heard.tokens >= 10 and other.process.poll() is None:
-            os.killpg(other.process.pid, signal.SIGKILL)
+            other.process.kill_group()
         return False
 
     question = Question("starter", engine.swarm, tuple(ask(PROMPTS[1])), Sampling(max_tokens=40))
@@ -323,7 +323,7 @@ def test_a_peer_that_can_not_be_called_is_passed_over_though_it_seems_to_be_near
     blocks = engine._blocks
     dead, alive = (PeerID.from_base58(serving.status["peerId"]) for serving in (other, seeder))
     if other.process.poll() is None:
-        os.killpg(other.process.pid, signal.SIGKILL)
+        other.process.kill_group()
     blocks.state.banned_peers.clear()
     monkeypatch.setattr(blocks.ping_aggregator, "to_dict", lambda: {dead: 0.0, alive: math.inf})
     assert not update(engine)

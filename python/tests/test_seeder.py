@@ -109,9 +109,7 @@ class Seeder:
 
     def clean_up(self) -> None:
         # In a container whatever is left ends with it; here nothing may stay of a seeder that was stopped half-way.
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        self.process.kill_group()
         for file in (self.cache / "petals").glob("throughput_v*.json"):
             content = file.read_bytes()
             with suppress(ValueError):  # it was killed while it wrote
@@ -131,9 +129,7 @@ class SessionClient:
         return self.process.stdout.readline().strip()
 
     def end(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        self.process.kill_group()
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO, Any
 
+import psutil
+
 from tests.prepare import PYTHON
 
 SLOW = ("torch", "pydantic.v1", "google.protobuf.descriptor_pool", "cryptography.x509", "requests", "yaml", "psutil")
@@ -35,6 +37,7 @@ class Parent:
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._exits: dict[int, int] = {}
+        self._count = 0
         subprocess.Popen(
             [sys.executable, "-m", "tests.warm", str(theirs.fileno())],
             env={**os.environ, "PYTHONPATH": str(PYTHON)},
@@ -43,21 +46,22 @@ class Parent:
         )
         theirs.close()
 
-    def start(self, order: dict[str, Any], streams: Sequence[int]) -> int:
-        """The pid of a program that has these three streams."""
-        socket.send_fds(self._control, [json.dumps(order).encode()], list(streams))
+    def start(self, order: dict[str, Any], streams: Sequence[int]) -> tuple[int, int]:
+        """A program that has these three streams: its number here, and its pid."""
+        self._count += 1
+        socket.send_fds(self._control, [json.dumps({**order, "number": self._count}).encode()], list(streams))
         while (pid := self._hear()) is None:
             pass
-        return pid
+        return self._count, pid
 
-    def exit_code(self, pid: int, timeout: float = 0) -> int | None:
-        """As ``Popen.returncode``."""
+    def exit_code(self, number: int, timeout: float = 0) -> int | None:
+        """As ``Popen.returncode``. By the number that is no other program's: a pid is given again within one suite."""
         end = time.monotonic() + timeout
-        while pid not in self._exits:
+        while number not in self._exits:
             if not select.select([self._control], [], [], max(0, end - time.monotonic()))[0]:
                 return None
             self._hear()
-        return self._exits[pid]
+        return self._exits[number]
 
     def _hear(self) -> int | None:
         message = json.loads(self._control.recv(MESSAGE_BYTES) or "null")
@@ -84,15 +88,15 @@ class WarmProcess:
         self.stdout: IO[str] = os.fdopen(ours_out, buffering=1)
         streams = (theirs_in, theirs_out, 2) if log is None else (theirs_in, log.fileno(), log.fileno())
         order = {"arguments": list(arguments), "env": {"OMP_NUM_THREADS": "2", **env}}
-        self.pid = parent().start(order, streams)
+        self._number, self.pid = parent().start(order, streams)
         os.close(theirs_in)
         os.close(theirs_out)
 
     def poll(self) -> int | None:
-        return parent().exit_code(self.pid)
+        return parent().exit_code(self._number)
 
     def wait(self, timeout: float = 600) -> int:
-        code = parent().exit_code(self.pid, timeout)
+        code = parent().exit_code(self._number, timeout)
         if code is None:
             raise subprocess.TimeoutExpired(str(self.pid), timeout)
         return code
@@ -100,6 +104,14 @@ class WarmProcess:
     def send_signal(self, number: signal.Signals) -> None:
         if self.poll() is None:
             os.kill(self.pid, number)
+
+    def kill_group(self) -> None:
+        """Ends it and whatever it has left behind, if anything."""
+        # Where it has ended and its pid is there, that is another's: nothing of its group is left then.
+        if self.poll() is None or not psutil.pid_exists(self.pid):
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+        self.wait()
 
 
 def fork_on_demand(control: socket.socket) -> list[str] | None:
@@ -110,6 +122,7 @@ def fork_on_demand(control: socket.socket) -> list[str] | None:
     ended, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake)
+    numbers: dict[int, int] = {}
     while True:
         ready, _, _ = select.select([control.fileno(), ended], [], [])
         if ended in ready:
@@ -117,7 +130,7 @@ def fork_on_demand(control: socket.socket) -> list[str] | None:
             with suppress(ChildProcessError):
                 while (exited := os.waitpid(-1, os.WNOHANG))[0] != 0:
                     code = os.waitstatus_to_exitcode(exited[1])
-                    control.send(json.dumps({"ended": exited[0], "code": code}).encode())
+                    control.send(json.dumps({"ended": numbers.pop(exited[0]), "code": code}).encode())
         if control.fileno() in ready:
             message, streams, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 3)
             if not message:
@@ -139,6 +152,7 @@ def fork_on_demand(control: socket.socket) -> list[str] | None:
                 return list(order["arguments"])
             for stream in streams:
                 os.close(stream)
+            numbers[pid] = order["number"]
             control.send(json.dumps({"started": pid}).encode())
 
 

@@ -163,7 +163,7 @@ class SwarmEngine:
             ]
             if not missing:
                 return
-            # Peers that were heard and have told that they leave are gone, whether or not they still hold the connection.
+            # Peers that were heard and have told that they leave are gone, whether or not their connection is yet.
             if len(missing) == len(self._blocks) and self._heard == -math.inf and not self._connected_peers():
                 raise unreachable()
         except TimeoutError:
