@@ -29,7 +29,8 @@ export async function runJoin(session: Session, where: readonly string[], flags:
     token,
     signal,
   });
-  if (flags.check) {
+  const isIn = findings.some(({ code }) => code === "already-joined");
+  if (flags.check || isIn) {
     const fields = { model: model.id, swarm: swarmText(swarm), findings, suggestion };
     return output.result(fields, [`${model.title}, ${model.blocks} blocks.`, ...findings.map(findingText)].join("\n"));
   }

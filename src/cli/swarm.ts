@@ -1,7 +1,7 @@
 import { openEngine } from "../lib/context";
 import { defaultModel } from "../lib/models";
 import { BAR_MARKS, blockBar, missingText } from "../lib/sharing/block-bar";
-import { countBlocks, formatBlocks, rangeText } from "../lib/sharing/blocks";
+import { countBlocks, formatBlocks, rangeText, type BlockRange } from "../lib/sharing/blocks";
 import { writeInvite } from "../lib/sharing/invite";
 import { readSwarmMap, type SwarmMap } from "../lib/sharing/swarm-map";
 import { parseSwarm, swarmText } from "../lib/sharing/swarm";
@@ -30,7 +30,7 @@ export async function runSwarm({ output, surroundings, signal }: Session, flags:
       ...map,
       model: map.model.id,
       swarm: swarmText(map.swarm),
-      suggestion: { ...map.suggestion, command: command(map) },
+      suggestion: map.suggestion && { ...map.suggestion, command: command(map, map.suggestion) },
     },
     describeMap(map, process.stdout.columns || USUAL_COLUMNS),
   );
@@ -69,15 +69,16 @@ function peersText({ peers, ownPeerId, swarm }: SwarmMap): string {
 
 /** What would help the swarm most; nothing where all is served and this computer shares already. */
 function advice(map: SwarmMap): string[] {
-  const { suggestion, missing, ownPeerId } = map;
+  const { suggestion, missing, ownPeerId, fit } = map;
+  if (!suggestion) return [fit.reason];
   const count = countBlocks(suggestion);
   const blocks = `${count} ${count === 1 ? "block" : "blocks"} from ${suggestion.start}`;
-  if (ownPeerId === null) return [`Serve ${blocks}: \`${command(map)}\``];
+  if (ownPeerId === null) return [`Serve ${blocks}: \`${command(map, suggestion)}\``];
   return missing.length > 0 ? [`Another computer helps most with ${blocks}: --blocks ${formatBlocks(suggestion)}`] : [];
 }
 
 /** What to type to serve what is suggested. */
-function command({ model, swarm, suggestion }: SwarmMap): string {
+function command({ model, swarm }: SwarmMap, suggestion: BlockRange): string {
   const blocks = `--blocks ${formatBlocks(suggestion)}`;
   // Its peers alone would lose the model's commit.
   if (swarm.kind === "join" && swarm.invite) return `torbiz join ${writeInvite(swarm.invite)} ${blocks}`;

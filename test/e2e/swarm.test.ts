@@ -246,6 +246,11 @@ test("torbiz join looks first, serves just the blocks that were lost, and says w
   expect(ended.last).toMatchObject({ ok: true, answer: ANSWER });
   expect(route(ended)["20-29"]).toBe(joined.last.peerId);
   expect(codes(await torbiz(["join", invite, "--check"]))).toContain("already-joined");
+  // By other peers of the same swarm: there is nothing to start, and nothing in the way.
+  const [firsts] = (await first.status()).addresses as string[];
+  const again = await torbiz(["join", String(firsts), String((joined.last.addresses as string[])[0])]);
+  expect(codes(again)).toContain("already-joined");
+  expect(again.last).toMatchObject({ ok: true, suggestion: null });
 });
 
 test("one that finishes in the middle of an answer through all of them lets it become whole; then its blocks are named", async () => {

@@ -31,7 +31,7 @@ export function JoinFindings({ context, sharing, invite }: JoinFindingsProps) {
     [swarm],
     { abortable, onError: () => undefined }, // it is shown below
   );
-  const isIn = data?.findings.some(({ code }) => code === "already-joined");
+  const isVain = data?.findings.some(({ code }) => code === "already-joined" || code === "no-block-fits");
   const join = () => {
     if (!data) return;
     pop();
@@ -40,7 +40,7 @@ export function JoinFindings({ context, sharing, invite }: JoinFindingsProps) {
   };
   const actions = (
     <ActionPanel>
-      {data && !isIn && <Action title={joinTitle(data.suggestion)} icon={Icon.Play} onAction={join} />}
+      {data && !isVain && <Action title={joinTitle(data.suggestion)} icon={Icon.Play} onAction={join} />}
       <Action title="Refresh" icon={Icon.ArrowClockwise} shortcut={SHORTCUTS.refresh} onAction={revalidate} />
     </ActionPanel>
   );

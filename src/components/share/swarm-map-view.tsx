@@ -1,6 +1,7 @@
 import { Action, ActionPanel, Icon, List, useNavigation } from "@raycast/api";
 import { usePromise } from "@raycast/utils";
 import { useEffect, useRef, type ReactNode } from "react";
+import { sharePreferences } from "../../hooks/share-preferences";
 import type { EngineContext } from "../../lib/context";
 import { toTorbizError } from "../../lib/errors";
 import type { Model } from "../../lib/models";
@@ -45,8 +46,10 @@ export function SwarmMapView({ context, model, swarm, invite, onShare }: SwarmMa
     isLoading,
     revalidate,
   } = usePromise(
-    (id?: string, where?: Swarm) =>
-      readSwarmMap(context, { model: id, swarm: where, signal: abortable.current?.signal }),
+    async (id?: string, where?: Swarm) => {
+      const { limits, token } = sharePreferences();
+      return readSwarmMap(context, { model: id, swarm: where, limits, token, signal: abortable.current?.signal });
+    },
     [model.id, swarm],
     { abortable, onError: () => undefined }, // it is shown below
   );
@@ -56,7 +59,7 @@ export function SwarmMapView({ context, model, swarm, invite, onShare }: SwarmMa
   }, [isLoading, revalidate]);
   const actions = (
     <>
-      {map && onShare && <ShareSuggestedAction map={map} onShare={onShare} />}
+      {map?.suggestion && onShare && <ShareSuggestedAction suggestion={map.suggestion} onShare={onShare} />}
       <Action title="Refresh" icon={Icon.ArrowClockwise} shortcut={SHORTCUTS.refresh} onAction={revalidate} />
       {invite !== undefined && <InviteActions invite={invite} />}
     </>
@@ -130,9 +133,13 @@ function ServerRow({ server, map, actions }: { server: SwarmServer; map: SwarmMa
   );
 }
 
-function ShareSuggestedAction({ map, onShare }: { map: SwarmMap; onShare: (blocks: BlockRange) => void }) {
+interface ShareSuggestedActionProps {
+  suggestion: BlockRange;
+  onShare: (blocks: BlockRange) => void;
+}
+
+function ShareSuggestedAction({ suggestion, onShare }: ShareSuggestedActionProps) {
   const { pop } = useNavigation();
-  const { suggestion } = map;
   return (
     <Action
       title={`Share ${countBlocks(suggestion) === 1 ? "Block" : "Blocks"} ${rangeText(suggestion)}`}
@@ -146,12 +153,16 @@ function ShareSuggestedAction({ map, onShare }: { map: SwarmMap; onShare: (block
 }
 
 function mapSentences(map: SwarmMap, invite: string | undefined): string {
-  const { online, own, peers, suggestion, missing, ownPeerId, swarm } = map;
-  const helper = ownPeerId === null ? "This computer" : "Another computer";
-  const helps = `${helper} helps most with ${count(countBlocks(suggestion), "block")}: ${rangeText(suggestion)}.`;
+  const { online, own, peers, missing, ownPeerId, swarm } = map;
   return [
     mapText(online, own),
-    ...(ownPeerId === null || missing.length > 0 ? [helps] : []),
+    ...(ownPeerId === null || missing.length > 0 ? [adviceText(map)] : []),
     ...(ownPeerId !== null && peers === 0 ? [aloneText(invite, swarm.kind === "private")] : []),
   ].join("\n\n");
+}
+
+function adviceText({ suggestion, fit, ownPeerId }: SwarmMap): string {
+  if (!suggestion) return fit.reason;
+  const helper = ownPeerId === null ? "This computer" : "Another computer";
+  return `${helper} helps most with ${count(countBlocks(suggestion), "block")}: ${rangeText(suggestion)}.`;
 }

@@ -6,6 +6,7 @@ import { PETALS_VERSION } from "../version";
 import { missingText } from "./block-bar";
 import { countBlocks, rangeText, type BlockRange } from "./blocks";
 import { requirePeer, type TriedPeer } from "./first-peers";
+import type { Fit } from "./fit";
 import type { LimitRequest } from "./limits";
 import { readStatus } from "./status";
 import { swarmText, type Swarm } from "./swarm";
@@ -27,6 +28,7 @@ export interface Finding {
     | "blocks-complete"
     | "blocks-missing"
     | "blocks-suggested"
+    | "no-block-fits"
     | "already-joined"
     | "image-missing";
   /** It doesn't stand in the way, but may cause trouble. */
@@ -39,7 +41,7 @@ export interface JoinCheck {
   model: Model;
   swarm: JoinedSwarm;
   findings: Finding[];
-  /** The blocks to serve; null where this computer serves some already, or nobody could look. */
+  /** The blocks to serve; null where this computer serves some already or none fits, or nobody could look. */
   suggestion: BlockRange | null;
 }
 
@@ -54,7 +56,12 @@ export interface JoinCheckOptions {
   signal?: AbortSignal;
 }
 
-const WARNINGS: readonly Finding["code"][] = ["peers-partly-reachable", "versions-differ", "commits-differ"];
+const WARNINGS: readonly Finding["code"][] = [
+  "peers-partly-reachable",
+  "versions-differ",
+  "commits-differ",
+  "no-block-fits",
+];
 /** That are named; one is usual. */
 const MAX_VERSIONS = 3;
 
@@ -93,24 +100,27 @@ export async function checkJoin(context: EngineContext, options: JoinCheckOption
 
 /** What a map tells one who wants to join. @param isIn this computer shares there already */
 export function findingsOf(
-  map: Pick<SwarmMap, "servers" | "online" | "missing" | "suggestion" | "initialPeers" | "clockSkewSeconds">,
+  map: Pick<SwarmMap, "servers" | "online" | "missing" | "suggestion" | "fit" | "initialPeers" | "clockSkewSeconds">,
   { swarm, tried = [], isIn = false }: { swarm: JoinedSwarm; tried?: readonly TriedPeer[]; isIn?: boolean },
 ): Finding[] {
-  const { servers, online, missing, suggestion, initialPeers, clockSkewSeconds } = map;
-  const count = countBlocks(suggestion);
+  const { servers, online, missing, suggestion, fit, initialPeers, clockSkewSeconds } = map;
   return [
     // A look through this computer's own share says nothing of the others.
     ...reached(isIn && tried.length > 0 ? tried : initialPeers),
     ...clocks(clockSkewSeconds),
     ...versions(servers, swarm.invite?.petals),
     gaps(online, missing),
-    isIn
-      ? found("already-joined", "This computer shares in this swarm already.")
-      : found(
-          "blocks-suggested",
-          `This computer helps most with ${count} ${count === 1 ? "block" : "blocks"}: ${rangeText(suggestion)}.`,
-        ),
+    isIn ? found("already-joined", "This computer shares in this swarm already.") : suggested(suggestion, fit),
   ];
+}
+
+function suggested(suggestion: BlockRange | null, fit: Pick<Fit, "reason">): Finding {
+  if (!suggestion) return found("no-block-fits", fit.reason);
+  const count = countBlocks(suggestion);
+  return found(
+    "blocks-suggested",
+    `This computer helps most with ${count} ${count === 1 ? "block" : "blocks"}: ${rangeText(suggestion)}.`,
+  );
 }
 
 /** Nothing where nobody was asked; who asks in vain is told by an error. */

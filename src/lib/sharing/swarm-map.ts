@@ -3,7 +3,7 @@ import { TorbizError } from "../errors";
 import { imageState } from "../docker/build/state";
 import type { Model } from "../models";
 import type { BlockRange } from "./blocks";
-import { fitOf } from "./fit";
+import { fitOf, type Fit } from "./fit";
 import { resourceLimits, type LimitRequest } from "./limits";
 import { readStatus, type SharingStatus } from "./status";
 import { lookAtSwarm, type SwarmLook } from "./swarm-look";
@@ -11,7 +11,7 @@ import { swarmText, type Swarm } from "./swarm";
 import { findSwarmTarget } from "./swarm-target";
 
 /** Who serves which blocks of a model in a swarm, seen from this computer. */
-export interface SwarmMap extends Omit<SwarmLook, "dhtPrefix" | "seconds"> {
+export interface SwarmMap extends Omit<SwarmLook, "dhtPrefix" | "seconds" | "suggestion"> {
   model: Model;
   swarm: Swarm;
   /** This computer's server among them, where it shares in this swarm. */
@@ -20,6 +20,10 @@ export interface SwarmMap extends Omit<SwarmLook, "dhtPrefix" | "seconds"> {
   own: BlockRange | null;
   /** How many others are online. */
   peers: number;
+  /** How much of the model a share here may serve. */
+  fit: Fit;
+  /** What a further server should serve, as far as it fits here; null where not one block does. */
+  suggestion: BlockRange | null;
 }
 
 export interface SwarmMapOptions {
@@ -52,13 +56,14 @@ export async function readSwarmMap(context: EngineContext, options: SwarmMapOpti
   const share = ownShare(readStatus(container), target.swarm);
   const host = container?.NetworkSettings.Networks[names.network]?.IPAddress;
   const through = share && host && `/ip4/${host}/tcp/${share.port}/p2p/${share.peerId}`;
+  const fit = fitOf(model, resourceLimits(facts, options.limits), facts);
   const look = await lookAtSwarm(context, {
     model,
     initialPeers: through ? [through] : target.initialPeers,
-    fitting: Math.max(1, fitOf(model, resourceLimits(facts, options.limits), facts).blocks),
+    fitting: Math.max(1, fit.blocks),
     signal: options.signal,
   });
-  return mapOf(look, model, target.swarm, share?.peerId ?? null);
+  return mapOf(look, { model, swarm: target.swarm, fit, ownPeerId: share?.peerId ?? null });
 }
 
 /** The share that runs here, where it is in that swarm. */
@@ -66,11 +71,14 @@ function ownShare(status: SharingStatus, swarm: Swarm): SharingStatus | undefine
   return status.state === "online" && status.swarm === swarmText(swarm) ? status : undefined;
 }
 
-function mapOf(look: SwarmLook, model: Model, swarm: Swarm, ownPeerId: string | null): SwarmMap {
-  const { blocks, servers, online, missing, suggestion, initialPeers, clockSkewSeconds } = look;
+function mapOf(look: SwarmLook, here: Pick<SwarmMap, "model" | "swarm" | "fit" | "ownPeerId">): SwarmMap {
+  const { blocks, servers, online, missing, initialPeers, clockSkewSeconds } = look;
+  const { fit, ownPeerId } = here;
   const own = servers.find(({ peerId, state }) => peerId === ownPeerId && state === "online");
   return {
-    ...{ model, swarm, blocks, servers, online, missing, suggestion, initialPeers, clockSkewSeconds, ownPeerId },
+    ...here,
+    ...{ blocks, servers, online, missing, initialPeers, clockSkewSeconds },
+    suggestion: fit.blocks > 0 ? look.suggestion : null,
     own: own ? { start: own.start, end: own.end } : null,
     peers: servers.filter(({ peerId, state }) => peerId !== ownPeerId && state === "online").length,
   };

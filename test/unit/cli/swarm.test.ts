@@ -28,6 +28,7 @@ function map(more: Partial<SwarmMap> = {}): SwarmMap {
     online,
     missing: gapsOf(online),
     suggestion: { start: 16, end: 20 },
+    fit: { blocks: 4, all: false, weightBytes: 4, cacheBytes: 4, reason: "4 of 22 blocks fit." },
     initialPeers: [],
     clockSkewSeconds: 0,
     ownPeerId: OWN,
@@ -51,6 +52,12 @@ it("draws what is served by whom, and says what is missing", () => {
       "Another computer helps most with 4 blocks from 16: --blocks 16:20",
     ].join("\n"),
   );
+});
+
+it("suggests nothing where not one block fits, and says why", () => {
+  const reason = "Not even one block fits: it takes 5.0 GB of 3.0 GB that sharing may use.";
+  const told = describeMap(map({ suggestion: null, fit: { ...map().fit, blocks: 0, reason }, ownPeerId: null }), 80);
+  expect(told.split("\n").slice(-2)).toEqual(["Blocks 16 to 21 are missing.", reason]);
 });
 
 it("keeps the bar within the line, however narrow", () => {

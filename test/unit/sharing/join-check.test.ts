@@ -24,6 +24,7 @@ const LOOK = {
   online: [...Array<number>(12).fill(1), ...Array<number>(10).fill(0)],
   missing: [{ start: 12, end: 22 }],
   suggestion: { start: 12, end: 16 },
+  fit: { blocks: 4, all: false, weightBytes: 4, cacheBytes: 4, reason: "4 of 22 blocks fit." },
   initialPeers: [{ address: SWARM.peers[0] ?? "", answered: true, clockSkewSeconds: -0.42 }],
   clockSkewSeconds: -0.42,
 };
@@ -68,6 +69,15 @@ test("takes the invite's word for the version where no server tells it, and says
     "Nobody serves a block of it yet.",
     "This computer helps most with 4 blocks: 12 to 15.",
   ]);
+});
+
+test("warns where not one block fits, and suggests none", () => {
+  const look = { ...LOOK, suggestion: null, fit: { ...LOOK.fit, blocks: 0, reason: "Not even one block fits." } };
+  expect(findingsOf(look, { swarm: SWARM }).at(-1)).toEqual({
+    code: "no-block-fits",
+    warning: true,
+    sentence: "Not even one block fits.",
+  });
 });
 
 test("suggests nothing to who is in already", () => {
