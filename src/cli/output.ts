@@ -91,7 +91,8 @@ function printable(text: string): string {
   return text.replace(/[^\P{Cc}\n\t]/gu, "");
 }
 
-function fullHint({ hint, cliHint }: TorbizError): string {
+/** What to do, and what to type for it. */
+export function fullHint({ hint, cliHint }: TorbizError): string {
   return cliHint ? `${hint} ${cliHint}` : hint;
 }
 

@@ -4,17 +4,23 @@ import { noticesOf } from "../lib/sharing/notices";
 import { orPreparing } from "../lib/sharing/or-preparing";
 import { readStatus, type SharingStatus } from "../lib/sharing/status";
 import { downloadText } from "../lib/sharing/download-text";
+import { whyFailed } from "../lib/sharing/why-ended";
+import { fullHint } from "./output";
 import { describeBlocks } from "./share";
 import type { Session } from "./session";
 
-/** `torbiz status`: one inspect call, and the build's lock. */
+/** `torbiz status`: one inspect call, and the build's lock; the log as well where a share has failed. */
 export async function runStatus({ output, surroundings }: Session): Promise<void> {
-  const { engine, names } = await openEngine(surroundings);
-  const status = orPreparing(readStatus(await engine.inspect(names.container)), surroundings);
-  output.result({ ...status }, describe(status));
+  const context = await openEngine(surroundings);
+  const container = await context.engine.inspect(context.names.container);
+  const status = orPreparing(readStatus(container), surroundings);
+  // Where its log can't be read the status has to do.
+  const why = await whyFailed(context, container, status).catch(() => undefined);
+  const reason = why && { code: why.code, message: why.message, hint: fullHint(why) };
+  output.result({ ...status, reason: reason ?? null }, describe(status, reason));
 }
 
-function describe(status: SharingStatus): string {
+function describe(status: SharingStatus, reason?: { message: string; hint: string }): string {
   switch (status.state) {
     case "absent":
       return `Nothing is shared. ${describeLastBuild(status)}Start with \`torbiz share\`.`;
@@ -22,7 +28,9 @@ function describe(status: SharingStatus): string {
     case "foreign":
       return String(status.message);
     case "exited":
-      return `Sharing ${status.model} has ended. ${status.message ?? ""} See \`torbiz logs\`.`;
+      return reason
+        ? `Sharing ${status.model} has ended. ${reason.message}\n  ${reason.hint}`
+        : `Sharing ${status.model} has ended. ${status.message ?? ""} See \`torbiz logs\`.`;
     default:
       if (!status.model) return `${WORDS[status.state]}. ${status.message ?? ""}`;
       return [

@@ -17,6 +17,7 @@ import { readStatus } from "../sharing/status";
 import { foreignContainer, stopContainer, toldLast } from "../sharing/stop";
 import { parseSwarmText } from "../sharing/swarm";
 import { readSwarmMap } from "../sharing/swarm-map";
+import { whyFailed } from "../sharing/why-ended";
 import { sizeText } from "../units";
 import { problem, withEngine, type Check, type Repair, type Verdict } from "./finding";
 import { roomVerdict } from "./room";
@@ -185,14 +186,11 @@ async function share(context: EngineContext): Promise<Verdict> {
     case "absent":
       return { state: "ok", detail: "Nothing is shared now." };
     case "exited": {
-      const asked = status.exitCode === 0;
+      const why = await whyFailed(context, container, status);
       return {
-        state: asked ? "ok" : "problem",
-        detail: `Sharing ${model} has ended. ${message ?? ""}`.trim(),
-        ...(!asked && {
-          hint: "See the cause in the log, and share again.",
-          cliHint: "The log is shown by `torbiz logs`.",
-        }),
+        state: why ? "problem" : "ok",
+        detail: `Sharing ${model} has ended. ${why?.message ?? message ?? ""}`.trim(),
+        ...(why && { hint: why.hint, cliHint: `${why.cliHint ?? ""} The log is shown by \`torbiz logs\`.`.trim() }),
         repair: { title: "Clear", run: async () => void (await stopContainer(context, names.container)) },
       };
     }

@@ -1,3 +1,4 @@
+import type { ContainerInspectInfo } from "dockerode";
 import type { LogLine } from "../docker/demux";
 import type { EngineContext } from "../context";
 import { errorCodes, TorbizError, type ErrorCode } from "../errors";
@@ -6,7 +7,7 @@ import { defaultModel } from "../models";
 import { keepLogs } from "./kept-logs";
 import { distrustStarterModel } from "../starter-folder";
 import { shareFailure } from "./share-failure";
-import { readStatus } from "./status";
+import { readStatus, type SharingStatus } from "./status";
 
 const LAST_LINES = 20;
 
@@ -40,6 +41,15 @@ export async function whyEnded(context: EngineContext, containerId: string): Pro
   // The page on which the model's owner grants access.
   const [url] = (code === "model-gated" && /https?:\/\/\S+/.exec(message)) || [];
   return shareFailure(code, message, { details, ...(url && { action: { title: "Ask for Access", url } }) });
+}
+
+/** The same of a share that is over, where that isn't as it should be; undefined else. */
+export async function whyFailed(
+  context: EngineContext,
+  container: Pick<ContainerInspectInfo, "Id"> | undefined,
+  { state, exitCode }: Pick<SharingStatus, "state" | "exitCode">,
+): Promise<TorbizError | undefined> {
+  return container && state === "exited" && exitCode !== 0 ? whyEnded(context, container.Id) : undefined;
 }
 
 /** The seeder's own last word: `ERROR torbiz.seeder: [code] sentence`. */

@@ -266,7 +266,12 @@ describe("the share", () => {
     contain({ Status: "paused", Running: true, Paused: true });
     expect(await look("share")).toMatchObject({ state: "warning", repair: { title: "Resume" } });
     contain({ Status: "exited", ExitCode: 1 });
-    expect(await look("share")).toMatchObject({ state: "problem", repair: { title: "Clear" } });
+    const at = "2026-01-31T12:00:00.000Z";
+    share.log = [`${at} ${at} ERROR torbiz.seeder: [hub-unreachable] The hub can't be reached.`];
+    expect(await look("share")).toMatchObject({
+      ...{ state: "problem", repair: { title: "Clear" } },
+      detail: expect.stringMatching(/has ended\. The hub can't be reached\.$/) as unknown,
+    });
     contain({ Status: "exited", ExitCode: 0 });
     expect((await look("share")).state).toBe("ok");
   });
