@@ -9,10 +9,12 @@ interface Kept {
   swarm: string | null;
   blocks?: BlockChoice;
   lan?: true | string;
+  port?: number;
 }
 
 /** The same to choose again; undefined where this Torbiz can't share it, or it is damaged. */
-export function choiceOf({ model: id, swarm, blocks, lan }: Kept, models: readonly Model[]): ShareChoice | undefined {
+export function choiceOf(kept: Kept, models: readonly Model[]): ShareChoice | undefined {
+  const { model: id, swarm, blocks, lan, port } = kept;
   const model = models.find((known) => known.id === id);
   if (!model || swarm === null) return undefined;
   try {
@@ -21,6 +23,8 @@ export function choiceOf({ model: id, swarm, blocks, lan }: Kept, models: readon
       swarm: parseSwarmText(swarm),
       ...(blocks !== undefined && { blocks }),
       ...(lan !== undefined && { lan }),
+      // Invites that were given name it.
+      ...(port !== undefined && { port }),
     };
   } catch {
     return undefined;

@@ -230,7 +230,9 @@ it("opens one's own swarm to the local network, says what others learn, and keep
   await view.waitFor("Open To: This Computer Only");
   await view.run("Share with Options…");
   await view.waitFor("They learn this computer's address");
+  expect(view.text()).not.toContain("Address");
   await view.type("lan", true);
+  await view.waitFor("This computer's in the local network");
   // Keeps the start where it is.
   const lock = await acquireLock(shareLock(here));
   await view.submit();

@@ -289,12 +289,15 @@ describe("choosing", () => {
   });
 
   it("offers the last choice first, as it was", async () => {
-    rememberChoice(here, { model: "smollm2-135m-instruct", swarm: "public", blocks: 12 });
+    const opened = { lan: "203.0.113.7", port: 31_999 };
+    rememberChoice(here, { model: "smollm2-135m-instruct", swarm: "public", blocks: 12, ...opened });
     await serve({ image: {} });
     const view = await open();
     await view.waitFor("Last Choice");
     expect(view.items()[0]).toMatchObject({ section: "Last Choice", selected: true });
     expect(view.text()).toContain("Blocks: 12 of 30");
+    expect(view.text()).toContain("Port: 31999");
+    expect(view.text()).toContain("Address: 203.0.113.7");
     expect(view.text()).toContain("Swarm: Public Petals Network");
   });
 
@@ -332,10 +335,12 @@ describe("choosing", () => {
     await view.type("swarm", "join");
     await view.waitFor("Peer Addresses");
     await view.type("peers", "10.0.0.5");
+    await view.type("address", "my router");
     await view.submit();
     await view.waitFor("Enter a number from 1 to 30, or a range such as 0:30");
     expect(view.text()).toContain("Enter a number from 1024 to 65535");
     expect(view.text()).toContain(`"10.0.0.5" is neither`);
+    expect(view.text()).toContain(`"my router" is neither an IPv4 address nor a host name`);
 
     const taken = createServer().listen(0, "127.0.0.1");
     await new Promise((resolve) => taken.once("listening", resolve));
@@ -343,6 +348,7 @@ describe("choosing", () => {
     await view.type("blocks", "12");
     await view.type("port", String(port));
     await view.type("peers", peer);
+    await view.type("address", "203.0.113.7");
     await view.submit();
     await view.waitFor("Start Failed");
     expect(view.text()).toContain(`Port ${port} is used by another program`);

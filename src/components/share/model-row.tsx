@@ -75,9 +75,11 @@ export function ModelRow({
         ...(model.diskBytes > 0 ? [{ title: "Download", text: downloadWords(model) }] : []),
         { title: "License", text: model.gated ? `${model.license} (Asks for Access)` : model.license },
         { title: "Swarm", text: swarmWords(swarm) },
-        ...(swarm.kind === "private"
-          ? [{ title: "Open To", text: lan === undefined ? "This Computer Only" : "The Local Network" }]
-          : []),
+        ...(typeof lan === "string"
+          ? [{ title: "Address", text: lan }]
+          : swarm.kind === "private"
+            ? [{ title: "Open To", text: lan ? "The Local Network" : "This Computer Only" }]
+            : []),
         { title: "Port", text: String(port) },
         { title: "Memory Limit", text: `${gigabytes(limits.memoryBytes)} of ${gigabytes(context.facts.memoryBytes)}` },
         {

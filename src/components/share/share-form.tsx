@@ -3,6 +3,7 @@ import { useForm } from "@raycast/utils";
 import { useState } from "react";
 import type { Model } from "../../lib/models";
 import { formatBlocks, parseBlocks } from "../../lib/sharing/blocks";
+import { parseHost } from "../../lib/sharing/lan";
 import { isPort } from "../../lib/sharing/port";
 import { parseSwarm, type Swarm } from "../../lib/sharing/swarm";
 import type { ShareChoice } from "../../hooks/use-share-jobs";
@@ -18,6 +19,7 @@ interface Values {
   blocks: string;
   port: string;
   lan: boolean;
+  address: string;
 }
 
 /** How to share a model, where the usual way isn't wanted. What is chosen here is the last choice the next time. */
@@ -25,12 +27,13 @@ export function ShareForm({ choice, onSubmit }: ShareFormProps) {
   const { pop } = useNavigation();
   const { model, swarm, blocks, port, lan } = choice;
   const [kind, setKind] = useState<string>(swarm.kind);
-  const { handleSubmit, itemProps } = useForm<Values>({
+  const { handleSubmit, itemProps, values } = useForm<Values>({
     initialValues: {
       peers: swarm.kind === "join" ? swarm.peers.join(" ") : "",
       blocks: blocks === undefined ? "" : formatBlocks(blocks),
       port: String(port),
       lan: lan !== undefined,
+      address: typeof lan === "string" ? lan : "",
     },
     validation: {
       peers: (text) => (kind === "join" ? whyNot(() => parseSwarm(addresses(text))) : undefined),
@@ -39,6 +42,8 @@ export function ShareForm({ choice, onSubmit }: ShareFormProps) {
           ? undefined
           : `Enter a number from 1 to ${model.blocks}, or a range such as 0:${model.blocks}`,
       port: (text = "") => (isPort(Number(text)) ? undefined : "Enter a number from 1024 to 65535"),
+      address: (text = ""): string | undefined =>
+        !hasAddress() || text.trim() === "" ? undefined : whyNot(() => parseHost(text)),
     },
     onSubmit: (values) => {
       pop();
@@ -46,11 +51,12 @@ export function ShareForm({ choice, onSubmit }: ShareFormProps) {
         model,
         swarm: parseSwarm(kind === "join" ? addresses(values.peers) : [kind]),
         port: Number(values.port),
-        lan: lanOf(kind, values.lan, choice),
+        lan: lanOf(kind, values),
         ...(values.blocks.trim() !== "" && { blocks: parseBlocks(values.blocks) }),
       });
     },
   });
+  const hasAddress = (): boolean => kind !== "private" || values.lan;
   return (
     <Form
       navigationTitle={`Share ${model.title}`}
@@ -85,8 +91,16 @@ export function ShareForm({ choice, onSubmit }: ShareFormProps) {
         {...itemProps.port}
         title="Port"
         placeholder="31330"
-        info="Forward this port on your router to be reachable from the internet."
+        info="To be reachable from the internet, forward this port in your router and name the router's address below."
       />
+      {hasAddress() && (
+        <Form.TextField
+          {...itemProps.address}
+          title="Address"
+          placeholder={kind === "public" ? "None" : "This computer's in the local network"}
+          info="Where others are told to reach this computer: an IPv4 address or a host name, such as your router's."
+        />
+      )}
     </Form>
   );
 }
@@ -101,10 +115,10 @@ const WHAT_OTHERS_LEARN =
   "Whoever is on your local network can then join and ask; there is no password. They learn this computer's address, its " +
   "peer ID and which blocks it serves. Copy Invite, once it is online, lets others join.";
 
-/** How it is opened: an address that was named once stays. */
-function lanOf(kind: string, isOpen: boolean, { swarm, lan }: ShareFormProps["choice"]): ShareChoice["lan"] {
-  if (kind === "private") return isOpen ? (lan ?? true) : undefined;
-  return kind === swarm.kind ? lan : undefined;
+/** How it is opened to others: at the address that is named, or where a swarm of one's own is opened, at this computer's. */
+function lanOf(kind: string, { lan, address }: Values): ShareChoice["lan"] {
+  if (kind === "private" && !lan) return undefined;
+  return address.trim() || (kind === "private" ? true : undefined);
 }
 
 function addresses(text = ""): string[] {

@@ -10,7 +10,7 @@ import { commitOf, rememberUsed } from "../hub/known-models";
 import { LABELS } from "../names";
 import { acquireLock } from "../process-lock";
 import type { OnProgress } from "../progress";
-import { formatBlocks, isBlockChoice, parseBlocks, rangeText, type BlockChoice } from "./blocks";
+import { countBlocks, formatBlocks, isBlockChoice, parseBlocks, rangeText, type BlockChoice } from "./blocks";
 import { containerOptions, STOP_SECONDS, type SharePlan, type StartedBy } from "./container";
 import { keepContribution } from "./contribution";
 import { downloadProgress, downloadText, parseDownload } from "./download-text";
@@ -20,7 +20,7 @@ import { hubAccess } from "./hub-access";
 import { requirePeer } from "./first-peers";
 import { keepLogs } from "./kept-logs";
 import { lanAddresses, parseHost } from "./lan";
-import { rememberChoice } from "./last-choice";
+import { lastChoice, rememberChoice } from "./last-choice";
 import { resourceLimits, type LimitRequest, type Limits } from "./limits";
 import { isPort, requireFreePort } from "./port";
 import { shareFailure } from "./share-failure";
@@ -206,6 +206,9 @@ async function adoptOrStart(context: EngineContext, start: Start): Promise<Runni
   if (running) return running;
   const fit = fitOf(model, limits, context.facts);
   if (fit.blocks < 1) throw shareFailure("not-enough-memory", `${model.title} can't be shared. ${fit.reason}`);
+  if (options.blocks !== undefined && countBlocks(options.blocks) > fit.blocks) {
+    options.onNote?.(`More blocks are wanted than fit: Docker may end the share for want of memory. ${fit.reason}`);
+  }
   await requireFreePort(context, port);
   // Only an engine on this computer sees of the network what this computer sees.
   if (swarm.kind === "join" && context.endpoint.socketPath) await requirePeer(swarm.peers);
@@ -306,12 +309,20 @@ async function adoptOrCleanUp(context: EngineContext, start: Start): Promise<Run
     containerId: container.Id,
     swarm: status.swarm ?? swarmText(swarm),
     blocks: blocksOf(container),
-    lan: options.lan ?? (container.Config.Labels[LABELS.host] === undefined ? undefined : true),
+    lan: options.lan ?? lanOf(context, container),
     port: status.port ?? undefined,
     adopted: true,
     startedBy: container.Config.Labels[LABELS.startedBy] === "quickstart" ? "quickstart" : "share",
     outdatedImage: false,
   };
+}
+
+/** How a running share was opened to others: by its own choice where that is remembered, as an address may change. */
+function lanOf(context: EngineContext, { Config }: ContainerInspectInfo): true | string | undefined {
+  const { [LABELS.model]: model, [LABELS.swarm]: swarm, [LABELS.host]: host } = Config.Labels;
+  const last = lastChoice(context);
+  if (last?.lan !== undefined && last.model === model && last.swarm === swarm) return last.lan;
+  return host === undefined ? undefined : true;
 }
 
 /** A share that was asked to end before this one was wanted comes to its end first: adopted, it would go with that. */

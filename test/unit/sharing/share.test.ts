@@ -4,7 +4,7 @@ import { knownModels } from "../../../src/lib/hub/known-models";
 import { resolveModel } from "../../../src/lib/hub/resolve-model";
 import { findModel } from "../../../src/lib/models";
 import { share } from "../../../src/lib/sharing/share";
-import { lastChoice } from "../../../src/lib/sharing/last-choice";
+import { lastChoice, rememberChoice } from "../../../src/lib/sharing/last-choice";
 import { requestStop } from "../../../src/lib/sharing/stop-request";
 import { PETALS_VERSION } from "../../../src/lib/version";
 import { COMMIT, INFO, ScriptedHub } from "../hub/scripted-hub";
@@ -58,6 +58,31 @@ test("the port of a share is remembered, also of one that is adopted", async () 
   const context = await openEngine(engine.surroundings);
   await share(context, { wait: false });
   expect(lastChoice(context)?.port).toBe(31_400);
+});
+
+test.each([
+  [{ lan: "203.0.113.7" }, "203.0.113.7"],
+  [undefined, true],
+] as const)("a share that is adopted stays as it was opened: chosen %j, remembered %j", async (chosen, remembered) => {
+  const labels = { ...LABELS, "com.torbiz.host": "203.0.113.7" };
+  engine.container = { State: { Status: "running", Running: true }, Config: { Labels: labels } };
+  const context = await openEngine(engine.surroundings);
+  if (chosen) rememberChoice(context, { model: "smollm2-135m-instruct", swarm: "private", ...chosen });
+  await share(context, { wait: false });
+  expect(lastChoice(context)?.lan).toBe(remembered);
+});
+
+test("who wants more blocks than fit is told before anything starts", async () => {
+  const [taken, port] = await listening();
+  const notes: string[] = [];
+  const wanted = { blocks: 30, limits: { memory: { absolute: 1_300_000_000 } }, port };
+  try {
+    const starting = share(await openEngine(engine.surroundings), { ...wanted, onNote: (note) => notes.push(note) });
+    await expect(starting).rejects.toMatchObject({ code: "port-in-use" });
+  } finally {
+    taken.close();
+  }
+  expect(notes).toEqual([expect.stringMatching(/^More blocks are wanted than fit: .+ [1-9] of 30 blocks fit: /)]);
 });
 
 test("blocks that the model has not are refused before anything starts", async () => {
