@@ -21,6 +21,7 @@ from tests import tiny_llama
 from tests.hub import Fault, HubStandIn, commit_of, hub
 from tests.prepare import PYTHON
 from tests.warm import WarmProcess
+from torbiz import memory
 from torbiz.seeder import Handlers, parse_blocks, parse_options
 
 PREFIX = "starter-test-hf"
@@ -186,7 +187,8 @@ def test_the_peer_is_the_same_after_a_restart_that_goes_by_what_was_measured_and
             assert seeder.status["notices"] == notices
         (file,) = (seeder.cache / "petals").glob("throughput_v*.json")
         figures = json.loads(file.read_bytes())
-        for measured in figures.values():  # of each model that was served
+        for name, measured in figures.items():  # of each model that was served
+            assert f" {memory.processor_limit():g} processors torch " in name
             measured["inference_rps"] = following
         monkeypatch.setitem(MEASURED, file.name, json.dumps(figures).encode())
     assert len(set(peers)) == 1

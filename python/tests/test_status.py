@@ -3,7 +3,10 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 from pathlib import Path
+
+import pytest
 
 from torbiz import memory
 from torbiz.logs import OneLineFormatter, configure_logging
@@ -92,6 +95,27 @@ def test_the_memory_of_the_container_counts_not_the_machines(tmp_path: Path) -> 
     (tmp_path / "sys/fs/cgroup/memory").mkdir()
     (tmp_path / "sys/fs/cgroup/memory/memory.limit_in_bytes").write_text("3000000000")
     assert memory.memory_limit(tmp_path) == 3_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("files", "processors"),
+    [
+        ({"cpu.max": "50000 100000\n"}, 0.5),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu.max": "99900000 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "25000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0.25),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({}, None),
+    ],
+)
+def test_the_processors_of_the_container_count_not_the_machines(
+    tmp_path: Path, files: dict[str, str], processors: float | None
+) -> None:
+    for name, text in files.items():
+        file = tmp_path / "sys/fs/cgroup" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    assert memory.processor_limit(tmp_path) == (processors or os.cpu_count())
 
 
 def test_blocks_are_planned_from_memory() -> None:

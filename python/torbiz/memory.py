@@ -1,7 +1,8 @@
-"""How many blocks fit into the memory that the container really has."""
+"""What the container really has of memory and processors, and how many blocks fit into it."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import psutil
@@ -25,6 +26,20 @@ def memory_limit(root: Path = Path("/")) -> int:
             continue
         if value.isdigit():
             return min(int(value), total)  # v1 says "no limit" by a number near 2**63
+    return total
+
+
+def processor_limit(root: Path = Path("/")) -> float:
+    """Processors this process may use at a time: a part of what the machine has where the container's limit is less."""
+    total = float(os.cpu_count() or 1)
+    for folder, names in (("", ("cpu.max",)), ("cpu", ("cpu.cfs_quota_us", "cpu.cfs_period_us"))):
+        try:
+            texts = [(root / "sys/fs/cgroup" / folder / name).read_text() for name in names]
+        except OSError:
+            continue
+        quota, period = " ".join(texts).split()
+        if quota.isdigit():  # else "max", or -1
+            return min(int(quota) / int(period), total)
     return total
 
 

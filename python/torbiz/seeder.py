@@ -682,27 +682,27 @@ def watch_petals(
     """Lets Petals itself tell the stages, by the functions that ``petals.server.server`` (2.2.0.post1) calls in turn.
 
     Also leaves out its speed test, which asks servers outside the swarm: the network's speed is taken as
-    ``NETWORK_BITS_PER_SECOND``; computing is measured as Petals does, once a model, and kept in the cache.
+    ``NETWORK_BITS_PER_SECOND``; computing is measured as Petals does, once for a model, a number of processors and a
+    version of PyTorch, and kept in the cache.
     """
     import petals.server.from_pretrained as petals_loading
     import petals.server.throughput as petals_throughput
+    import torch
     from hivemind import get_dht_time
     from petals.data_structures import ServerState
 
-    def staged(name: str, before: Callable[[], None]) -> Callable[..., Any]:
-        original = getattr(petals_server, name)
+    measure = petals_server.get_server_throughput
 
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            before()
-            return original(*args, **kwargs)
-
-        return wrapper
+    def measure_here(model: str, *args: Any, **kwargs: Any) -> Any:
+        status.update(stage="measuring")
+        # Petals keeps the figure by this name alone, in a volume that outlives the limits it was measured with.
+        return measure(f"{model} {memory.processor_limit():g} processors torch {torch.__version__}", *args, **kwargs)
 
     def network_rps(config: Any) -> float:
         return NETWORK_BITS_PER_SECOND / (int(config.hidden_size) * 16)
 
     petals_throughput.measure_network_rps = network_rps
-    petals_server.get_server_throughput = staged("get_server_throughput", lambda: status.update(stage="measuring"))
+    petals_server.get_server_throughput = measure_here
 
     read_weights = petals_loading._load_state_dict_from_local_file
 
