@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 from tests import tiny_llama
 from tests.hub import Fault, hub
@@ -12,13 +13,29 @@ from tests.test_seeder import PREFIX, Seeder, online
 from torbiz import petals_compat  # noqa: F401  (its import is its effect; it must come before petals)
 
 # isort: split
-from hivemind import DHT, get_dht_time
-from petals.data_structures import ServerInfo, ServerState
+from hivemind import DHT, PeerID, get_dht_time
+from petals.data_structures import RemoteModuleInfo, ServerInfo, ServerState
 from petals.utils.dht import declare_active_modules
+
+from torbiz.moving import Moves
+from torbiz.status import Blocks, Status, StatusFile
 
 REPOSITORY = "maker/tiny-llama"
 FIRST, SECOND = tiny_llama.SHARDS
 """The files of blocks 0 and 1, and of blocks 2 and 3."""
+PEER = PeerID(b"here")
+
+
+def test_what_a_move_has_prepared_is_taken_by_nobody_else(tmp_path: Path) -> None:
+    selection = SimpleNamespace(
+        choose_best_blocks=lambda count, _infos: list(range(count)), should_choose_other_blocks=lambda *_: True
+    )
+    status = StatusFile(tmp_path / "status.json", Status("online", "starter", blocks=Blocks(2, 2, 2, 4)))
+    moves = Moves(selection, lambda _: None, status)
+    infos = [RemoteModuleInfo(f"{PREFIX}.{block}", {PEER: ServerInfo(ServerState.ONLINE, 1.0)}) for block in range(4)]
+    assert moves.should_choose_other_blocks(PEER, infos, 0.75)
+    assert selection.choose_best_blocks(1, infos) == [0]  # the glance at the swarm, between that and the move
+    assert moves.choose_best_blocks(1, infos) == [0, 1]
 
 
 def test_it_keeps_its_blocks_until_the_files_of_others_are_here(tmp_path: Path) -> None:

@@ -30,7 +30,9 @@ def without(infos: Sequence[Any], peers: Collection[Any]) -> list[Any]:
 
 
 class Moves:
-    """Takes the place of Petals' choice of blocks (``petals.server.block_selection`` of 2.2.0.post1).
+    """Petals' server's choice of blocks, in the place of ``petals.server.block_selection`` (2.2.0.post1).
+
+    That itself stays as it is: others choose by it as well, and must not take what was prepared for a move.
 
     Args:
         selection: That module.
@@ -48,8 +50,6 @@ class Moves:
         self._here: range | None = None
         self._planned: list[int] | None = None
         self._said: str | None = None
-        selection.should_choose_other_blocks = self.should_move
-        selection.choose_best_blocks = self.choose
 
     def bring(self, blocks: range) -> None:
         """Brings the files of blocks, one caller at a time.
@@ -61,7 +61,7 @@ class Moves:
         with self._guard:
             self._bring(blocks)
 
-    def should_move(self, peer_id: Any, infos: Sequence[Any], balance_quality: float) -> bool:
+    def should_choose_other_blocks(self, peer_id: Any, infos: Sequence[Any], balance_quality: float) -> bool:
         """Whether to give up the blocks that are served, now. Never waits for a hub: sessions and stops go on."""
         # Petals takes it for impossible that the swarm has forgotten this server, as after a cut of the network.
         is_known = any(peer_id in info.servers for info in infos)
@@ -84,7 +84,7 @@ class Moves:
         self._planned = chosen
         return True
 
-    def choose(self, count: int, infos: Sequence[Any]) -> list[int]:
+    def choose_best_blocks(self, count: int, infos: Sequence[Any]) -> list[int]:
         """The blocks that were prepared, where a move is under way; else as Petals does."""
         planned, self._planned = self._planned, None
         chosen: list[int] = planned or self._choose(count, infos)

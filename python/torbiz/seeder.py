@@ -715,6 +715,7 @@ def watch_petals(
     petals_loading._load_state_dict_from_local_file = read_weights_whole
 
     moves = Moves(petals_server.block_selection, bring_blocks, status)
+    petals_server.block_selection = moves
     load_block = petals_server.load_pretrained_block
 
     def load_and_count(*args: Any, **kwargs: Any) -> Any:
