@@ -21,7 +21,7 @@ import pytest
 from tests.hub import Fault, HubStandIn, commit_of, hub
 from tests.prepare import PYTHON
 from tests.way import NAME, Proxy, make_authority, proxy_here
-from torbiz.download_job import DownloadError
+from torbiz.download_job import DownloadError, Speed
 from torbiz.hub import Hub, Limits
 from torbiz.hub_download import BLOCK_PREFIXES, ModelFiles, block_prefix, cached_models, files_with
 from torbiz.seeder import explain
@@ -261,6 +261,13 @@ def test_a_slow_hub_is_told_with_its_speed(cache: Cache, stand_in: HubStandIn, m
     assert slow.startswith("The model hub sends ")
     assert "kB/s: this file takes " in slow
     assert cache.said[-1] is None
+
+
+def test_a_speed_is_known_however_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([0.0, 16.0, 48.0])
+    monkeypatch.setattr("torbiz.download_job.time.monotonic", lambda: next(times))
+    speed = Speed()
+    assert [speed.note(done) for done in (0, 16_000, 32_000)] == [None, 1000.0, 500.0]
 
 
 def test_nobody_at_the_address(cache: Cache, stand_in: HubStandIn) -> None:

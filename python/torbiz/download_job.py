@@ -47,10 +47,13 @@ class Speed:
         self._samples.clear()
 
     def note(self, done: int) -> float | None:
-        """Bytes a second over the last ``SPEED_SECONDS``; None until it is known. ``done``: so many are there now."""
+        """Bytes a second over the last ``SPEED_SECONDS``; None until it is known. ``done``: so many are there now.
+
+        Where less comes than once in that time, it is that since the last time.
+        """
         now = time.monotonic()
         self._samples.append((now, done))
-        while now - self._samples[0][0] > SPEED_SECONDS:
+        while len(self._samples) > 2 and now - self._samples[0][0] > SPEED_SECONDS:
             self._samples.popleft()
         seconds, count = now - self._samples[0][0], done - self._samples[0][1]
         return count / seconds if count > 0 and seconds >= 2 * STATUS_SECONDS else None

@@ -31,8 +31,8 @@ from torbiz.units import duration
 from torbiz.web import Way, login_refusal, proxy_for, trust
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
-CHUNK = 1 << 16
-"""Bytes that are written at a time: what a kill loses."""
+CHUNK = 1 << 14
+"""Bytes that are written at a time: what a kill loses, and what a slow hub may take seconds for."""
 MAX_REDIRECTS = 5
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
