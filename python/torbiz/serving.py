@@ -246,8 +246,10 @@ class ServingReport:
 
     def _notices(self, counts: Counts) -> list[Notice]:
         full = counts.out_of_memory
+        reachability = self._status.status.reachability
         notices: dict[Notice, bool] = {
-            "relayed": self._status.status.reachability == "relayed",
+            "unreachable": reachability == "unreachable",
+            "relayed": reachability == "relayed",
             "slow": self.is_slow,
             "out-of-memory": full is not None and time.monotonic() - full < NEWS_SECONDS,
             "moved": self.has_moved,

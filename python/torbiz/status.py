@@ -31,10 +31,10 @@ Stage = Literal[
 Reachability = Literal["local", "direct", "relayed", "unreachable", "unknown"]
 """How peers reach a server: none has to, as it isn't open to others; as peers found out by trying; not known while
 nobody is there who could try."""
-Notice = Literal["relayed", "slow", "out-of-memory", "moved", "clock"]
-"""What a person should know about a server that serves: peers reach it through relays only; it would slow the swarm; a
-session found no room in its attention cache lately; it serves other blocks than at first; its clock differs from those
-of most peers, so that they may not find it."""
+Notice = Literal["unreachable", "relayed", "slow", "out-of-memory", "moved", "clock"]
+"""What a person should know about a server that serves: no peer reaches it; peers reach it through relays only; it
+would slow the swarm; a session found no room in its attention cache lately; it serves other blocks than at first; its
+clock differs from those of most peers, so that they may not find it."""
 
 logger = logging.getLogger("torbiz.status")
 

@@ -9,9 +9,13 @@ export interface Notice {
 
 /** By the seeder's own codes; the same as `Notice` in `python/torbiz/status.py`. */
 const NOTICES: Readonly<Record<string, Notice>> = {
+  unreachable: {
+    title: "Reached by Nobody",
+    text: "Peers can't reach this computer now. It goes on by itself when they can again. To be reached directly, forward its port in your router, and name the router's address when you share.",
+  },
   relayed: {
     title: "Reached Through Relays",
-    text: "Peers reach this computer through relays only, which is slow. Forward its port in your router to be reached directly.",
+    text: "Peers reach this computer through relays only, which is slow. To be reached directly, forward its port in your router, and name the router's address when you share.",
   },
   slow: {
     title: "Slow for This Model",
@@ -19,7 +23,7 @@ const NOTICES: Readonly<Record<string, Notice>> = {
   },
   "out-of-memory": {
     title: "No Memory for a Session",
-    text: "Somebody was turned away in the last ten minutes, as the memory for sessions was full. Share fewer blocks, or give Docker more memory.",
+    text: "Somebody was turned away in the last ten minutes, as others had taken all the room that a server has for sessions (8192 tokens). Who finds none asks another peer: there is nothing to do.",
   },
   moved: {
     title: "Serves Other Blocks",
