@@ -628,7 +628,8 @@ def frozen(seeder: Seeder) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("recovery_seconds", "attempts"), [(swarm_engine.RECOVERY_SECONDS, swarm_engine.MAX_ATTEMPTS), (1.0, 1)]
+    ("recovery_seconds", "timeout", "attempts"),
+    [(swarm_engine.RECOVERY_SECONDS, 4, swarm_engine.MAX_ATTEMPTS), (1.0, 12, 1)],
 )
 def test_a_peer_that_hangs_for_good_ends_the_answer_in_time_and_its_part_is_gone_on_from(
     start_server: Callable[..., AskServer],
@@ -637,9 +638,9 @@ def test_a_peer_that_hangs_for_good_ends_the_answer_in_time_and_its_part_is_gone
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     recovery_seconds: float,
+    timeout: int,
     attempts: int,
 ) -> None:
-    timeout = 4
     limits = {"REQUEST_TIMEOUT": float(timeout), "RECOVERY_SECONDS": recovery_seconds}
     monkeypatch.setenv("SWARM_LIMITS", json.dumps(limits))
     server, conversation = start_server(module="tests.limited_server"), Conversation(tmp_path)

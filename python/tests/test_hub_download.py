@@ -439,7 +439,7 @@ def test_a_client_gets_all_that_is_in_no_block(
 def test_a_client_goes_on_where_it_was_cancelled(
     tmp_path: Path, stand_in: HubStandIn, bring_client: Callable[[], subprocess.Popen[str]]
 ) -> None:
-    stand_in.fail(Fault(SHARDS[1], bytes_per_second=200_000))
+    stand_in.fail(Fault(SHARDS[1], bytes_per_second=50_000))
     process = bring_client()
     status: dict[str, Any] = {}
     while status.get("doneBytes", 0) < SHARD_BYTES + 100_000:
@@ -449,7 +449,7 @@ def test_a_client_goes_on_where_it_was_cancelled(
             status = json.loads((tmp_path / "status.json").read_text())
     assert status["totalBytes"] == 2 * SHARD_BYTES
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 130
+    assert process.wait(60) == 130
     assert not (tmp_path / "models/tiny/petals/config.json").exists()
     stand_in.fail()
     assert bring_client().wait(60) == 0

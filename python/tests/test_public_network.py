@@ -20,10 +20,9 @@ from torbiz import petals_compat  # noqa: F401  (its import is its effect; it mu
 # isort: split
 from hivemind.moe.client.remote_expert_worker import RemoteExpertWorker
 from hivemind.p2p import P2P
-from hivemind.p2p.p2p_daemon_bindings.utils import P2PDaemonError
 
 from tests import tiny_llama
-from tests.test_reach import CLOSED, Peer
+from tests.test_reach import CLOSED, Peer, patiently
 from tests.test_seeder import Seeder, online
 from torbiz import reach
 
@@ -90,7 +89,7 @@ def test_a_computer_behind_a_router_is_online_through_a_relay(start: Start) -> N
         status = seeder.wait_for(online)
         assert (status["reachability"], status["message"]) == ("relayed", None)
         assert status["addresses"] == [f"{first.address}/p2p-circuit/p2p/{status['peerId']}"]
-        assert reach.is_relayed([f"{first.address}/p2p-circuit"], status["peerId"])
+        assert reach.wait_for_relay([f"{first.address}/p2p-circuit"], status["peerId"])
         assert "relayed" in seeder.wait_for(lambda status: bool(status["notices"]))["notices"]
         assert seeder.end(signal.SIGINT) == 0
         assert "Announced OFFLINE" in seeder.log
@@ -111,14 +110,7 @@ def find_room(address: str, stack: ExitStack) -> bool:
     circuit = f"{address}/p2p-circuit"
     run = RemoteExpertWorker.run_coroutine
     options = {"force_reachability": "private", "use_auto_relay": True, "trusted_relays": [address]}
-    for attempts_left in (2, 1, 0):
-        try:
-            peer = run(P2P.create([address], announce_maddrs=[circuit], dht_mode="client", **options))
-            break
-        except P2PDaemonError:
-            # On a busy computer p2pd gives the first peer up before that has answered.
-            if not attempts_left:
-                raise
+    peer = run(patiently(lambda: P2P.create([address], announce_maddrs=[circuit], dht_mode="client", **options)))
     stack.callback(lambda: run(peer.shutdown()))
     return reach.wait_for_relay([circuit], str(peer.peer_id), limit=ROOM_SECONDS)
 

@@ -21,7 +21,7 @@ from hivemind.dht import DHT
 from hivemind.p2p import P2P, PeerID
 from hivemind.p2p.p2p_daemon_bindings.utils import write_pbmsg
 
-from tests.test_reach import CLOSED, Peer, free_port, place, relay_options
+from tests.test_reach import CLOSED, Peer, free_port, patiently, place, relay_options
 from tests.test_seeder import Seeder, online
 from torbiz import reach, relay
 
@@ -74,7 +74,7 @@ def as_stranger(work: Callable[[P2P], Awaitable[Any]], address: str) -> Any:
 
     async def run() -> Any:
         options: Any = {"dht_mode": "client", "no_listen": True, "auto_nat": False, "nat_port_map": False}
-        p2p = await P2P.create(initial_peers=[address], **options)
+        p2p = await patiently(lambda: P2P.create(initial_peers=[address], **options))
         try:
             return await asyncio.wait_for(work(p2p), LIMIT_SECONDS)
         finally:
@@ -240,7 +240,7 @@ def test_one_that_finishes_lets_an_answer_that_it_relays_come_to_its_end(tmp_pat
                 seeder.process.send_signal(signal.SIGUSR1)
                 assert seeder.wait_for(lambda status: status["stage"] == "finishing")["active"] == 1
                 # Who serves by this relay finds itself still in reach.
-                assert reach.is_relayed([hidden.circuit], str(hidden.dht.peer_id))
+                assert reach.wait_for_relay([hidden.circuit], str(hidden.dht.peer_id))
                 assert seeder.status["active"] == 1
                 is_whole.set()
                 came = answer.result(LIMIT_SECONDS)

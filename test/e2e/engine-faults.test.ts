@@ -212,7 +212,7 @@ describe("a socket between", () => {
   afterEach(() => (socket.harm = {}));
 
   test("that holds each answer up for one and a half seconds, more or less, makes all slow and nothing wrong", async () => {
-    socket.harm = { delayMs: () => 1_350 + Math.random() * 300 };
+    socket.harm = { delayMs: () => 1_400 + Math.random() * 100 };
     expect((await torbiz(["share"], { env: between() })).last).toMatchObject({ ok: true, state: "online" });
     expect((await torbiz(["status"], { env: between() })).last).toMatchObject({ ok: true, state: "online" });
     expect((await torbiz(["stop"], { env: between() })).last).toMatchObject({ announcedOffline: true, exitCode: 0 });

@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, lstatSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative, sep } from "node:path";
 import type { EngineContext } from "../../src/lib/context";
 import { askSocket } from "../../src/lib/ask/server";
 import { lend, sharedStarter } from "../unit/ask/local-environment";
+import { endAskServer } from "../end-ask-server";
 import { ALL_CHECKS, violations } from "./container-checks";
 import { exec, openTestEngine, ROOT, torbiz, type RunOptions } from "./torbiz";
 
@@ -34,7 +35,7 @@ beforeAll(async () => {
 afterAll(async () => {
   process.umask(umask);
   await torbiz(["stop"], options);
-  process.kill(Number(readFileSync(join(context.paths.run, "ask-local.lock"), "utf8")));
+  endAskServer(context.paths, "SIGTERM");
   rmSync(root, { recursive: true, force: true });
 });
 

@@ -3,6 +3,7 @@ import type { ContainerInspectInfo } from "dockerode";
 import { appendFileSync, cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { EngineContext } from "../../src/lib/context";
 import { currentBuild } from "../../src/lib/docker/build/lock";
 import { LABELS } from "../../src/lib/names";
@@ -12,6 +13,7 @@ import { peekStatus } from "../../src/lib/sharing/peek";
 import { share } from "../../src/lib/sharing/share";
 import { stopSharing } from "../../src/lib/sharing/stop";
 import { whyEnded } from "../../src/lib/sharing/why-ended";
+import { HeldDocker } from "./held-docker";
 import { containersOf, leftBehind } from "./left-behind";
 import { exec, openDoor, openTestBed, openTestEngine, ROOT, start, torbiz } from "./torbiz";
 
@@ -40,8 +42,10 @@ async function inspect(): Promise<ContainerInspectInfo> {
 
 describe("stop", () => {
   test("cancels a build, and the share that waits for it; nothing is left running", async () => {
-    const env = { TORBIZ_INSTANCE: "test-states" };
+    const held = new HeldDocker(docker);
+    const env = { TORBIZ_INSTANCE: "test-states", PATH: `${held.folder}:${process.env.PATH}` };
     const other = await openTestEngine(env);
+    held.hold();
     const sharing = start(["share"], { env });
     await sharing.waitFor(({ stage }) => stage === "building");
     expect((await torbiz(["status"], { env })).last).toMatchObject({
@@ -65,6 +69,7 @@ describe("stop", () => {
     expect(await containersOf(other)).toEqual([]);
     expect(await other.engine.image(other.names.image)).toBeUndefined();
     expect(await peekStatus(other)).toMatchObject({ state: "absent", lastBuild: { outcome: "cancelled" } });
+    held.remove();
   });
 
   test("ends a share that prepares its model in another process", async () => {
@@ -83,7 +88,7 @@ describe("stop", () => {
 
   test("ends a share that is on its way in another process, and the one that waits for it", async () => {
     const first = start(["share"]);
-    await first.waitFor(({ stage }) => stage === "connecting");
+    await first.waitFor(({ stage }) => stage === "starting");
     const second = start(["share"]);
     await second.waitFor(({ event }) => event === "note");
     const { last } = await torbiz(["stop"]);
@@ -97,7 +102,7 @@ describe("stop", () => {
       () => undefined,
       (error: unknown) => error,
     );
-    while (!(await context.engine.inspect(context.names.container))?.State.Running);
+    while (!(await context.engine.inspect(context.names.container))?.State.Running) await sleep(50);
     expect(await stopSharing(context)).toMatchObject({ stopped: true, forced: false });
     expect(await sharing).toMatchObject({ code: "interrupted" });
     expect(await containersOf(context)).toEqual([]);

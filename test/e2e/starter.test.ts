@@ -20,6 +20,9 @@ import { LABELS } from "../../src/lib/names";
 import type { Progress } from "../../src/lib/progress";
 import { ensureStarterModel, type StarterOptions } from "../../src/lib/sharing/starter";
 import { violations } from "./container-checks";
+import { exec } from "./torbiz";
+
+const WAITING = "Waiting for another preparation";
 
 let home: string;
 let context: EngineContext;
@@ -136,10 +139,16 @@ it("prepares it once when asked twice at the same time", async () => {
   rmSync(folder(), { recursive: true, force: true });
   const messages: string[] = [];
   const { ended } = await startPreparing();
-  const second = ensure({ onProgress: ({ message }) => messages.push(message) });
+  const goOn = await pausePreparing();
+  const second = ensure({
+    onProgress: ({ message }) => {
+      messages.push(message);
+      if (message === WAITING) goOn();
+    },
+  });
   const made = await ended.then(() => statSync(join(folder(), "ready.json")).ino);
   await second;
-  expect(messages).toContain("Waiting for another preparation");
+  expect(messages).toContain(WAITING);
   expect(messages).not.toContain("Writing weights");
   expect(statSync(join(folder(), "ready.json")).ino).toBe(made);
   expect(await oneOffs()).toEqual([]);
@@ -167,11 +176,15 @@ it("lets the next command take over when its own process is killed, and clears u
   // Its end without a word ends the waiting too, and the expectations below tell.
   await Promise.race([once(child.stdout, "data"), once(child, "exit")]);
   child.kill("SIGKILL");
+  const goOn = await pausePreparing();
 
   const messages: string[] = [];
-  const onProgress = ({ message }: Progress) => messages.push(message);
+  const onProgress = ({ message }: Progress) => {
+    messages.push(message);
+    if (message === WAITING) goOn();
+  };
   await ensure({ onProgress });
-  expect(messages).toContain("Waiting for another preparation");
+  expect(messages).toContain(WAITING);
   expect(messages).not.toContain("Writing weights");
   expect(await oneOffs()).toHaveLength(1);
 
@@ -180,6 +193,15 @@ it("lets the next command take over when its own process is killed, and clears u
   expect(messages.at(-1)).toBe("Removed the container of a preparation that was cut off");
   expect(await oneOffs()).toEqual([]);
 });
+
+/** Makes the preparation that runs stand still, for as long as another one comes to wait for it. Returns what ends that. */
+async function pausePreparing(): Promise<() => void> {
+  const [name = ""] = await oneOffs();
+  const { stdout } = await exec(await findDockerCli(context), ["top", name, "-eo", "pid,comm"]);
+  const [, pid] = /^\s*(\d+)\s+python/m.exec(stdout) ?? [];
+  process.kill(Number(pid), "SIGSTOP");
+  return () => process.kill(Number(pid), "SIGCONT");
+}
 
 /** Prepares the model in a process of its own, and says when it writes weights. */
 const OTHER_PROCESS = `

@@ -1,10 +1,11 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { rememberAskSettings } from "../../src/lib/ask/ask-settings";
 import type { EngineChoice } from "../../src/lib/ask/engine-choice";
 import { openSurroundings, type Surroundings } from "../../src/lib/context";
 import { lend, sharedStarter } from "../unit/ask/local-environment";
+import { endAskServer } from "../end-ask-server";
 import { builtExtension } from "./built-extension";
 import { RaycastHost, type CommandView } from "./raycast";
 import { ScriptedOpenAi } from "./scripted-openai";
@@ -78,8 +79,7 @@ export class AskHome {
 
   async remove(): Promise<void> {
     await this.other.close();
-    const lock = join(this.surroundings.paths.run, "ask-local.lock");
-    if (existsSync(lock)) process.kill(Number(readFileSync(lock, "utf8")), "SIGKILL");
+    endAskServer(this.surroundings.paths);
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

@@ -1,10 +1,11 @@
-import { appendFileSync, readFileSync } from "node:fs";
+import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { rememberAskSettings } from "../../src/lib/ask/ask-settings";
 import { ConversationStore } from "../../src/lib/ask/conversations/store";
 import { findLocalModel } from "../../src/lib/ask/local-models";
 import { openSurroundings } from "../../src/lib/context";
 import { lend, localEnvironment } from "../unit/ask/local-environment";
+import { endAskServer } from "../end-ask-server";
 import { AskHome, rows, titles } from "./ask-home";
 import { ScriptedOpenAi } from "./scripted-openai";
 
@@ -130,7 +131,7 @@ it("shows a question whose window closed before it could be asked, and asks it b
   expect(titles(again)[0]).toBe("Ask");
   await again.press("enter");
   await again.waitFor("scripted · http://127.0.0.1");
-  process.kill(Number(readFileSync(join(paths.run, "ask-local.lock"), "utf8")), "SIGKILL");
+  endAskServer(paths);
   expect(asked(home.other)).toEqual(["Too early?"]);
   expect(again.text()).not.toContain("was not asked");
   await home.host.close();

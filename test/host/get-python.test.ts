@@ -1,10 +1,11 @@
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSurroundings } from "../../src/lib/context";
 import { searchPath } from "../../src/lib/exec";
 import { lend, sharedStarter } from "../unit/ask/local-environment";
 import { PythonMirror } from "../unit/ask/python-mirror";
+import { endAskServer } from "../end-ask-server";
 import { builtExtension } from "./built-extension";
 import { RaycastHost } from "./raycast";
 
@@ -27,8 +28,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await mirror.close();
-  const lock = join(home, "run", "ask-local.lock");
-  if (existsSync(lock)) process.kill(Number(readFileSync(lock, "utf8")), "SIGKILL");
+  endAskServer({ run: join(home, "run") });
   rmSync(folder, { recursive: true, force: true });
 });
 

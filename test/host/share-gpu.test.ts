@@ -95,13 +95,13 @@ const titles = (view: CommandView) => view.actions().map(({ title }) => title);
 async function eventuallyToast(view: CommandView, message: string | RegExp): Promise<void> {
   const says = () =>
     typeof message === "string" ? view.toast()?.message === message : message.test(view.toast()?.message ?? "");
-  for (let left = 500; left > 0 && !says(); left--) await delay(20);
+  for (let left = 3_000; left > 0 && !says(); left--) await delay(20);
   expect(view.toast()?.message).toMatch(message);
 }
 
 /** Resolves when that question was asked. */
 async function alerted(title: string): Promise<void> {
-  for (let left = 500; left > 0 && host.alerts.at(-1)?.title !== title; left--) await delay(20);
+  for (let left = 3_000; left > 0 && host.alerts.at(-1)?.title !== title; left--) await delay(20);
   expect(host.alerts.at(-1)?.title).toBe(title);
 }
 

@@ -6,6 +6,7 @@ import { currentBuild } from "../../src/lib/docker/build/lock";
 import { imageState } from "../../src/lib/docker/build/state";
 import { isAlive } from "../../src/lib/is-alive";
 import { LABELS } from "../../src/lib/names";
+import { HeldDocker } from "../e2e/held-docker";
 import { SecondEngine } from "../e2e/second-engine";
 import { exec, openTestBed, torbiz } from "../e2e/torbiz";
 import { FaultySocket } from "../faulty-socket";
@@ -23,28 +24,23 @@ const MODEL = "SmolLM2 135M Instruct";
 let context: EngineContext;
 let docker: string;
 let host: RaycastHost;
-/** Of a docker command that runs no container while the file `held` is there. */
-let bin = "";
-let held: string;
+let held: HeldDocker;
 
 beforeAll(async () => {
   ({ context, docker } = await openTestBed());
   // An earlier run's choice would be offered first.
   rmSync(join(context.paths.run, `last-choice-${context.names.instance}.json`), { force: true });
-  bin = mkdtempSync(join(tmpdir(), "torbiz-bin-"));
-  held = join(bin, "held");
-  const script = `#!/bin/sh\n[ "$1" != run ] || while [ -e '${held}' ]; do sleep 0.1; done\nexec '${docker}' "$@"\n`;
-  writeFileSync(join(bin, "docker"), script, { mode: 0o755 });
+  held = new HeldDocker(docker);
   // A launcher's PATH may lead to another version of docker, which packs the same files differently: with it none of the
   // layers that other suites have built would be used.
-  const env = { ...commandEnv(), PATH: `${bin}:/usr/bin:/bin:/usr/sbin:/sbin` };
+  const env = { ...commandEnv(), PATH: `${held.folder}:/usr/bin:/bin:/usr/sbin:/sbin` };
   host = await RaycastHost.open({ extension: await builtExtension(), env });
 });
 
 afterAll(async () => {
   await host.close();
   await torbiz(["stop"]);
-  rmSync(bin, { recursive: true, force: true });
+  held?.remove();
 });
 
 /** What the build that runs was started as. */
@@ -72,20 +68,19 @@ async function containers(): Promise<string[]> {
 
 test("a build that is cancelled has ended, and leads back to the first screen", async () => {
   if (await context.engine.image(context.names.image)) await exec(docker, ["rmi", context.names.image]);
-  // With the layers of other suites' builds it is over within seconds: its last step waits.
-  writeFileSync(held, "");
+  held.hold();
   const view = await host.launch("share-gpu");
   await view.run("Build Image", { item: "1. Build the Image" });
   await view.waitFor("Building the Image");
   await cancelBuild(view);
-  rmSync(held);
+  held.release();
   await view.waitFor("Before Sharing");
   expect(await context.engine.image(context.names.image)).toBeUndefined();
   await view.closeWindow();
 });
 
 test("from nothing: the build goes on without its window, and its end leads to the choice", async () => {
-  writeFileSync(held, "");
+  held.hold();
   const first = await host.launch("share-gpu");
   await first.waitFor("1. Build the Image");
   expect(first.text()).toMatch(/Time: .*minutes[^]*Disk: \d/);
@@ -97,7 +92,7 @@ test("from nothing: the build goes on without its window, and its end leads to t
   expect((await host.refresh("menu-bar")).title).toMatch(/^Building \d+\/\d+$/);
   const second = await host.launch("share-gpu");
   await second.waitFor(/Building the Image[^]*Step.*\d+ of \d+/);
-  rmSync(held);
+  held.release();
   await second.waitFor("Models", { timeoutMs: 850_000 }); // where no other suite has built, all of it is made
   await eventually(() => expect(second.toast()).toMatchObject({ style: "SUCCESS", title: "The Image Is Built" }));
   await eventually(() => expect(host.menuBar("menu-bar")?.title).toBe("Image Built"));

@@ -1,3 +1,4 @@
+import { setImmediate as immediate } from "node:timers/promises";
 import { TorbizError } from "../errors";
 import { interrupted, toDockerError } from "./docker-error";
 import { describeEndpoint, type Endpoint } from "./endpoint";
@@ -35,6 +36,9 @@ export async function withLimits<T>(
   let waitedMs = timeoutMs;
   let hasEnded = false;
   async function onLimit(): Promise<void> {
+    // A process that wasn't let run for a while finds its timers due before it has read the answer that is there.
+    await immediate();
+    if (hasEnded) return;
     const goesOn = busy !== undefined && waitedMs < busy.limitMs && (await busy.isBusy());
     if (hasEnded) return;
     if (!goesOn) return timeout.abort();

@@ -111,7 +111,8 @@ describe("lastBuild", () => {
   it("tells of one that was killed", async () => {
     const { end } = await bench.begin();
     const ended = expect(end).rejects.toMatchObject({ message: expect.stringContaining("from outside") as string });
-    process.kill(-(currentBuild(bench.options.paths, bench.options.names)?.pid ?? 0), "SIGKILL");
+    const { pid } = currentBuild(bench.options.paths, bench.options.names) ?? {};
+    process.kill(-Number(pid), "SIGKILL");
     await ended;
     expect(last()).toMatchObject({ outcome: "failed", error: { code: "build-failed" } });
   });

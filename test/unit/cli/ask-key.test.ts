@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { runAsk, type AskFlags } from "../../../src/cli/ask";
@@ -6,6 +6,7 @@ import { rememberAskSettings } from "../../../src/lib/ask/ask-settings";
 import { openSurroundings, type Surroundings } from "../../../src/lib/context";
 import { ScriptedOpenAi } from "../../host/scripted-openai";
 import { lend, localEnvironment } from "../ask/local-environment";
+import { endAskServer } from "../../end-ask-server";
 import { recordedSession, stdinWith } from "./session";
 
 /** Whom TORBIZ_API_KEY is sent to: the real ask server between this command and two servers. */
@@ -26,7 +27,7 @@ beforeAll(async () => {
 }, 600_000);
 
 afterAll(async () => {
-  process.kill(Number(readFileSync(join(root, "run/ask-local.lock"), "utf8")), "SIGKILL");
+  endAskServer(surroundings.paths);
   await Promise.all([one.close(), other.close()]);
   rmSync(root, { recursive: true, force: true });
 });

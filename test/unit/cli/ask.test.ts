@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { runAsk, type AskFlags } from "../../../src/cli/ask";
@@ -9,6 +9,7 @@ import { ConversationStore } from "../../../src/lib/ask/conversations/store";
 import { openSurroundings, type Surroundings } from "../../../src/lib/context";
 import { writeRuntimeFiles } from "../ask/python-server";
 import { COMMIT, ScriptedHub } from "../hub/scripted-hub";
+import { endAskServer } from "../../end-ask-server";
 import { recordedSession, stdinWith, type Recorded } from "./session";
 
 const LIMIT_MS = 60_000;
@@ -31,7 +32,7 @@ beforeAll(() => {
 });
 
 afterAll(() => {
-  process.kill(Number(readFileSync(join(root, "run/ask-local.lock"), "utf8")), "SIGKILL");
+  endAskServer(surroundings.paths);
   rmSync(root, { recursive: true, force: true });
 });
 

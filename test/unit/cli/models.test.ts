@@ -13,6 +13,7 @@ import { cancelPull, isDownloading, modelFile } from "../../../src/lib/ask/model
 import { openSurroundings, type Surroundings } from "../../../src/lib/context";
 import { HubStandIn, smallModel } from "../ask/hub-stand-in";
 import { lend, sharedStarter, type Shared } from "../ask/local-environment";
+import { endAskServer } from "../../end-ask-server";
 import { recordedSession, stdinWith, toldSession, type Recorded } from "./session";
 
 /** `torbiz models` and `torbiz engines`: a catalogue with one more model in it, which the hub's stand-in has. */
@@ -181,7 +182,7 @@ test("engines tells what can be asked, how near it is to an answer, and what to 
     });
     expect(engines.at(-1)).toMatchObject({ choice: { kind: "swarm" }, state: "unavailable", warm: false });
   } finally {
-    process.kill(Number(readFileSync(join(surroundings.paths.run, "ask-local.lock"), "utf8")), "SIGKILL");
+    endAskServer(surroundings.paths);
   }
 });
 
