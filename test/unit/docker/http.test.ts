@@ -77,6 +77,14 @@ describe("getJson", () => {
     await expect(getJson(engine.endpoint, "/info", SHORT)).rejects.toMatchObject({ code: "docker-not-answering" });
   });
 
+  it("takes an answer that came while this process wasn't let run", async () => {
+    engine = await scriptedEngine((_request, response) => {
+      response.end('{"ServerVersion":"20.10.24"}');
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 * SHORT.timeoutMs);
+    });
+    expect(await getJson(engine.endpoint, "/info", SHORT)).toEqual({ ServerVersion: "20.10.24" });
+  });
+
   it("waits on where it may, for as long as the engine is only busy", async () => {
     let pings = 0;
     let answer: (() => void) | undefined;
