@@ -11,8 +11,23 @@ import type { DockerSurroundings } from "./endpoint";
  * @throws TorbizError docker-cli-missing
  */
 export async function findDockerCli(surroundings: DockerSurroundings): Promise<string> {
-  const { env, home, platform, root = "/" } = surroundings;
-  const name = platform === "win32" ? "docker.exe" : "docker";
+  const { home, platform } = surroundings;
+  const found = await findProgram(surroundings, platform === "win32" ? "docker.exe" : "docker");
+  if (found !== undefined) return found;
+  throw new TorbizError(
+    "docker-cli-missing",
+    `No docker command was found on PATH or in the usual folders (such as ${join(home, ".docker", "bin")}).`,
+    platform === "linux"
+      ? { hint: "Install it, for example with `sudo apt-get install docker.io` on Debian or Ubuntu, and try again." }
+      : {},
+  );
+}
+
+/** The absolute path of a program in the same places; undefined where it is in none of them. */
+export async function findProgram(
+  { env, home, root = "/" }: DockerSurroundings,
+  name: string,
+): Promise<string | undefined> {
   // Only the usual folders move with `root`: PATH says where it means.
   const own = (env.PATH ?? "").split(delimiter);
   const folders = searchPath(env, home)
@@ -22,13 +37,7 @@ export async function findDockerCli(surroundings: DockerSurroundings): Promise<s
     const path = join(folder, name);
     if (await isProgram(path)) return path;
   }
-  throw new TorbizError(
-    "docker-cli-missing",
-    `No docker command was found on PATH or in the usual folders (such as ${join(home, ".docker", "bin")}).`,
-    platform === "linux"
-      ? { hint: "Install it, for example with `sudo apt-get install docker.io` on Debian or Ubuntu, and try again." }
-      : {},
-  );
+  return undefined;
 }
 
 async function isProgram(path: string): Promise<boolean> {

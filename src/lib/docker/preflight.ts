@@ -1,10 +1,10 @@
 import { access } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { TorbizError, type ErrorCode } from "../errors";
-import { findDockerCli } from "./cli";
+import { findDockerCli, findProgram } from "./cli";
 import { describeEndpoint, resolveEndpoints, type DockerSurroundings, type Endpoint } from "./endpoint";
 import { getJson, patient, ping } from "./http";
-import { engineApps, startAdvice } from "./start-advice";
+import { engineApps, engineTitle, hasStartCommand, startAdvice } from "./start-advice";
 
 /** What an engine says of itself and of the machine it runs containers on. */
 export interface EngineFacts {
@@ -225,13 +225,15 @@ async function explain(failures: readonly Failure[], surroundings: DockerSurroun
     NEAREST_FIRST.indexOf(state) + (state === "not-running" && isAbsent(error) ? 1 : 0);
   const [nearest] = [...failures].sort((a, b) => rank(a) - rank(b));
   if (!nearest) throw new TorbizError("unexpected", "No Docker socket is known for this platform.");
-  const { platform } = surroundings;
-  const { state, endpoint, error } = nearest;
   const app = await installedApp(surroundings);
-  if (failures.every((each) => isAbsent(each.error)) && !app && !(await hasCli(surroundings))) {
-    return { state: "not-installed", error: notInstalled(failures, platform), endpoint };
+  const isUnnamed = !app && failures.every((each) => isAbsent(each.error));
+  if (isUnnamed && !(await hasCli(surroundings))) {
+    const error = notInstalled(failures, surroundings.platform);
+    return { state: "not-installed", error, endpoint: nearest.endpoint };
   }
-  const hint = nextStep(nearest, surroundings, app);
+  const told = (isUnnamed && (await stoppedOnMac(failures, surroundings))) || nearest;
+  const { state, endpoint, error } = told;
+  const hint = nextStep(told, surroundings, app);
   if (!hint) return { state, error, endpoint };
   const several = state === "not-running" && failures.length > 1;
   const { details, cause } = error;
@@ -240,6 +242,25 @@ async function explain(failures: readonly Failure[], surroundings: DockerSurroun
     error: new TorbizError(error.code, several ? nobody(failures) : error.message, { ...hint, details, cause }),
     endpoint,
   };
+}
+
+/**
+ * On a Mac the engine that a command starts, where neither a socket nor an application tells which one is used. Its folder
+ * outlives its socket, and Colima takes its context away as well when it stops.
+ */
+async function stoppedOnMac(
+  failures: readonly Failure[],
+  surroundings: DockerSurroundings,
+): Promise<Failure | undefined> {
+  const { platform } = surroundings;
+  if (platform !== "darwin") return undefined;
+  for (const failure of failures) {
+    const { endpoint } = failure;
+    const isKept = endpoint.socketPath !== undefined && (await exists(dirname(endpoint.socketPath)));
+    if (isKept && hasStartCommand(endpoint, platform)) return failure;
+  }
+  if ((await findProgram(surroundings, "colima")) === undefined) return undefined;
+  return failures.find(({ endpoint }) => engineTitle(endpoint) === "Colima");
 }
 
 function nextStep({ state, endpoint }: Failure, surroundings: DockerSurroundings, app?: string) {

@@ -101,6 +101,11 @@ export function engineTitle(endpoint: Pick<Endpoint, "url" | "context">): string
   return kind && titleOf(kind);
 }
 
+/** Whether a command starts the engine behind an endpoint, and no application is needed for it. */
+export function hasStartCommand(endpoint: Endpoint, platform: NodeJS.Platform): boolean {
+  return kindByAddress(endpoint)?.start?.[platform] !== undefined;
+}
+
 function titleOf({ name }: EngineKind): string {
   const title = name.replace(/^the /, "");
   return title.charAt(0).toUpperCase() + title.slice(1);

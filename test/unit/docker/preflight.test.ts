@@ -36,10 +36,12 @@ async function at(path: string): Promise<string> {
   return join(root, path);
 }
 
-async function installCli(): Promise<void> {
-  const path = await at("bin/docker");
-  await writeFile(path, "#!/bin/sh\n");
-  await chmod(path, 0o755);
+async function install(...programs: string[]): Promise<void> {
+  for (const name of programs) {
+    const path = await at(`bin/${name}`);
+    await writeFile(path, "#!/bin/sh\n");
+    await chmod(path, 0o755);
+  }
 }
 
 function problem(preflight: Preflight): Exclude<Preflight, { state: "ready" }> {
@@ -188,7 +190,7 @@ describe("an engine that is chosen", () => {
 
   it("isn't replaced by another one that would answer", async () => {
     await keep(scriptedEngine(healthy(), await at("var/run/docker.sock")));
-    await installCli();
+    await install("docker");
     const id = createHash("sha256").update("colima").digest("hex");
     const meta = await at(`home/.docker/contexts/meta/${id}/meta.json`);
     await writeFile(
@@ -224,7 +226,7 @@ describe("without a choice", () => {
   });
 
   it("the docker command is there, so it is only not running", async () => {
-    await installCli();
+    await install("docker");
     const { state, error } = problem(await checkDocker(machine()));
     expect(state).toBe("not-running");
     expect(error.hint).toContain("sudo systemctl start docker");
@@ -247,11 +249,37 @@ describe("without a choice", () => {
   });
 
   it.each([
+    ["home/.colima/default", "colima start"],
+    ["home/.colima/large", "colima start large"],
+    ["home/.lima/vm/sock", "limactl start vm"],
+    ["home/.local/share/containers/podman/machine", "podman machine start"],
+  ])("on a Mac the folder of a stopped engine (%s) names it, unless an application does", async (folder, command) => {
+    await install("docker");
+    await mkdir(join(root, folder), { recursive: true });
+    const { state, error } = problem(await checkDocker(machine({ platform: "darwin" })));
+    expect(state).toBe("not-running");
+    const [file, ...args] = command.split(" ");
+    expect(error.action?.start).toEqual({ file, args });
+    expect(error.hint).toContain(`with \`${command}\``);
+
+    await mkdir(join(root, "Applications", "Docker.app"), { recursive: true });
+    const both = problem(await checkDocker(machine({ platform: "darwin" })));
+    expect(both.error.action?.command).toBe('open -ga "Docker"');
+  });
+
+  it("a Colima that never ran is known by its command", async () => {
+    await install("docker", "colima");
+    const { state, error } = problem(await checkDocker(machine({ platform: "darwin" })));
+    expect(state).toBe("not-running");
+    expect(error.action?.start).toEqual({ file: "colima", args: ["start"] });
+  });
+
+  it.each([
     ["darwin", "var/run/docker.sock", true],
     ["darwin", "elsewhere/docker.sock", false],
     ["linux", "var/run/docker.sock", false],
   ] as const)("on %s, who insists on %s hears of the setting that makes it: %s", async (platform, socket, named) => {
-    await installCli();
+    await install("docker");
     const { state, error } = problem(await checkDocker(machine({ platform, host: `unix://${await at(socket)}` })));
     expect(state).toBe("not-running");
     expect(error.hint.includes("Allow the default Docker socket")).toBe(named);
