@@ -64,7 +64,7 @@ export function GateScreen({ gate, controls }: { gate: Gate; controls: Controls 
     <List.EmptyView
       icon={tinted(Icon.Warning, "warning")}
       title={TITLES[problem]}
-      description={plainText(`${error.message} ${error.hint}${defaultSocketHint(gate)}`)}
+      description={plainText(`${error.message} ${error.hint}`)}
       actions={
         <ActionPanel>
           {action?.url && <Action.OpenInBrowser title={action.title} icon={Icon.Download} url={action.url} />}
@@ -76,14 +76,4 @@ export function GateScreen({ gate, controls }: { gate: Gate; controls: Controls 
       }
     />
   );
-}
-
-/**
- * Docker Desktop makes the system's socket only where a setting allows it. Torbiz finds its own socket without; it matters
- * where a context, DOCKER_HOST or the preference insists on the system's.
- */
-function defaultSocketHint({ problem, endpoint }: Gate): string {
-  const insists = endpoint?.socketPath === "/var/run/docker.sock" && endpoint.source !== "socket";
-  if (process.platform !== "darwin" || problem !== "not-running" || !insists) return "";
-  return " With Docker Desktop, this socket is there only with Settings > Advanced > Allow the default Docker socket to be used.";
 }

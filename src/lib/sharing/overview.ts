@@ -3,7 +3,6 @@ import type { ContainerInspectInfo } from "dockerode";
 import { imageState, type ImageState } from "../docker/build/state";
 import { lastBuild, type EndedBuild } from "../docker/build/last-build";
 import { buildFiles, currentBuild, type RunningBuild } from "../docker/build/lock";
-import type { Endpoint } from "../docker/endpoint";
 import { checkDocker, type PreflightProblem } from "../docker/preflight";
 import { connectEngine, type EngineContext, type Surroundings } from "../context";
 import { toTorbizError, type TorbizError } from "../errors";
@@ -16,7 +15,7 @@ import { shareLock } from "./stop-request";
 /** What there is to see at one moment: a view shows one screen for each. */
 export type Overview =
   /** No engine to work with. */
-  | { screen: "gate"; problem: PreflightProblem; error: TorbizError; endpoint?: Endpoint }
+  | { screen: "gate"; problem: PreflightProblem; error: TorbizError }
   | { screen: "building"; context: EngineContext; build: RunningBuild }
   /** A command prepares a share, and has no container yet. */
   | { screen: "preparing"; context: EngineContext }
@@ -60,7 +59,7 @@ export class OverviewReader {
     }
     const docker = await checkDocker(this.surroundings);
     if (docker.state !== "ready") {
-      return { screen: "gate", problem: docker.state, error: docker.error, endpoint: docker.endpoint };
+      return { screen: "gate", problem: docker.state, error: docker.error };
     }
     const context = connectEngine(this.surroundings, docker);
     try {
@@ -68,7 +67,7 @@ export class OverviewReader {
       this.context = context;
       return overview;
     } catch (error) {
-      return { screen: "gate", problem: "not-answering", error: toTorbizError(error), endpoint: docker.endpoint };
+      return { screen: "gate", problem: "not-answering", error: toTorbizError(error) };
     }
   }
 
