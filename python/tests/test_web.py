@@ -131,6 +131,40 @@ def test_this_computer_and_what_is_excepted_are_never_reached_through_one(
     assert proxy.targets == []
 
 
+@pytest.mark.parametrize(
+    ("entries", "host", "excepted"),
+    [
+        ("10.1.2.3", "10.1.2.3", True),
+        ("10.1.2.3:8443", "10.1.2.3", True),
+        ("10.1.2.3:8080", "10.1.2.3", False),
+        ("a.test, 10.0.0.0/8", "10.1.2.3", True),
+        ("10.9.9.9/8", "10.1.2.3", True),
+        ("192.168.1.128/25", "192.168.1.127", False),
+        ("169.254/16", "169.254.7.7", True),
+        ("169.254", "169.254.7.7", False),
+        ("10.0.0.0/33", "10.1.2.3", False),
+        ("10.0.0.0/", "10.1.2.3", False),
+        ("10.0.0.0/-1", "10.1.2.3", False),
+        ("2001:db8::1", "[2001:db8::1]", True),
+        ("[2001:DB8:0::1]", "[2001:db8::1]", True),
+        ("2001:db8::1", "[2001:db8::2]", False),
+        ("2001:db8::/32", "[2001:db8:7::1]", True),
+        ("2001:db8::/129", "[2001:db8::1]", False),
+        ("2001:db8::/32", "10.1.2.3", False),
+        ("0.0.0.0/0,::/0", NAME, False),
+    ],
+)
+def test_a_network_is_excepted_as_such(
+    entries: str, host: str, excepted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = urlsplit(f"http://{host}:8443/v1")
+    # As a container is told of it, and by this computer's own variables.
+    assert (proxy_for(url, {"http": "proxy.test:1", "no": entries}) is None) is excepted
+    monkeypatch.setenv("HTTP_PROXY", "proxy.test:1")
+    monkeypatch.setenv("NO_PROXY", entries)
+    assert (proxy_for(url) is None) is excepted
+
+
 def test_a_proxy_that_refuses_or_is_none_is_named(plain: int, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"http://{NAME}:{plain}/v1"
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import os
+import re
 import ssl
 import sys
 from base64 import b64encode
@@ -80,6 +81,8 @@ def proxy_for(url: SplitResult, given: Mapping[str, str] | None = None) -> Split
     place = host if url.port is None else f"{host}:{url.port}"
     if not named or (proxy_bypass(place) if given is None else bypass_of(place, proxies)):
         return None
+    if any(_is_in_network(host, entry.strip()) for entry in proxies.get("no", "").split(",")):
+        return None
     proxy = urlsplit(named if "://" in named else f"http://{named}")
     if proxy.scheme != "http" or not proxy.hostname:
         raise ValueError("the proxy that is set isn't an http:// address")  # itself unsaid: it may hold a password
@@ -105,6 +108,20 @@ def connection_to(url: SplitResult, proxy: SplitResult | None, timeout: float) -
 def login_refusal(proxy: SplitResult) -> str:
     """What a proxy does that answers with 407, in words that follow its name."""
     return "doesn't accept the user name and password" if proxy.username else "wants a user name and a password"
+
+
+def _is_in_network(host: str, entry: str) -> bool:
+    """Whether an address is in a network such as ``10.0.0.0/8`` or ``2001:db8::1``, which urllib knows nothing of.
+
+    A name is in none: it isn't looked up.
+    """
+    start, slash, bits = entry.strip("[]").partition("/")
+    if slash and re.fullmatch(r"\d+(\.\d+){0,2}", start):
+        start += ".0" * (3 - start.count("."))  # a Mac's settings leave zeros at the end away: 169.254/16
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(start + slash + bits, strict=False)
+    except ValueError:
+        return False
 
 
 def _is_here(host: str) -> bool:

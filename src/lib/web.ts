@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
 import { request as httpsRequest } from "node:https";
-import type { Socket } from "node:net";
+import { BlockList, isIP, type Socket } from "node:net";
 import tls from "node:tls";
 import { execa } from "execa";
 import type { Surroundings } from "./context";
@@ -60,7 +60,7 @@ export async function webGet(url: URL, { surroundings, headers, signal }: WebGet
 
 /**
  * The proxy for an address: what HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say, in either case, else what a Mac's
- * settings say. This is how Python's urllib has it, too. This computer itself is never reached through one.
+ * settings say. This is how python/torbiz/web.py has it, too. This computer itself is never reached through one.
  *
  * @throws WebError where it is none that is supported
  */
@@ -122,12 +122,29 @@ async function macSettings({ env, home, platform }: WebSurroundings): Promise<Pr
   return { proxies: { http: proxy("HTTP"), https: proxy("HTTPS") }, exceptions };
 }
 
-/** Whether an entry such as `example.com`, `.example.com`, `*.example.com`, `example.com:8443` or `*` means a host. */
+/**
+ * Whether an entry means a host: `example.com`, `.example.com`, `*.example.com`, `example.com:8443`, a network as
+ * `isInNetwork` has it, or `*`.
+ */
 function isExcepted(host: string, port: string, entry: string): boolean {
-  if (entry === "*") return true;
+  if (entry === "*" || isInNetwork(host, entry)) return true;
   const [, name = "", wantedPort] = /^(?:\*?\.)?(.*?)(?::(\d+))?$/.exec(entry) ?? [];
   if (!name || (wantedPort && wantedPort !== port)) return false;
   return host === name.toLowerCase() || host.endsWith(`.${name.toLowerCase()}`);
+}
+
+/** Whether an address is in a network such as `10.0.0.0/8` or `2001:db8::1`. A name is in none: it isn't looked up. */
+function isInNetwork(host: string, entry: string): boolean {
+  const [, text = "", bits] = /^\[?([^[\]/]+)(?:\/(\d+))?\]?$/.exec(entry) ?? [];
+  // A Mac's settings leave zeros at the end away: 169.254/16.
+  const start = bits && /^[\d.]+$/.test(text) ? [...text.split("."), "0", "0", "0"].slice(0, 4).join(".") : text;
+  if (!isIP(host) || !isIP(start)) return false;
+  const [family, most] = isIP(start) === 4 ? (["ipv4", 32] as const) : (["ipv6", 128] as const);
+  const length = Number(bits ?? most);
+  if (length > most) return false;
+  const network = new BlockList();
+  network.addSubnet(start, length, family);
+  return network.check(host, isIP(host) === 4 ? "ipv4" : "ipv6");
 }
 
 /** A connection to a host through a proxy that only passes bytes on. */

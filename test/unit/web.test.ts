@@ -99,22 +99,40 @@ it("has words of its own for what it knows, and leaves others their words", asyn
 
 describe("NO_PROXY", () => {
   it.each([
-    ["files.test", true],
-    ["FILES.test", true],
-    ["*", true],
-    ["*.test", true],
-    [".test", true],
-    ["a.test,files.test:8443", true],
-    ["files.test:443", false],
-    ["les.test", false],
-    ["", false],
-  ])("%p means https://files.test:8443: %p", async (entries, excepted) => {
+    ["files.test", "files.test", true],
+    ["FILES.test", "files.test", true],
+    ["*", "files.test", true],
+    ["*.test", "files.test", true],
+    [".test", "files.test", true],
+    ["a.test,files.test:8443", "files.test", true],
+    ["files.test:443", "files.test", false],
+    ["les.test", "files.test", false],
+    ["", "files.test", false],
+    ["0.0.0.0/0,::/0", "files.test", false],
+    ["10.1.2.3", "10.1.2.3", true],
+    ["10.1.2.3:8443", "10.1.2.3", true],
+    ["10.1.2.3:8080", "10.1.2.3", false],
+    ["a.test, 10.0.0.0/8", "10.1.2.3", true],
+    ["10.9.9.9/8", "10.1.2.3", true],
+    ["192.168.1.128/25", "192.168.1.127", false],
+    ["169.254/16", "169.254.7.7", true],
+    ["169.254", "169.254.7.7", false],
+    ["10.0.0.0/33", "10.1.2.3", false],
+    ["10.0.0.0/", "10.1.2.3", false],
+    ["10.0.0.0/-1", "10.1.2.3", false],
+    ["2001:db8::1", "[2001:db8::1]", true],
+    ["[2001:DB8:0::1]", "[2001:db8::1]", true],
+    ["2001:db8::1", "[2001:db8::2]", false],
+    ["2001:db8::/32", "[2001:db8:7::1]", true],
+    ["2001:db8::/129", "[2001:db8::1]", false],
+    ["2001:db8::/32", "10.1.2.3", false],
+  ])("%p means https://%s:8443: %p", async (entries, host, excepted) => {
     const surroundings = {
       env: { HTTPS_PROXY: "proxy.test:1", NO_PROXY: entries },
       home: "/",
       platform: "linux" as const,
     };
-    const found = await proxyFor(new URL("https://files.test:8443/"), surroundings);
+    const found = await proxyFor(new URL(`https://${host}:8443/`), surroundings);
     expect(found?.href).toBe(excepted ? undefined : "http://proxy.test:1/");
   });
 });
@@ -138,6 +156,7 @@ describe("a Mac's own settings", () => {
     expect(await ask("https://files.test/")).toBe("http://proxy.test:8080/");
     expect(await ask("http://files.test/")).toBeUndefined();
     expect(await ask("https://printer.local/")).toBeUndefined();
+    expect(await ask("https://169.254.7.7/")).toBeUndefined();
     expect(await ask("https://localhost/")).toBeUndefined();
     expect(await ask("https://files.test/", { HTTPS_PROXY: "other.test:1" })).toBe("http://other.test:1/");
   });
