@@ -15,6 +15,7 @@ import { homeContents, type HomePart } from "./home-contents";
 import { LABELS } from "./names";
 import { acquireLock, lockHolder, type LockOptions, type ProcessLock } from "./process-lock";
 import type { OnProgress } from "./progress";
+import { BASE_IMAGE_STAND_IN } from "./setup/base-image";
 import { lastShareAt } from "./sharing/last-choice";
 import { readStatus } from "./sharing/status";
 import { stopContainer, stopSharing } from "./sharing/stop";
@@ -226,10 +227,11 @@ async function removeFromEngine(context: EngineContext, id: "container" | "image
   await clearEndedShare(context);
   if (id === "image") {
     // All is asked before anything goes: else the image would be gone, and that told as a failure.
-    const { tags, untagged, cache } = await imagesOf(context, await diskUsageOf(engine));
+    const { tags, untagged, cache, base } = await imagesOf(context, await diskUsageOf(engine));
     if (tags.includes(names.image)) await engine.removeImage(names.image);
     const left = [...tags.filter((tag) => tag !== names.image), ...untagged.map((image) => image.id)];
-    for (const image of left) await removeUnlessUsed(engine, image);
+    // Last: the others stand on it.
+    for (const image of [...left, ...(base ? [BASE_IMAGE_STAND_IN] : [])]) await removeUnlessUsed(engine, image);
     return engine.removeFromBuildCache(cache.map((entry) => entry.id));
   }
   if (id === "volume") return engine.removeVolume(names.volume);
@@ -302,11 +304,13 @@ interface Images {
   untagged: ListedImage[];
   /** What the builder BuildKit kept. */
   cache: CacheEntry[];
+  /** The base image that was made where no registry answered. */
+  base?: ListedImage;
 }
 
 /**
  * What no name tells whose it is isn't ours while another instance has an image, as it is for all, or while an image is
- * being built.
+ * being built. The base image is all instances', too: it is the usual one's to remove.
  *
  * @param usage undefined where the engine doesn't say
  */
@@ -319,11 +323,13 @@ async function imagesOf(context: EngineContext, usage: DiskUsage | undefined): P
   if (images.some((image) => image.tags.some((tag) => !own.includes(tag)))) return { tags, untagged: [], cache: [] };
   const building = currentBuild(paths, names) ?? otherBuild(context);
   const left = building ? [] : [...ours, ...(await engine.images(LABELS.buildStep))];
+  const managed = building || names.instance !== "" ? [] : await engine.images(LABELS.managed);
   const dockerfile = await readFile(join(runtimeFiles, "docker", "Dockerfile.macos"), "utf8");
   return {
     tags,
     untagged: left.filter((image) => image.tags.length === 0),
     cache: entriesOf(dockerfile, usage?.buildCache ?? []),
+    base: managed.find(({ labels, tags: all }) => isOurs(labels) && all.includes(BASE_IMAGE_STAND_IN)),
   };
 }
 
@@ -353,20 +359,22 @@ async function inEngineOf(context: EngineContext): Promise<Belongings> {
     const bytes = usage ? containers.reduce((sum, id) => sum + (usage.containers.get(id) ?? 0), 0) : null;
     parts.push({ id: "container", title: "Container", detail: `${what}the network ${names.network}`, bytes });
   }
-  const { tags, untagged, cache } = await imagesOf(context, usage);
+  const { tags, untagged, cache, base } = await imagesOf(context, usage);
   const hasImage = tags.includes(names.image);
   const hasLeft = untagged.length + cache.length > 0 || tags.some((tag) => tag !== names.image);
-  if (hasImage || hasLeft) {
-    const what = [...(hasImage ? [names.image] : []), ...(hasLeft ? ["what its builds left in Docker"] : [])].join(
-      ", and ",
-    );
+  const what = [
+    ...(hasImage ? [names.image] : []),
+    ...(base ? [`its base image ${BASE_IMAGE_STAND_IN}`] : []),
+    ...(hasLeft ? ["what its builds left in Docker"] : []),
+  ];
+  if (what.length > 0) {
     // What is another image's, too, is counted with that.
     const bytes = [
       hasImage ? (image?.sizeBytes ?? 0) : 0,
-      ...untagged.map(({ id }) => usage?.images.get(id) ?? 0),
+      ...[...untagged, ...(base ? [base] : [])].map(({ id }) => usage?.images.get(id) ?? 0),
       ...cache.map((entry) => (entry.shared ? 0 : entry.bytes)),
     ].reduce((sum, part) => sum + part);
-    parts.push({ id: "image", title: "Image", detail: what, bytes });
+    parts.push({ id: "image", title: "Image", detail: new Intl.ListFormat("en").format(what), bytes });
   }
   if (isOurs(volume)) {
     const bytes = usage?.volumes.get(names.volume) ?? null;

@@ -3,7 +3,9 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runUninstall } from "../../src/cli/uninstall";
 import { buildFiles } from "../../src/lib/docker/build/lock";
+import { resolveNames } from "../../src/lib/names";
 import { acquireLock } from "../../src/lib/process-lock";
+import { BASE_IMAGE_STAND_IN } from "../../src/lib/setup/base-image";
 import { rememberChoice } from "../../src/lib/sharing/last-choice";
 import { shareLock } from "../../src/lib/sharing/stop-request";
 import { findBelongings, needsStop, removeBelongings } from "../../src/lib/uninstall";
@@ -177,6 +179,48 @@ test("what builds left is listed and goes where the image is gone, or somebody e
   }
   expect(removals()).toEqual([]);
   expect(share.engine.requests.filter((request) => request.includes("/build/prune"))).toHaveLength(2);
+});
+
+test("the base image that was made for it goes last, as nobody else needs it", async () => {
+  const { surroundings } = share;
+  const { names } = surroundings;
+  const managed = { "com.torbiz.managed": "1", "com.torbiz.contract": "3" };
+  share.image = managed;
+  const base = { Id: "sha256:base", RepoTags: [BASE_IMAGE_STAND_IN], Labels: { "com.torbiz.managed": "1" } };
+  const steps = { Id: "sha256:steps", RepoTags: [], Labels: managed };
+  images = [base, steps];
+  // 80 of it are the image's, too.
+  const Images = [{ Id: "sha256:base", Size: 100, SharedSize: 80 }];
+  share.others["/system/df"] = (_, response) => void response.end(JSON.stringify({ Images }));
+  const detail = `${names.image}, its base image ${BASE_IMAGE_STAND_IN}, and what its builds left in Docker`;
+  expect((await findBelongings(surroundings)).parts[0]).toMatchObject({ id: "image", bytes: 21, detail });
+  // A container needs it.
+  share.others[`/images/${BASE_IMAGE_STAND_IN}`] = (_, response) =>
+    void response.writeHead(409).end(JSON.stringify({ message: "conflict: a container is using it" }));
+  expect((await removeBelongings(surroundings, ["image"])).failed).toEqual([]);
+  expect(removals()).toEqual([names.image, "sha256:steps", BASE_IMAGE_STAND_IN]);
+
+  // It is all that is left where the image was removed by hand.
+  share.image = undefined;
+  images = [base];
+  const [left] = (await findBelongings(surroundings)).parts;
+  expect(left).toMatchObject({ id: "image", detail: `its base image ${BASE_IMAGE_STAND_IN}`, bytes: 20 });
+});
+
+test("the base image stays for another instance, for a build, and where somebody else made it", async () => {
+  const base = { Id: "sha256:base", RepoTags: [BASE_IMAGE_STAND_IN], Labels: { "com.torbiz.managed": "1" } };
+  const { surroundings } = share;
+  const isListed = async (names = surroundings.names) =>
+    (await findBelongings({ ...surroundings, names })).parts.some(({ id }) => id === "image");
+  images = [base];
+  expect([await isListed(), await isListed(resolveNames({ TORBIZ_INSTANCE: "other" }))]).toEqual([true, false]);
+  const [lock = ""] = buildOf("torbiz-petals-macos:other");
+  expect(await isListed()).toBe(false);
+  rmSync(lock);
+  images = [base, { Id: "sha256:2", RepoTags: ["another:instance"], Labels: { "com.torbiz.contract": "3" } }];
+  expect(await isListed()).toBe(false);
+  images = [{ ...base, Labels: { "com.torbiz.managed": "" } }];
+  expect(await isListed()).toBe(false);
 });
 
 test("an engine that doesn't say what holds how much keeps nothing from being listed and removed", async () => {
