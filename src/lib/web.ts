@@ -213,6 +213,22 @@ const REASONS: Record<string, string> = {
   ENETUNREACH: "can't be reached: is there a network?",
 };
 
+/** Why a request failed, for people, to go on with after a colon. The error itself stays the cause. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof WebError) return error.message;
+  const code = String((error as NodeJS.ErrnoException).code);
+  if (/^HPE_/.test(code)) return "what answers there doesn't speak HTTP";
+  if (/^(EPROTO$|ERR_SSL_)/.test(code)) return "what answers there doesn't speak TLS: is it an http:// address?";
+  if (/^ERR_INVALID_(URL|PROTOCOL)$/.test(code)) return "that is no http:// or https:// address";
+  const known = REASONS[code];
+  return known ? `it ${known}` : "the connection failed";
+}
+
+/** What ends with a reason, as a sentence: a reason that asks has its end. */
+export function asSentence(text: string): string {
+  return text.endsWith("?") ? text : `${text}.`;
+}
+
 /** Node's own words are for programmers. */
 function explain(error: NodeJS.ErrnoException, who: string): Error {
   if (error.name === "AbortError") return error;

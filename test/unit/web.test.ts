@@ -2,11 +2,11 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer, type RequestListener } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { proxyFor, webGet, WebError } from "../../src/lib/web";
+import { asSentence, proxyFor, reasonOf, webGet, WebError } from "../../src/lib/web";
 import { ForwardProxy } from "./ask/forward-proxy";
 import { TestAuthority } from "./ask/test-authority";
 
@@ -95,6 +95,38 @@ it("has words of its own for what it knows, and leaves others their words", asyn
   await expect(known).rejects.toThrow("127.0.0.1 refuses the connection");
   // To a server that speaks no TLS.
   await expect(get(`https://127.0.0.1:${portOf(plain)}/`)).rejects.not.toBeInstanceOf(WebError);
+});
+
+describe("the reason for people", () => {
+  const reason = (url: string) => get(url).then(() => "none", reasonOf);
+
+  it("is told of who doesn't speak TLS, or HTTP", async () => {
+    const other = createServer((socket) => socket.end("SSH-2.0-OpenSSH_9.2\r\n")).listen(0, "127.0.0.1");
+    await once(other, "listening");
+    const { port } = other.address() as AddressInfo;
+    expect(await reason(`http://127.0.0.1:${port}/`)).toBe("what answers there doesn't speak HTTP");
+    other.close();
+    expect(await reason(`https://127.0.0.1:${portOf(plain)}/`)).toBe(
+      "what answers there doesn't speak TLS: is it an http:// address?",
+    );
+  });
+
+  it("is told of what is no address of the web", async () => {
+    for (const url of ["files.test/x", "file:///files/x"]) {
+      expect(await reason(url)).toBe("that is no http:// or https:// address");
+    }
+  });
+
+  it("is told of an answer that is cut, and of what has no name", () => {
+    expect(reasonOf(Object.assign(new Error("aborted"), { code: "ECONNRESET" }))).toBe("it broke off the connection");
+    expect(reasonOf(new WebError("the proxy is gone"))).toBe("the proxy is gone");
+    expect(reasonOf(Object.assign(new Error("x"), { code: "ERR_OTHER" }))).toBe("the connection failed");
+    expect(reasonOf(new Error("x"))).toBe("the connection failed");
+  });
+
+  it("ends a sentence with one mark", () => {
+    expect(["it is gone", "is it there?"].map(asSentence)).toEqual(["it is gone.", "is it there?"]);
+  });
 });
 
 describe("NO_PROXY", () => {

@@ -5,7 +5,7 @@ import type { IncomingMessage } from "node:http";
 import { basename, dirname, join } from "node:path";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { webGet, type WebSurroundings } from "../web";
+import { reasonOf, webGet, type WebSurroundings } from "../web";
 
 /** A file of the web that never changes. */
 export interface WantedFile {
@@ -23,6 +23,9 @@ export interface FetchFileOptions {
   signal?: AbortSignal;
 }
 
+/** Why a file isn't brought, for people, to go on with after a colon. */
+export class FetchError extends Error {}
+
 /** GitHub sends on once. */
 const REDIRECTS = 5;
 const PARTIAL = /^\.[0-9a-f]{16}\.partial$/;
@@ -31,7 +34,7 @@ const PARTIAL = /^\.[0-9a-f]{16}\.partial$/;
  * Brings a file, going on with what came earlier. It gets its name when its hash is right and not before; what has come
  * is kept beside it until then, under the name of the hash, so that nobody ever goes on with another file's beginning.
  *
- * @throws Error with a reason to go on with after a colon; AbortError when `signal` says so; the file system's own
+ * @throws FetchError; AbortError when `signal` says so; the file system's own
  */
 export async function fetchFile({ url, sha256, out }: WantedFile, options: FetchFileOptions): Promise<void> {
   const partial = join(dirname(out), `.${sha256.slice(0, 16)}.partial`);
@@ -42,7 +45,7 @@ export async function fetchFile({ url, sha256, out }: WantedFile, options: Fetch
     ({ size }) => size,
     () => 0,
   );
-  const answer = await follow(new URL(url), have, options);
+  const answer = await follow(url, have, options);
   // All had come, and something ended us before it got its name.
   if (answer.statusCode === 416) answer.destroy();
   else await receive(answer, partial, have, options);
@@ -50,26 +53,33 @@ export async function fetchFile({ url, sha256, out }: WantedFile, options: Fetch
   await pipeline(createReadStream(partial), hash);
   if (hash.digest("hex") !== sha256) {
     await rm(partial);
-    throw new Error("what came isn't it: its hash is wrong. It was deleted");
+    throw new FetchError("what came isn't it: its hash is wrong. It was deleted");
   }
   await rename(partial, out);
 }
 
 /** The first answer that isn't a redirect. */
-async function follow(url: URL, have: number, { surroundings, signal }: FetchFileOptions): Promise<IncomingMessage> {
+async function follow(start: string, have: number, options: FetchFileOptions): Promise<IncomingMessage> {
+  const { surroundings, signal } = options;
   const headers = { "accept-encoding": "identity", ...(have > 0 && { range: `bytes=${have}-` }) };
-  for (let left = REDIRECTS; left > 0; left -= 1) {
-    const answer = await webGet(url, { surroundings, headers, signal });
-    const { statusCode = 0, headers: told } = answer;
-    if (statusCode < 300 || statusCode > 399 || !told.location) {
-      if ([200, 206, 416].includes(statusCode)) return answer;
+  try {
+    let url = new URL(start);
+    for (let left = REDIRECTS; left > 0; left -= 1) {
+      const answer = await webGet(url, { surroundings, headers, signal });
+      const { statusCode = 0, headers: told } = answer;
+      if (statusCode < 300 || statusCode > 399 || !told.location) {
+        if ([200, 206, 416].includes(statusCode)) return answer;
+        answer.destroy();
+        throw new FetchError(`${url.hostname} answered ${statusCode}`);
+      }
       answer.destroy();
-      throw new Error(`${url.hostname} answered ${statusCode}`);
+      url = new URL(told.location, url);
     }
-    answer.destroy();
-    url = new URL(told.location, url);
+    throw new FetchError(`${url.hostname} only sends on to other addresses`);
+  } catch (error) {
+    if (error instanceof FetchError || (error as Error).name === "AbortError") throw error;
+    throw new FetchError(reasonOf(error), { cause: error });
   }
-  throw new Error(`${url.hostname} only sends on to other addresses`);
 }
 
 async function receive(
@@ -94,7 +104,7 @@ async function receive(
     await pipeline(answer, count, file, { signal });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ECONNRESET") {
-      throw new Error("the connection broke off", { cause: error });
+      throw new FetchError("the connection broke off", { cause: error });
     }
     throw error;
   }

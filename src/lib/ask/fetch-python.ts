@@ -6,8 +6,9 @@ import type { Surroundings } from "../context";
 import { toTorbizError, TorbizError } from "../errors";
 import { acquireLock } from "../process-lock";
 import type { OnProgress } from "../progress";
+import { asSentence } from "../web";
 import { noSpace, requireSpace, tellsOfNoSpace } from "./disk-space";
-import { fetchFile } from "./fetch-file";
+import { FetchError, fetchFile } from "./fetch-file";
 import { pythonEnv } from "./python-env";
 import { findPython, type FoundPython, type PythonRange, type PythonSurroundings } from "./python";
 
@@ -85,7 +86,7 @@ export async function fetchPython(
     await bring(surroundings, build, range, report, signal);
     return await findPython(surroundings, range);
   } catch (error) {
-    throw failure(error, build);
+    throw failure(error, build, surroundings.env.UV_PYTHON_INSTALL_MIRROR);
   } finally {
     lock.release();
   }
@@ -133,10 +134,10 @@ async function bring(
     });
     if (isCanceled) throw new TorbizError("interrupted", "Fetching Python was stopped.");
     if (failed && tellsOfNoSpace(stderr)) throw noSpace("Python", PYTHON_BYTES, { lines: stderr.split("\n") });
-    if (failed) throw new Error(`it can't be unpacked: ${stderr.split("\n").at(-1) || "tar gave no reason"}`);
+    if (failed) throw new FetchError(`it can't be unpacked: ${stderr.split("\n").at(-1) || "tar gave no reason"}`);
     const program = join(draft, "bin", `python${version}`);
     await findPython({ ...surroundings, env: { ...env, TORBIZ_PYTHON: program } }, range).catch((error: unknown) => {
-      throw new Error("it doesn't run on this computer", { cause: error });
+      throw new FetchError("it doesn't run on this computer", { cause: error });
     });
     const folder = join(paths.pythons, basename(path).replace(/-install_only.*/, ""));
     await rm(folder, { recursive: true, force: true });
@@ -147,10 +148,14 @@ async function bring(
   }
 }
 
-function failure(error: unknown, { version }: Build): TorbizError {
+/** @param mirror where it was to come from, if not from where it usually does */
+function failure(error: unknown, { version }: Build, mirror: string | undefined): TorbizError {
   const known = toTorbizError(error);
   if (known.code !== "unexpected") return known;
-  return new TorbizError("python-fetch-failed", `Python ${version} couldn't be fetched: ${known.message}.`, {
+  // What else can fail has its makers' words, which are for programmers.
+  const reason = error instanceof FetchError ? `: ${error.message}` : "";
+  return new TorbizError("python-fetch-failed", asSentence(`Python ${version} couldn't be fetched${reason}`), {
+    ...(mirror && { cliHint: "It is fetched from where UV_PYTHON_INSTALL_MIRROR says." }),
     cause: error,
   });
 }

@@ -1,7 +1,7 @@
 import { homedir } from "node:os";
 import { TorbizError } from "../errors";
 import { isRecord, parseJson } from "../json";
-import { webGet, type WebGetOptions, type WebSurroundings } from "../web";
+import { asSentence, reasonOf, webGet, WebError, type WebGetOptions, type WebSurroundings } from "../web";
 import type { EngineChoice } from "./engine-choice";
 
 /** A server on this computer that speaks OpenAI's interface. */
@@ -137,8 +137,8 @@ export async function modelsAt(
     if ((error as NodeJS.ErrnoException).code === "ERR_INVALID_CHAR") {
       throw new TorbizError("server-key-wrong", "The API key has characters that no key has.");
     }
-    const reason = limit.aborted ? "it doesn't answer" : (error as Error).message;
-    throw new TorbizError("server-unreachable", `${baseUrl} can't be reached: ${reason}.`, { cause: error });
+    const reason = limit.aborted ? "it doesn't answer" : reasonOf(error);
+    throw new TorbizError("server-unreachable", asSentence(`${baseUrl} can't be reached: ${reason}`), { cause: error });
   }
   if (status === 401 || status === 403) {
     throw new TorbizError("server-key-wrong", `${baseUrl} wants ${apiKey ? "another" : "an"} API key.`);
@@ -178,7 +178,7 @@ async function get(url: string, apiKey: string | undefined, options: WebGetOptio
   response.setEncoding("utf8");
   for await (const piece of response) {
     text += piece;
-    if (text.length > BODY_LIMIT) throw new Error("its answer doesn't end");
+    if (text.length > BODY_LIMIT) throw new WebError("its answer doesn't end");
   }
   return { status: response.statusCode ?? 0, text };
 }

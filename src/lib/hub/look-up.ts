@@ -3,7 +3,7 @@ import { interrupted } from "../docker/docker-error";
 import { TorbizError } from "../errors";
 import { isRecord, parseJson } from "../json";
 import { readConfig, weightBytes } from "../model-config";
-import { webGet, WebError, type WebSurroundings } from "../web";
+import { asSentence, webGet, WebError, type WebSurroundings } from "../web";
 import { hubEndpoint, pageOf } from "./endpoint";
 import { isRepository, type HubFacts } from "./known-models";
 
@@ -206,8 +206,7 @@ function notAHub(options: LookUpOptions): TorbizError {
 }
 
 function unreachable(what: string, options: LookUpOptions, cause?: unknown): TorbizError {
-  const end = what.endsWith("?") ? "" : ".";
-  return new TorbizError("hub-unreachable", `${hostOf(options)} ${what}${end}`, { cause });
+  return new TorbizError("hub-unreachable", asSentence(`${hostOf(options)} ${what}`), { cause });
 }
 
 function hostOf({ surroundings }: LookUpOptions): string {

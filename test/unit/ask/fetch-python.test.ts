@@ -165,13 +165,27 @@ it("says why when the mirror hasn't got it", async () => {
 });
 
 it.each([
-  ["http://127.0.0.1:9", "127.0.0.1 refuses the connection"],
+  ["http://127.0.0.1:9", "127.0.0.1 refuses the connection."],
   ["http://host.invalid", "host.invalid can't be found: is there a network?"],
-])("says that there is no network: %s", async (address, reason) => {
+  ["mirror.corp/x", "that is no http:// or https:// address."],
+  ["file:///mnt/x", "that is no http:// or https:// address."],
+])("says why nothing can come from %s", async (address, reason) => {
   await expect(fetchPython(computer({ UV_PYTHON_INSTALL_MIRROR: address }), RANGE)).rejects.toMatchObject({
     code: "python-fetch-failed",
-    message: `Python 3.11 couldn't be fetched: ${reason}.`,
+    message: `Python 3.11 couldn't be fetched: ${reason}`,
     hint: expect.stringMatching(/^Check the network/),
+    cliHint: "It is fetched from where UV_PYTHON_INSTALL_MIRROR says.",
+    cause: expect.objectContaining({ cause: expect.anything() as Error }) as Error,
+  });
+});
+
+it("says so in plain words when its folder can't be made", async () => {
+  mkdirSync(join(home, ".torbiz"));
+  writeFileSync(pythons(), "");
+  await expect(fetch()).rejects.toMatchObject({
+    code: "python-fetch-failed",
+    message: "Python 3.11 couldn't be fetched.",
+    cause: expect.objectContaining({ code: "EEXIST" }) as Error,
   });
 });
 

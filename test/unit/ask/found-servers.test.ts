@@ -26,6 +26,10 @@ const list =
   (response: ServerResponse) =>
     void response.end(JSON.stringify({ object: "list", data: ids.map((id) => ({ id, object: "model" })) }));
 
+function endless(response: ServerResponse): void {
+  if (!response.destroyed) response.write(" ".repeat(100_000), () => setImmediate(endless, response));
+}
+
 it("finds the servers that have a model to ask, and takes nothing else for one", async () => {
   const places = await Promise.all([
     serving("Silent", () => undefined),
@@ -41,12 +45,7 @@ it("finds the servers that have a model to ask, and takes nothing else for one",
       "Elsewhere",
       (response) => void response.writeHead(302, { location: "http://127.0.0.1:1/v1/models" }).end(),
     ),
-    serving("Endless", (response) => {
-      const more = () => {
-        if (!response.destroyed) response.write(" ".repeat(100_000), () => setImmediate(more));
-      };
-      more();
-    }),
+    serving("Endless", endless),
     serving(
       "Odd",
       (response) => void response.end(JSON.stringify({ object: "list", data: [1, { id: 2 }, { id: "" }] })),
@@ -134,6 +133,30 @@ it("says why a server has no models to tell", async () => {
   await expect(modelsAt(silent.baseUrl, { limitMs: 200 })).rejects.toMatchObject({ code: "server-unreachable" });
   const signal = AbortSignal.abort();
   await expect(modelsAt(silent.baseUrl, { signal })).rejects.toMatchObject({ code: "interrupted" });
+});
+
+it.each<[string, string, (response: ServerResponse) => void, string]>([
+  ["speaks no TLS", "https:", list("x"), "what answers there doesn't speak TLS: is it an http:// address?"],
+  ["speaks no HTTP", "http:", ({ socket }) => socket?.end("SSH-2.0\r\n"), "what answers there doesn't speak HTTP."],
+  [
+    "breaks off its answer",
+    "http:",
+    (response) => response.write("{", () => response.destroy()),
+    "it broke off the connection.",
+  ],
+])("says in plain words that a server %s", async (_what, protocol, handle, reason) => {
+  const { baseUrl } = await serving("Named", handle);
+  const address = baseUrl.replace("http:", protocol);
+  await expect(modelsAt(address)).rejects.toMatchObject({
+    ...{ code: "server-unreachable", message: `${address} can't be reached: ${reason}` },
+  });
+});
+
+it("says of an answer without an end that it has none", async () => {
+  const { baseUrl } = await serving("Endless", endless);
+  await expect(modelsAt(baseUrl)).rejects.toMatchObject({
+    ...{ code: "server-unreachable", message: `${baseUrl} can't be reached: its answer doesn't end.` },
+  });
 });
 
 it.each([
