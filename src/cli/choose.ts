@@ -1,4 +1,5 @@
 import { interrupted } from "../lib/docker/docker-error";
+import { printable } from "./printable";
 import { readLine } from "./terminal";
 
 /**
@@ -12,7 +13,9 @@ export async function choose<Thing>(
   signal: AbortSignal,
 ): Promise<Thing> {
   process.stderr.write(`${question}\n`);
-  for (const [index, thing] of things.entries()) process.stderr.write(`  ${index + 1}  ${describe(thing)}\n`);
+  for (const [index, thing] of things.entries()) {
+    process.stderr.write(`  ${index + 1}  ${printable(describe(thing))}\n`);
+  }
   for (;;) {
     const line = await readLine(`Number [1]: `, signal);
     if (line === undefined) throw interrupted(signal);

@@ -2,6 +2,7 @@ import ora, { type Ora } from "ora";
 import type { LogLine } from "../lib/docker/demux";
 import type { TorbizError } from "../lib/errors";
 import type { Progress } from "../lib/progress";
+import { printable } from "./printable";
 
 /** How a command talks: to a person on a terminal, to a file or pipe, or to a script (`--json`). */
 export interface Output {
@@ -52,43 +53,42 @@ export function textOutput(stdout: Stream = process.stdout, stderr: NodeJS.Write
   return {
     progress: (progress) => {
       endAnswer();
-      steps.update(progress);
+      steps.update({ ...progress, message: shownOn(stderr, progress.message) });
     },
     done: (_stage, message) => {
       endAnswer();
-      steps.done(message);
+      steps.done(shownOn(stderr, message));
     },
     note: (message) => {
       endAnswer();
-      steps.note(message);
+      steps.note(shownOn(stderr, message));
     },
     delta: (text) => {
       steps.clear();
       answering = true;
-      stdout.write(stdout.isTTY ? printable(text) : text);
+      stdout.write(shownOn(stdout, text));
     },
     // Our programs begin each line with their own time.
-    log: ({ text }) => stdout.write(`${text}\n`),
+    log: ({ text }) => stdout.write(`${shownOn(stdout, text)}\n`),
     result: (_fields, text) => {
       endAnswer();
       steps.clear();
-      if (text) stdout.write(`${stdout.isTTY ? printable(text) : text}\n`);
+      if (text) stdout.write(`${shownOn(stdout, text)}\n`);
     },
     error: (error) => {
       const { title, message, details } = error;
       endAnswer();
       steps.clear();
       const lines = Array.isArray(details?.lines) ? details.lines : [];
-      stderr.write(
-        [title, `  ${message}`, ...lines.map((line) => `  | ${line}`), `  ${fullHint(error)}`, ""].join("\n"),
-      );
+      const words = [title, `  ${message}`, ...lines.map((line) => `  | ${line}`), `  ${fullHint(error)}`, ""];
+      stderr.write(shownOn(stderr, words.join("\n")));
     },
   };
 }
 
-/** What models and strangers write must not steer the terminal: without control characters, except line breaks and tabs. */
-function printable(text: string): string {
-  return text.replace(/[^\P{Cc}\n\t]/gu, "");
+/** Words that may hold what a server, a program or a log said. A file gets them as they are. */
+function shownOn({ isTTY }: Stream, words: string): string {
+  return isTTY ? printable(words) : words;
 }
 
 /** What to do, and what to type for it. */

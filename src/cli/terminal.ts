@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { interrupted } from "../lib/docker/docker-error";
+import { printable } from "./printable";
 
 /**
  * Asks for a line on the terminal.
@@ -8,7 +9,9 @@ import { interrupted } from "../lib/docker/docker-error";
  * @throws TorbizError interrupted
  */
 export async function readLine(prompt: string, signal: AbortSignal): Promise<string | undefined> {
-  const terminal = createInterface({ input: process.stdin, output: process.stderr, prompt });
+  // A title is in some questions, which a model or a stranger may have written.
+  const asked = printable(prompt);
+  const terminal = createInterface({ input: process.stdin, output: process.stderr, prompt: asked });
   // readline reads the keys by itself: a Ctrl-C there is no signal until it is passed on.
   terminal.once("SIGINT", () => process.kill(process.pid, "SIGINT"));
   try {

@@ -14,10 +14,14 @@ const program = (call: string) => `
   );
 `;
 
-/** What the program prints last when these keys are pressed, one line of them after each question. */
+/** What the screen shows in the end when these keys are pressed, one line of them after each question. */
+function screen(call: string, ...keys: string[]): Promise<string> {
+  return atTerminal([process.execPath, "--import", "tsx", "--input-type=module", "--eval", program(call)], keys);
+}
+
+/** What the program prints last. */
 async function press(call: string, ...keys: string[]): Promise<string> {
-  const command = [process.execPath, "--import", "tsx", "--input-type=module", "--eval", program(call)];
-  return (await atTerminal(command, keys)).trim().split("\r\n").at(-1) ?? "";
+  return (await screen(call, ...keys)).trim().split("\r\n").at(-1) ?? "";
 }
 
 it.each([
@@ -43,4 +47,13 @@ it.each([
   ["Ctrl-D takes none", ["\x04"], "failure: interrupted"],
 ])("%s", async (_, keys, result) => {
   expect(await press('choose("Which?", ["a", "b"], (thing) => thing, signal)', ...keys)).toBe(result);
+});
+
+it.each([
+  ["a question", 'confirm("Delete \\x1b[2Ja title?", signal)'],
+  ["a choice", 'choose("Which?", [1], () => "\\x1b[2Ja title", signal)'],
+])("%s can't steer the terminal by a title that it names", async (_, call) => {
+  const shown = await screen(call, "\r");
+  expect(shown).toContain("[2Ja title");
+  expect(shown).not.toContain("\x1b[2J");
 });

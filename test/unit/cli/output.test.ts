@@ -59,6 +59,24 @@ test("what a model writes can't steer a terminal, and reaches a file as it is", 
   }
 });
 
+test("what servers, programs and logs say can't steer a terminal either, and reaches a file as it is", () => {
+  const text = "a\x1b[2J\x07b\x9b2J\r\tc";
+  for (const [stdout, stderr, said] of [
+    [sink(true), sink(true), "a[2Jb2J\tc"],
+    [sink(), sink(), text],
+  ] as const) {
+    const output = textOutput(stdout, stderr);
+    output.progress({ stage: "s", message: text, progress: null });
+    output.done("s", text);
+    output.note(text);
+    output.log({ time: "2026-01-31T12:00:00.000Z", stream: "stdout", text });
+    output.error(new TorbizError("unexpected", text, { hint: text, cliHint: text, details: { lines: [text] } }));
+    const failure = `Something unexpected went wrong\n  ${said}\n  | ${said}\n  ${said} ${said}\n`;
+    expect(stdout.written.join("")).toBe(`${said}\n`);
+    expect(stderr.written.join("")).toBe(`${said}\n${said}\nNote: ${said}\n${failure}`);
+  }
+});
+
 test("a plain log repeats a step only when it has come much further", () => {
   const stderr = sink();
   const output = textOutput(sink(), stderr);
