@@ -1,10 +1,11 @@
+import { interrupted } from "../lib/docker/docker-error";
 import { examine, repairAll, type Examination } from "../lib/doctor/doctor";
 import type { Finding, FindingState } from "../lib/doctor/finding";
 import { reportOf } from "../lib/doctor/report";
 import { redactFailure } from "../lib/failure-details";
 import { redactor } from "../lib/redact";
 import type { Session } from "./session";
-import { writeNew } from "./write-new";
+import { requireNew, writeNew } from "./write-new";
 
 export interface DoctorFlags {
   /** Repair what can be, then look again. */
@@ -18,7 +19,9 @@ const MARKS: Record<FindingState, string> = { ok: "✔", warning: "!", problem: 
 /** `torbiz doctor`: what is wrong here, and what helps. @returns the exit code: 0 when nothing is a problem */
 export async function runDoctor(session: Session, { repair = false, bundle }: DoctorFlags): Promise<number> {
   const { output, surroundings, signal } = session;
-  let examination = await examine(surroundings, { onProgress: output.progress, signal });
+  if (bundle !== undefined) requireNew(bundle);
+  const look = () => examine(surroundings, { onProgress: output.progress, signal });
+  let examination = await look();
   if (repair) {
     const repaired = await repairAll(surroundings, examination.findings, {
       ...{ onProgress: output.progress, signal },
@@ -28,8 +31,10 @@ export async function runDoctor(session: Session, { repair = false, bundle }: Do
         output.note(`${title}: ${message} ${hint}`);
       },
     });
-    if (repaired.length > 0) examination = await examine(surroundings, { onProgress: output.progress, signal });
+    if (repaired.length > 0 && !signal.aborted) examination = await look();
   }
+  // What was looked at by then is no answer.
+  if (signal.aborted) throw interrupted(signal);
   const { healthy, findings, answers } = examination;
   const path = bundle === undefined ? undefined : writeNew(bundle, reportOf(surroundings, examination));
   output.result(

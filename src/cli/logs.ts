@@ -1,6 +1,7 @@
 import type { Surroundings } from "../lib/context";
 import { openEngine } from "../lib/context";
 import type { LogLine } from "../lib/docker/demux";
+import { interrupted } from "../lib/docker/docker-error";
 import { TorbizError } from "../lib/errors";
 import { redactor } from "../lib/redact";
 import { followThrough } from "../lib/sharing/follow-through";
@@ -10,7 +11,7 @@ import { readStatus } from "../lib/sharing/status";
 import { foreignContainer } from "../lib/sharing/stop";
 import { parseSince } from "../lib/since";
 import type { Session } from "./session";
-import { writeNew } from "./write-new";
+import { requireNew, writeNew } from "./write-new";
 
 export interface LogFlags {
   follow?: boolean;
@@ -30,12 +31,15 @@ const LINES = 200;
  * name, as what is shown here is shown to others.
  */
 export async function runLogs(session: Session, flags: LogFlags): Promise<void> {
-  const { output, surroundings } = session;
+  const { output, surroundings, signal } = session;
+  if (flags.export !== undefined) requireNew(flags.export);
   const redact = redactor(surroundings);
   const lines = await linesOf(session, flags);
   if (flags.export !== undefined) {
     const all: string[] = [];
     for await (const { time, text } of lines) all.push(redact(`${time} ${text}\n`));
+    // The engine's stream ends quietly then: it isn't all of the log.
+    if (signal.aborted) throw interrupted(signal);
     const path = writeNew(flags.export, all.join(""));
     output.result({ lines: all.length, path }, `Wrote ${all.length} lines to ${path}.`);
     return;

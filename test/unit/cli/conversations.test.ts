@@ -58,6 +58,10 @@ test("export makes a file that only its user can read, and never writes over one
   await expect(runConversationsExport(session, id, { format: "markdown", output: nowhere })).rejects.toMatchObject({
     ...{ code: "usage", message: expect.stringContaining(nowhere) as string },
   });
+  const inFile = join(output, "out.md");
+  await expect(runConversationsExport(session, id, { format: "markdown", output: inFile })).rejects.toMatchObject({
+    ...{ code: "usage", message: `${inFile} can't be written.`, hint: "Name another file." },
+  });
   await runConversationsExport(session, undefined, { format: "markdown" });
   const content = `# Which Café?\n\n## Question\n\nWhich Café?\n\n_Not asked. ${UNASKED}_\n`;
   expect(session.events.at(-1)).toMatchObject({ content });

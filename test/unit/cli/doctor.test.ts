@@ -2,6 +2,8 @@ import { existsSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { execa } from "execa";
 import { runDoctor } from "../../../src/cli/doctor";
+import { CHECKS } from "../../../src/lib/doctor/doctor";
+import type { Progress } from "../../../src/lib/progress";
 import { scriptedShare, type ScriptedShare } from "../sharing/scripted-share";
 import { recordedSession, toldSession } from "./session";
 
@@ -48,9 +50,26 @@ test("a report is never written over a file", async () => {
   expect(await runDoctor(recordedSession(share.surroundings), { bundle: file })).toBe(0);
   expect(existsSync(file)).toBe(true);
   writeFileSync(file, "mine");
+  const asked = share.engine.requests.length;
   await expect(runDoctor(recordedSession(share.surroundings), { bundle: file })).rejects.toMatchObject({
     code: "usage",
   });
+  // Nobody waits for looks and repairs first.
+  expect(share.engine.requests).toHaveLength(asked);
+});
+
+test.each([false, true])("Ctrl-C ends it without a report and without a result, repair: %s", async (repair) => {
+  const bundle = join(share.surroundings.home, "report.json");
+  const session = recordedSession(share.surroundings);
+  let left = CHECKS.length;
+  // When all is looked at, so that nothing goes on after the test.
+  const progress = ({ message }: Progress) => {
+    if (message.startsWith("Looked at") && --left === 0) session.interrupt();
+  };
+  session.output = { ...session.output, progress };
+  await expect(runDoctor(session, { repair, bundle })).rejects.toMatchObject({ code: "interrupted" });
+  expect(existsSync(bundle)).toBe(false);
+  expect(session.events).toEqual([]);
 });
 
 test("a terminal gets the words of an unexpected failure without the home folder", async () => {
@@ -67,6 +86,6 @@ test("a terminal gets the words of an unexpected failure without the home folder
   expect(exitCode).toBe(1);
   expect(JSON.parse(stdout.split("\n").at(-1) ?? "")).toMatchObject({
     ...{ event: "error", code: "unexpected" },
-    message: "ELOOP: too many symbolic links encountered, open '~/loop/report.json'",
+    message: "ELOOP: too many symbolic links encountered, lstat '~/loop/report.json'",
   });
 });

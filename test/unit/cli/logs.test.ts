@@ -1,9 +1,10 @@
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { openEngine } from "../../../src/lib/context";
 import { keepLogs } from "../../../src/lib/sharing/kept-logs";
 import { runLogs } from "../../../src/cli/logs";
+import { healthy } from "../docker/scripted-engine";
 import { LABELS, scriptedShare, type ScriptedShare } from "../sharing/scripted-share";
 import { recordedSession, toldSession } from "./session";
 
@@ -83,6 +84,38 @@ test("is exported for others: whole, private, without tokens and the home folder
   expect(written).not.toContain("hf_0123456789abcdef");
   expect(statSync(file).mode & 0o777).toBe(0o600);
   await expect(runLogs(session, { export: file })).rejects.toMatchObject({ code: "usage" });
+});
+
+test.each(["/containers/abc/logs", "/_ping"])("Ctrl-C while %s is waited for leaves no file", async (path) => {
+  const file = join(share.surroundings.home, "log.txt");
+  const session = recordedSession(share.surroundings);
+  share.others[path] = (request, response) => {
+    session.interrupt();
+    if (path === "/_ping") healthy()(request, response);
+  };
+  await expect(runLogs(session, { export: file })).rejects.toMatchObject({ code: "interrupted" });
+  expect(existsSync(file)).toBe(false);
+});
+
+test("a file's name that can't be used is told before the engine is asked", async () => {
+  const { home } = share.surroundings;
+  writeFileSync(join(home, "file"), "");
+  mkdirSync(join(home, "folder"));
+  for (const [name, message] of [
+    ["file", "is there already."],
+    ["folder", "is there already."],
+    ["file/log.txt", "can't be written."],
+    [`${"long".repeat(100)}.txt`, "can't be written."],
+    ["none/log.txt", "There is no folder for"],
+  ] as const) {
+    const failure = await runLogs(recordedSession(share.surroundings), { export: join(home, name) }).catch(
+      (error: unknown) => error,
+    );
+    expect(failure).toMatchObject({
+      ...{ code: "usage", message: expect.stringContaining(message) as string, hint: "Name another file." },
+    });
+  }
+  expect(share.engine.requests).toEqual([]);
 });
 
 test("is kept without tokens and the home folder when its container goes", async () => {
