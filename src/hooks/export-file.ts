@@ -1,5 +1,6 @@
 import { Toast, showInFinder, showToast } from "@raycast/api";
-import { createWriteStream, existsSync } from "node:fs";
+import { existsSync } from "node:fs";
+import { open, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -31,7 +32,7 @@ export async function exportFile(
     .replaceAll(/[:T]/g, "-");
   const path = join(folder, `${name}-${stamp}${extension}`);
   try {
-    await pipeline(content, createWriteStream(path, { mode: 0o600 }));
+    await write(content, path);
     await showToast({
       style: Toast.Style.Success,
       title: done,
@@ -40,5 +41,16 @@ export async function exportFile(
     });
   } catch (error) {
     await showFailure(error);
+  }
+}
+
+/** All of it or no file: a part would be taken for all. */
+async function write(content: AsyncIterable<string> | Iterable<string>, path: string): Promise<void> {
+  const file = await open(path, "wx", 0o600);
+  try {
+    await pipeline(content, file.createWriteStream());
+  } catch (error) {
+    await rm(path, { force: true });
+    throw error;
   }
 }

@@ -14,6 +14,7 @@ import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { buildFiles } from "../../src/lib/docker/build/lock";
 import { CONTRACT } from "../../src/lib/docker/build/state";
 import { MODELS } from "../../src/lib/models";
 import { acquireLock } from "../../src/lib/process-lock";
@@ -271,6 +272,18 @@ it("opens at the log when it is launched for it, and leads back from there", asy
   await view.waitFor(/Build Log[^]*Step \d+\/\d+ : /);
   await view.press("escape");
   await view.waitFor("Building the Image");
+});
+
+it("leaves no part of a log whose export fails", async () => {
+  buildThatRuns(here, 30);
+  await serve({});
+  await open();
+  const view = await host.launch("share-gpu", { context: { view: "logs" } });
+  await view.waitFor(/Step \d+\/\d+ : /);
+  rmSync(buildFiles(here.paths, here.names).log);
+  await view.run("Export Log");
+  await host.waitFor(() => view.toast()?.style === "FAILURE");
+  expect(readdirSync(here.paths.logs).filter((name) => name.startsWith("torbiz-log-"))).toEqual([]);
 });
 
 describe("choosing", () => {
