@@ -218,7 +218,8 @@ export function reasonOf(error: unknown): string {
   if (error instanceof WebError) return error.message;
   const code = String((error as NodeJS.ErrnoException).code);
   if (/^HPE_/.test(code)) return "what answers there doesn't speak HTTP";
-  if (/^(EPROTO$|ERR_SSL_)/.test(code)) return "what answers there doesn't speak TLS: is it an http:// address?";
+  if (/^(EPROTO$|ERR_SSL_)/.test(code))
+    return "no TLS connection comes about with what answers there: is it an http:// address?";
   if (/^ERR_INVALID_(URL|PROTOCOL)$/.test(code)) return "that is no http:// or https:// address";
   const known = REASONS[code];
   return known ? `it ${known}` : "the connection failed";

@@ -31,9 +31,11 @@ test("while it builds: the build goes on, and the next command follows it", asyn
 
     expect((await torbiz(["status"], { env })).last).toMatchObject({ ok: true, state: "building" });
     const next = start(["build"], { env });
-    await next.waitFor(({ event }) => event === "note");
+    await next.waitFor(({ stage }) => stage === "building");
     held.release();
-    expect((await next.ended).last).toMatchObject({ ok: true, image: names.image });
+    const { last, events } = await next.ended;
+    expect(last).toMatchObject({ ok: true, image: names.image });
+    expect(events).toContainEqual(expect.objectContaining({ event: "note" }));
     expect((await engine.image(names.image))?.labels[LABELS.managed]).toBe("1");
   } finally {
     held.remove();

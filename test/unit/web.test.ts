@@ -107,7 +107,7 @@ describe("the reason for people", () => {
     expect(await reason(`http://127.0.0.1:${port}/`)).toBe("what answers there doesn't speak HTTP");
     other.close();
     expect(await reason(`https://127.0.0.1:${portOf(plain)}/`)).toBe(
-      "what answers there doesn't speak TLS: is it an http:// address?",
+      "no TLS connection comes about with what answers there: is it an http:// address?",
     );
   });
 

@@ -136,7 +136,12 @@ it("says why a server has no models to tell", async () => {
 });
 
 it.each<[string, string, (response: ServerResponse) => void, string]>([
-  ["speaks no TLS", "https:", list("x"), "what answers there doesn't speak TLS: is it an http:// address?"],
+  [
+    "speaks no TLS",
+    "https:",
+    list("x"),
+    "no TLS connection comes about with what answers there: is it an http:// address?",
+  ],
   ["speaks no HTTP", "http:", ({ socket }) => socket?.end("SSH-2.0\r\n"), "what answers there doesn't speak HTTP."],
   [
     "breaks off its answer",
