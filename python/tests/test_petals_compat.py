@@ -15,7 +15,14 @@ PROGRAM = """
 import gc, json, sys
 from torbiz import petals_compat
 import petals.server.server
-import accelerate, scipy
+import accelerate, scipy, torch
+from petals.models.llama.config import DistributedLlamaConfig
+from torbiz.seeder import weight_bytes
+
+# A server's plan and a client's embedding before its weights are read.
+weight_bytes(DistributedLlamaConfig(hidden_size=64, intermediate_size=64, num_attention_heads=4, num_hidden_layers=1))
+torch.nn.Embedding(2, 3, device="meta")
+compiles = "torch._dynamo" in sys.modules
 
 late = ["scipy.linalg", "torch.distributed.checkpoint", "torch.distributed.tensor"]
 before = [name for name in late if name in sys.modules]
@@ -32,11 +39,13 @@ print(json.dumps({
     "said": said,
     "package": hasattr(sys.modules["accelerate.utils.fsdp_utils"], "__path__"),
     "collects": gc.isenabled(),
+    "compiles": compiles,
+    "fills": torch.nn.Embedding(2, 3).weight.std().item() > 0,
 }))
 """
 
 
-def test_what_petals_never_calls_is_imported_when_it_is_called(tmp_path: Path) -> None:
+def test_what_petals_never_calls_is_imported_when_it_is_called_and_pytorchs_compiler_not_at_all(tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(PYTHON)}
     command = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(tmp_path)]
     result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
@@ -48,3 +57,4 @@ def test_what_petals_never_calls_is_imported_when_it_is_called(tmp_path: Path) -
     assert "'NoneType' object has no attribute 'state_dict_type'" in found["said"]
     assert not found["package"]
     assert found["collects"]
+    assert (found["compiles"], found["fills"]) == (False, True)

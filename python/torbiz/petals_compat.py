@@ -16,6 +16,9 @@ it.
 A third of the time that Petals' import takes goes into modules of which nothing is called here: hivemind imports
 scipy's optimizers to average gradients, and accelerate PyTorch's checkpoints of distributed training. Both are imported
 when something of them is called.
+
+transformers 4.34 fills an embedding with random numbers also where it has no memory yet. For that PyTorch 2.13 imports
+its whole compiler, three seconds for nothing: what has no memory stays as it is.
 """
 
 from __future__ import annotations
@@ -112,6 +115,18 @@ class _ImportedWhenCalled(types.ModuleType):
         return call
 
 
+def _fill_no_tensor_without_memory() -> None:
+    from torch.nn import init
+
+    normal = init.normal_
+
+    @functools.wraps(normal)
+    def normal_(tensor: Any, *args: Any, **options: Any) -> Any:
+        return tensor if tensor.is_meta else normal(tensor, *args, **options)
+
+    init.normal_ = normal_
+
+
 def _put_off_what_is_not_called() -> None:
     for name in ("scipy.optimize", "accelerate.utils.fsdp_utils"):
         sys.modules.setdefault(name, _ImportedWhenCalled(name))
@@ -138,4 +153,5 @@ with _without_garbage_collection():
     _restore_hivemind_names()
     _restore_word_for_unknown_protocols()
     _replace_peft()
+    _fill_no_tensor_without_memory()
     importlib.import_module("petals")

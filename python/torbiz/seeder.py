@@ -53,6 +53,7 @@ NUM_HANDLERS = 4
 """Processes that take requests. Petals' default of 8 is meant for GPU servers; each costs memory and a share of the
 CPU."""
 
+FLOAT32_BYTES = 4
 ATTN_CACHE_TOKENS = 8192
 """Tokens of attention cache a block, for all sessions together. Petals' default (16384) suits the memory of a GPU."""
 
@@ -603,20 +604,29 @@ def load_config(options: Options, folder: Path) -> Any:
         raise SeederError("model-broken", f"The files of {options.model} can't be read.") from error
 
 
+def weight_bytes(config: Any) -> int:
+    """A block's weights in memory at float32, as ``petals.server.block_utils.get_block_size`` counts them.
+
+    That one also makes a block's buffers without their memory. For that PyTorch 2.13 imports its whole compiler, which
+    takes three seconds of a start.
+    """
+    from accelerate import init_empty_weights
+
+    with init_empty_weights():
+        block = config.block_class(config)
+    values: int = sum(parameter.numel() for parameter in block.parameters())
+    return round(values * FLOAT32_BYTES * 1.01)  # Petals' allowance for what else a block has
+
+
 def plan_blocks(options: Options, config: Any) -> int | range:
     """The blocks to serve, or how many: as told, else all that fit into the container's memory.
 
     :raises SeederError: not-enough-memory when not even one fits, blocks-invalid for some that the model hasn't
     """
-    import torch
-    from petals.server.block_utils import get_block_size
-
-    block_bytes = get_block_size(config, "memory", dtype=torch.float32)
+    weights = weight_bytes(config)
     cache_values = 2 * config.hidden_size * ATTN_CACHE_TOKENS // config.num_key_value_groups
     limit = memory.memory_limit()
-    fitting = memory.blocks_that_fit(
-        limit, block_bytes, cache_values * torch.float32.itemsize, config.num_hidden_layers
-    )
+    fitting = memory.blocks_that_fit(limit, weights, cache_values * FLOAT32_BYTES, config.num_hidden_layers)
     if isinstance(options.blocks, range):
         if options.blocks.stop > config.num_hidden_layers:
             raise SeederError("blocks-invalid", f"{options.model} has {config.num_hidden_layers} blocks.")
@@ -634,7 +644,7 @@ def plan_blocks(options: Options, config: Any) -> int | range:
         "Serving %d of %d blocks: %.0f MB each in memory, %.1f GB in the container",
         wanted,
         config.num_hidden_layers,
-        block_bytes / 1e6,
+        weights / 1e6,
         limit / 1e9,
     )
     return options.blocks if isinstance(options.blocks, range) else int(wanted)
