@@ -508,16 +508,17 @@ describe("a share that runs", () => {
   });
 
   it("tells what was measured, and what there is to know and to do", async () => {
-    const notices = ["relayed", "slow", "out-of-memory", "moved", "clock", "of-a-newer-seeder"];
+    const notices = ["unreachable", "relayed", "slow", "out-of-memory", "moved", "clock", "of-a-newer-seeder"];
     const seeder = report({ served: 12.5, notices, reachability: "unreachable" });
     await serve({ image: {}, share: () => container({ Status: "running", Running: true }, { seeder }) });
     const view = await open();
     await view.waitFor("Measured: 12.5 tokens/s (while serving one session)");
     expect(view.text()).toContain("Peers can't reach this computer now.");
     for (const [title, next] of [
-      ["Reached Through Relays", "Forward its port in your router to be reached directly."],
+      ["Reached by Nobody", "It goes on by itself when they can again."],
+      ["Reached Through Relays", "name the router's address when you share."],
       ["Slow for This Model", "Share a smaller model, or give Docker more processors."],
-      ["No Memory for a Session", "Share fewer blocks, or give Docker more memory."],
+      ["No Memory for a Session", "Who finds none asks another peer"],
       ["Serves Other Blocks", "There is nothing to do."],
       ["Clocks Differ", "Set the clock by the network's time."],
     ] as const) {

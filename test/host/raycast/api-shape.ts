@@ -90,7 +90,7 @@ export function readApiShape(packageFolder: string): ApiShape {
   return { version, exports };
 }
 
-// A program of its own (`shape-file.ts` runs it): the compiler is slow to load, and needed once a version.
+// A program of its own (`runner-files.ts` runs it): the compiler is slow to load, and needed once a version.
 const [packageFolder, file] = process.argv.slice(2);
 if (packageFolder && file && !existsSync(file)) {
   mkdirSync(dirname(file), { recursive: true });

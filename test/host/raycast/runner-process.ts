@@ -1,9 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { join } from "node:path";
 import type { Answer, Launcher, LauncherCall, Runner, Told } from "./protocol";
-import { RUN_TYPESCRIPT, shapeFile } from "./shape-file";
+import { runnerFiles } from "./runner-files";
 
-const MAIN = join(import.meta.dirname, "runner", "main.ts");
 /** Raycast ends a command whose heap grows beyond it. */
 const HEAP_MB = 100;
 const KEPT_OUTPUT = 20_000;
@@ -56,9 +54,9 @@ export class RunnerProcess {
     hidden: readonly string[],
     { exposeGc = false } = {},
   ): Promise<RunnerProcess> {
-    const args = [`--max-old-space-size=${HEAP_MB}`, ...(exposeGc ? ["--expose-gc"] : []), ...RUN_TYPESCRIPT];
+    const args = [`--max-old-space-size=${HEAP_MB}`, ...(exposeGc ? ["--expose-gc"] : [])];
     const [program, ...before] = [...without(hidden), process.execPath];
-    const child = spawn(program ?? process.execPath, [...before, ...args, MAIN, await shapeFile()], {
+    const child = spawn(program ?? process.execPath, [...before, ...args, ...(await runnerFiles())], {
       cwd: "/",
       env,
       detached: true,

@@ -6,7 +6,7 @@ import { countChildProcesses } from "./child-processes";
 import { type Command, startCommand } from "./command";
 import { serve, tell } from "./link";
 
-/** The process of a command: `node main.ts SHAPE-FILE`, with an IPC channel to the launcher. */
+/** The process of a command: `node runner.mjs SHAPE-FILE`, with an IPC channel to the launcher. */
 
 const SETTLED_MS = 50;
 const [shapeFile = ""] = process.argv.slice(2);
