@@ -22,7 +22,7 @@ from tests.hub import Fault, HubStandIn, commit_of, hub
 from tests.prepare import PYTHON
 from tests.way import NAME, Proxy, make_authority, proxy_here
 from torbiz.download_job import DownloadError, Speed
-from torbiz.hub import Hub, Limits
+from torbiz.hub import CHUNK, Hub, Limits
 from torbiz.hub_download import BLOCK_PREFIXES, ModelFiles, block_prefix, cached_models, files_with
 from torbiz.seeder import explain
 from torbiz.status import Download
@@ -159,7 +159,7 @@ def test_what_came_before_an_end_is_kept_for_the_next_start(cache: Cache, stand_
     assert cache.fails().code == "hub-unreachable"
     stand_in.fail()
     cache.bring(range(2))
-    assert ranges_of(stand_in) == [f"bytes={250_000 // 65536 * 65536}-"]
+    assert ranges_of(stand_in) == [f"bytes={250_000 // CHUNK * CHUNK}-"]
 
 
 @pytest.mark.parametrize("partial", [b"", b"x" * 1000, b"x" * SHARD_BYTES, b"x" * (SHARD_BYTES + 1)])

@@ -263,7 +263,7 @@ describe("the public network, which begins here with the first of these computer
     expect(view.text()).toMatch(new RegExp(`/${theirs.address}/tcp/\\d+/p2p/\\w+/p2p-circuit/p2p/`));
     await view.waitFor("- Reached Through Relays", LONG);
     await view.select("Reached Through Relays");
-    expect(view.text()).toContain("Forward its port in your router to be reached directly.");
+    expect(view.text()).toContain("To be reached directly, forward its port in your router");
     await view.run("Stop Sharing");
     await view.waitFor("Last Choice", LONG);
   });
