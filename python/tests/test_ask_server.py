@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.ask_process import LIMIT_SECONDS, AskServer, UnixConnection, wait_for
+from tests.ports import free_port
 from tests.prepare import PYTHON
 
 NOWHERE: dict[str, object] = {
@@ -187,15 +187,8 @@ def test_failures_have_a_name_and_the_question_is_nowhere(start: Callable[..., A
     server.wait_ready()
     status, answer = server.chat({**QUESTION, "torbiz": {"engine": NOWHERE}})
     assert (status, answer["error"]["code"]) == (400, "swarm-invalid")
-    peers = [f"/ip4/127.0.0.1/tcp/{closed_port()}/p2p/QmcMt3iRThm49CZuZNDnqN5XhwQZKHfT1JZoJHNYQaaYn9"]
+    peers = [f"/ip4/127.0.0.1/tcp/{free_port()}/p2p/QmcMt3iRThm49CZuZNDnqN5XhwQZKHfT1JZoJHNYQaaYn9"]
     status, answer = server.chat({**QUESTION, "torbiz": {"engine": {**NOWHERE, "initialPeers": peers}}})
     assert (status, answer["error"]["code"]) == (500, "model-broken")
     for file in folder.rglob("*"):
         assert not file.is_file() or b"secret" not in file.read_bytes()
-
-
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

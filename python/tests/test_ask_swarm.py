@@ -23,10 +23,9 @@ from hivemind.p2p import PeerID
 from hivemind.p2p.p2p_daemon_bindings.utils import P2PHandlerError
 from transformers import AutoTokenizer, LlamaForCausalLM
 
-from tests import test_seeder
 from tests.ask_process import LIMIT_SECONDS, AskServer, gone, wait_for
+from tests.ports import free_port
 from tests.test_ask_ownership import Conversation
-from tests.test_ask_server import closed_port
 from tests.test_seeder import PREFIX, Seeder, online
 from torbiz import ask_jobs
 from torbiz.bounded import run_bounded
@@ -429,7 +428,7 @@ def test_missing_blocks_are_named_quickly(model: Path, tmp_path: Path) -> None:
 
 
 def test_a_swarm_that_is_not_there_is_told_and_leaves_no_process(model: Path) -> None:
-    peer = f"/ip4/127.0.0.1/tcp/{closed_port()}/p2p/QmcMt3iRThm49CZuZNDnqN5XhwQZKHfT1JZoJHNYQaaYn9"
+    peer = f"/ip4/127.0.0.1/tcp/{free_port()}/p2p/QmcMt3iRThm49CZuZNDnqN5XhwQZKHfT1JZoJHNYQaaYn9"
     with pytest.raises(AskError) as failure:
         SwarmClient().connect(Swarm(model / "petals", PREFIX, (peer,)), None, ignore)
     assert failure.value.code == "swarm-unreachable"
@@ -690,11 +689,10 @@ def test_all_attempts_together_end_before_nobody_waits_for_them_any_more() -> No
 
 
 def test_a_seeder_that_dies_ends_the_answer_and_is_found_again_when_it_is_back(
-    server: AskServer, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: AskServer, model: Path, tmp_path: Path
 ) -> None:
-    port = closed_port()
-    monkeypatch.setattr(test_seeder, "free_port", lambda: port)
-    seeder = Seeder(tmp_path, model, "--new-swarm")
+    port = free_port()
+    seeder = Seeder(tmp_path, model, "--new-swarm", port=port)
     try:
         seeder.wait_for(online)
         address = seeder.status["addresses"][0]
@@ -711,7 +709,7 @@ def test_a_seeder_that_dies_ends_the_answer_and_is_found_again_when_it_is_back(
         assert (status, answer["error"]["code"]) == (503, "swarm-unreachable")
     finally:
         seeder.clean_up()
-    again = Seeder(tmp_path, model, "--new-swarm")
+    again = Seeder(tmp_path, model, "--new-swarm", port=port)
     try:
         again.wait_for(online)
         assert again.status["addresses"] == [address]

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from tests import tiny_llama
-from tests.test_reach import CLOSED, Peer, free_port
+from tests.ports import free_port
+from tests.test_reach import CLOSED, Peer
 from tests.test_seeder import LIMIT_SECONDS, Seeder, online
 
 ANEW = "Joining the swarm anew"

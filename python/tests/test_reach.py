@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -21,6 +20,7 @@ from hivemind.p2p import P2P
 from hivemind.p2p.p2p_daemon_bindings.utils import P2PDaemonError
 from petals.server.reachability import ReachabilityProtocol
 
+from tests.ports import free_port
 from torbiz import reach
 from torbiz.status import Status, StatusFile
 
@@ -64,12 +64,6 @@ def open_peer() -> Iterator[Callable[..., Peer]]:
             return peer
 
         yield make
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def place(folder: Path) -> tuple[str, dict[str, Any]]:

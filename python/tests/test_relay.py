@@ -21,7 +21,8 @@ from hivemind.dht import DHT
 from hivemind.p2p import P2P, PeerID
 from hivemind.p2p.p2p_daemon_bindings.utils import write_pbmsg
 
-from tests.test_reach import CLOSED, Peer, free_port, patiently, place, relay_options
+from tests.ports import free_port
+from tests.test_reach import CLOSED, Peer, patiently, place, relay_options
 from tests.test_seeder import Seeder, online
 from torbiz import reach, relay
 

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import pytest
 
 from tests import tiny_llama
 from tests.hub import Fault, HubStandIn, commit_of, hub
+from tests.ports import free_port
 from tests.prepare import PYTHON
 from tests.warm import WarmProcess
 from torbiz import memory
@@ -31,13 +31,6 @@ NOBODY = "http://127.0.0.1:9"
 """No hub is there: what needs none asks none."""
 MEASURED: dict[str, bytes] = {}
 """Petals' own files of how fast this computer is with which model: each seeder has what those before it measured."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Seeder:
