@@ -22,22 +22,22 @@ export async function runJoin(session: Session, where: readonly string[], flags:
   const context = await openEngine(surroundings, { onProgress: output.progress, signal });
   output.progress({ stage: "looking", message: "Looking at the swarm", progress: null });
   const token = surroundings.env.HF_TOKEN || undefined;
-  const { model, findings, suggestion } = await checkJoin(context, {
+  const { model, findings, suggestion, sharedAs } = await checkJoin(context, {
     swarm,
     model: flags.model,
     limits,
     token,
     signal,
   });
-  const isIn = findings.some(({ code }) => code === "already-joined");
-  if (flags.check || isIn) {
+  if (flags.check) {
     const fields = { model: model.id, swarm: swarmText(swarm), findings, suggestion };
     return output.result(fields, [`${model.title}, ${model.blocks} blocks.`, ...findings.map(findingText)].join("\n"));
   }
   for (const finding of findings) output.note(findingText(finding));
   const { port, lan, wait } = flags;
   await startSharing(session, context, {
-    ...{ model: model.id, swarm, port, lan, limits, wait },
+    // Who is in already by other peers isn't to join anew.
+    ...{ model: model.id, swarm: sharedAs ?? swarm, port, lan, limits, wait },
     blocks: blocks ?? suggestion ?? undefined,
   });
 }

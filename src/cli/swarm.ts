@@ -70,11 +70,12 @@ function peersText({ peers, ownPeerId, swarm }: SwarmMap): string {
 /** What would help the swarm most; nothing where all is served and this computer shares already. */
 function advice(map: SwarmMap): string[] {
   const { suggestion, missing, ownPeerId, fit } = map;
-  if (!suggestion) return [fit.reason];
+  if (ownPeerId !== null && missing.length === 0) return [];
+  if (!suggestion) return ownPeerId === null ? [fit.reason] : [];
   const count = countBlocks(suggestion);
   const blocks = `${count} ${count === 1 ? "block" : "blocks"} from ${suggestion.start}`;
   if (ownPeerId === null) return [`Serve ${blocks}: \`${command(map, suggestion)}\``];
-  return missing.length > 0 ? [`Another computer helps most with ${blocks}: --blocks ${formatBlocks(suggestion)}`] : [];
+  return [`Another computer helps most with ${blocks}: --blocks ${formatBlocks(suggestion)}`];
 }
 
 /** What to type to serve what is suggested. */

@@ -156,13 +156,13 @@ function mapSentences(map: SwarmMap, invite: string | undefined): string {
   const { online, own, peers, missing, ownPeerId, swarm } = map;
   return [
     mapText(online, own),
-    ...(ownPeerId === null || missing.length > 0 ? [adviceText(map)] : []),
+    ...(ownPeerId === null || missing.length > 0 ? advice(map) : []),
     ...(ownPeerId !== null && peers === 0 ? [aloneText(invite, swarm.kind === "private")] : []),
   ].join("\n\n");
 }
 
-function adviceText({ suggestion, fit, ownPeerId }: SwarmMap): string {
-  if (!suggestion) return fit.reason;
+function advice({ suggestion, fit, ownPeerId }: SwarmMap): string[] {
+  if (!suggestion) return ownPeerId === null ? [fit.reason] : [];
   const helper = ownPeerId === null ? "This computer" : "Another computer";
-  return `${helper} helps most with ${count(countBlocks(suggestion), "block")}: ${rangeText(suggestion)}.`;
+  return [`${helper} helps most with ${count(countBlocks(suggestion), "block")}: ${rangeText(suggestion)}.`];
 }

@@ -9,7 +9,7 @@ import { requirePeer, type TriedPeer } from "./first-peers";
 import type { Fit } from "./fit";
 import type { LimitRequest } from "./limits";
 import { readStatus } from "./status";
-import { swarmText, type Swarm } from "./swarm";
+import { parseSwarmText, swarmText, type Swarm } from "./swarm";
 import { readSwarmMap, type SwarmMap } from "./swarm-map";
 import { modelIn } from "./swarm-model";
 
@@ -31,7 +31,7 @@ export interface Finding {
     | "no-block-fits"
     | "already-joined"
     | "image-missing";
-  /** It doesn't stand in the way, but may cause trouble. */
+  /** It may cause trouble. */
   warning: boolean;
   sentence: string;
 }
@@ -43,6 +43,8 @@ export interface JoinCheck {
   findings: Finding[];
   /** The blocks to serve; null where this computer serves some already or none fits, or nobody could look. */
   suggestion: BlockRange | null;
+  /** How this computer's share is in it, where it is: by other peers than these, or as its first. */
+  sharedAs: Swarm | null;
 }
 
 export interface JoinCheckOptions {
@@ -84,17 +86,20 @@ export async function checkJoin(context: EngineContext, options: JoinCheckOption
   const tried = context.endpoint.socketPath ? await requirePeer(swarm.peers) : [];
   try {
     const map = await readSwarmMap(context, { swarm, model: model.id, limits, token, signal });
-    const { state, swarm: shared, peerId } = readStatus(await engine.inspect(names.container));
+    const status = readStatus(await engine.inspect(names.container));
+    const { state, swarm: shared, peerId } = status;
     // Another's invite to the same swarm names other peers.
     const isThere = shared === swarmText(swarm) || map.servers.some((server) => server.peerId === peerId);
-    const isIn = isThere && (state === "starting" || state === "online");
+    const isIn = isThere && status.model === model.id && (state === "starting" || state === "online");
     const findings = [...commits(model, known), ...findingsOf(map, { swarm, tried, isIn })];
-    return { model, swarm, findings, suggestion: isIn ? null : map.suggestion };
+    const sharedAs = isIn && shared !== null ? parseSwarmText(shared) : null;
+    return { model, swarm, findings, suggestion: isIn ? null : map.suggestion, sharedAs };
   } catch (error) {
     const { code } = toTorbizError(error);
     if (code !== "image-missing") throw error;
     const unknown = found(code, "Who serves which blocks can be told when the image is built.");
-    return { model, swarm, findings: [...commits(model, known), ...reached(tried), unknown], suggestion: null };
+    const findings = [...commits(model, known), ...reached(tried), unknown];
+    return { model, swarm, findings, suggestion: null, sharedAs: null };
   }
 }
 
