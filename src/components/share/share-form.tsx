@@ -91,7 +91,7 @@ export function ShareForm({ choice, onSubmit }: ShareFormProps) {
         {...itemProps.port}
         title="Port"
         placeholder="31330"
-        info="To be reachable from the internet, forward this port in your router and name the router's address below."
+        info={hasAddress() ? FORWARDING : "Of the share's server. Another program must not have it."}
       />
       {hasAddress() && (
         <Form.TextField
@@ -113,7 +113,11 @@ const SWARMS: Readonly<Record<string, string>> = {
 
 const WHAT_OTHERS_LEARN =
   "Whoever is on your local network can then join and ask; there is no password. They learn this computer's address, its " +
-  "peer ID and which blocks it serves. Copy Invite, once it is online, lets others join.";
+  "peer ID and which blocks it serves. With a router's address and a forwarded port, whoever reaches that can do the same. " +
+  "Copy Invite, once it is online, lets others join.";
+
+const FORWARDING =
+  "To be reachable from the internet, forward this port in your router and name the router's address below.";
 
 /** How it is opened to others: at the address that is named, or where a swarm of one's own is opened, at this computer's. */
 function lanOf(kind: string, { lan, address }: Values): ShareChoice["lan"] {

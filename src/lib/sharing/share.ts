@@ -206,7 +206,7 @@ async function adoptOrStart(context: EngineContext, start: Start): Promise<Runni
   if (running) return running;
   const fit = fitOf(model, limits, context.facts);
   if (fit.blocks < 1) throw shareFailure("not-enough-memory", `${model.title} can't be shared. ${fit.reason}`);
-  if (options.blocks !== undefined && countBlocks(options.blocks) > fit.blocks) {
+  if (Math.min(countBlocks(options.blocks ?? 1), model.blocks) > fit.blocks) {
     options.onNote?.(`More blocks are wanted than fit: Docker may end the share for want of memory. ${fit.reason}`);
   }
   await requireFreePort(context, port);
