@@ -26,7 +26,7 @@ export interface ExamineOptions {
 export const CHECKS: readonly Check[] = [...engineChecks, ...shareChecks, ...homeChecks];
 
 /**
- * Looks at everything that Torbiz needs, all at once and each within a time of its own. It changes nothing, and what
+ * Looks at everything that Torbiz needs, all at once and each within a time of its own. It repairs nothing, and what
  * can't be looked at is a finding, too.
  *
  * @example

@@ -186,11 +186,12 @@ async function share(context: EngineContext): Promise<Verdict> {
     case "absent":
       return { state: "ok", detail: "Nothing is shared now." };
     case "exited": {
-      const why = await whyFailed(context, container, status);
+      // Where its log can't be read the status has to do.
+      const why = await whyFailed(context, container, status).catch(() => undefined);
       return {
-        state: why ? "problem" : "ok",
+        state: status.exitCode === 0 ? "ok" : "problem",
         detail: `Sharing ${model} has ended. ${why?.message ?? message ?? ""}`.trim(),
-        ...(why && { hint: why.hint, cliHint: `${why.cliHint ?? ""} The log is shown by \`torbiz logs\`.`.trim() }),
+        ...(why && { hint: why.hint, cliHint: why.cliHint ?? "The log is shown by `torbiz logs`." }),
         repair: { title: "Clear", run: async () => void (await stopContainer(context, names.container)) },
       };
     }
