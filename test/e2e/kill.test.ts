@@ -39,7 +39,8 @@ test("while it builds: the build goes on, and the next command follows it", asyn
     expect((await engine.image(names.image))?.labels[LABELS.managed]).toBe("1");
   } finally {
     held.remove();
-    await exec(docker, ["rmi", names.image]);
+    await torbiz(["stop"], { env });
+    await exec(docker, ["rmi", names.image]).catch(() => undefined); // where none came to be, that was told
   }
 });
 

@@ -46,30 +46,34 @@ describe("stop", () => {
     const env = { TORBIZ_INSTANCE: "test-states", PATH: `${held.folder}:${process.env.PATH}` };
     const other = await openTestEngine(env);
     held.hold();
-    const sharing = start(["share"], { env });
-    await sharing.waitFor(({ stage }) => stage === "building");
-    expect((await torbiz(["status"], { env })).last).toMatchObject({
-      state: "building",
-      message: expect.stringMatching(/^Building \d+\/\d+: /),
-      build: { steps: expect.any(Number), percent: expect.any(Number) },
-    });
-    expect(await peekStatus(other)).toMatchObject({ state: "building" });
-    expect(await new OverviewReader(other).look()).toMatchObject({ screen: "building" });
+    try {
+      const sharing = start(["share"], { env });
+      await sharing.waitFor(({ stage }) => stage === "building");
+      expect((await torbiz(["status"], { env })).last).toMatchObject({
+        state: "building",
+        message: expect.stringMatching(/^Building \d+\/\d+: /),
+        build: { steps: expect.any(Number), percent: expect.any(Number) },
+      });
+      expect(await peekStatus(other)).toMatchObject({ state: "building" });
+      expect(await new OverviewReader(other).look()).toMatchObject({ screen: "building" });
 
-    const { code, last } = await torbiz(["stop"], { env });
-    expect(last).toMatchObject({
-      ...{ ok: true, stopped: true, cancelledBuild: true },
-      message: "The build of the image was cancelled. Finished steps are kept.",
-    });
-    expect(code).toBe(0);
-    const ended = await sharing.ended;
-    expect(ended.last).toMatchObject({ code: "interrupted", message: "Sharing was stopped before it began." });
-    expect(ended.code).toBe(130);
-    expect(currentBuild(other.paths, other.names)).toBeUndefined();
-    expect(await containersOf(other)).toEqual([]);
-    expect(await other.engine.image(other.names.image)).toBeUndefined();
-    expect(await peekStatus(other)).toMatchObject({ state: "absent", lastBuild: { outcome: "cancelled" } });
-    held.remove();
+      const { code, last } = await torbiz(["stop"], { env });
+      expect(last).toMatchObject({
+        ...{ ok: true, stopped: true, cancelledBuild: true },
+        message: "The build of the image was cancelled. Finished steps are kept.",
+      });
+      expect(code).toBe(0);
+      const ended = await sharing.ended;
+      expect(ended.last).toMatchObject({ code: "interrupted", message: "Sharing was stopped before it began." });
+      expect(ended.code).toBe(130);
+      expect(currentBuild(other.paths, other.names)).toBeUndefined();
+      expect(await containersOf(other)).toEqual([]);
+      expect(await other.engine.image(other.names.image)).toBeUndefined();
+      expect(await peekStatus(other)).toMatchObject({ state: "absent", lastBuild: { outcome: "cancelled" } });
+    } finally {
+      held.remove();
+      await torbiz(["stop"], { env });
+    }
   });
 
   test("ends a share that prepares its model in another process", async () => {

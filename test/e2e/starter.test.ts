@@ -25,6 +25,8 @@ import { exec } from "./torbiz";
 const WAITING = "Waiting for another preparation";
 
 let home: string;
+/** Ends what `pausePreparing` began. */
+let goOn: (() => void) | undefined;
 let context: EngineContext;
 
 beforeAll(async () => {
@@ -33,6 +35,8 @@ beforeAll(async () => {
   context = await openEngine(openSurroundings({ runtimeFiles: resolve("."), env }));
   await ensureImage({ ...context, cliPath: () => findDockerCli(context) });
 });
+
+afterEach(() => goOn?.());
 
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
@@ -139,11 +143,11 @@ it("prepares it once when asked twice at the same time", async () => {
   rmSync(folder(), { recursive: true, force: true });
   const messages: string[] = [];
   const { ended } = await startPreparing();
-  const goOn = await pausePreparing();
+  const resume = await pausePreparing();
   const second = ensure({
     onProgress: ({ message }) => {
       messages.push(message);
-      if (message === WAITING) goOn();
+      if (message === WAITING) resume();
     },
   });
   const made = await ended.then(() => statSync(join(folder(), "ready.json")).ino);
@@ -176,12 +180,12 @@ it("lets the next command take over when its own process is killed, and clears u
   // Its end without a word ends the waiting too, and the expectations below tell.
   await Promise.race([once(child.stdout, "data"), once(child, "exit")]);
   child.kill("SIGKILL");
-  const goOn = await pausePreparing();
+  const resume = await pausePreparing();
 
   const messages: string[] = [];
   const onProgress = ({ message }: Progress) => {
     messages.push(message);
-    if (message === WAITING) goOn();
+    if (message === WAITING) resume();
   };
   await ensure({ onProgress });
   expect(messages).toContain(WAITING);
@@ -200,7 +204,10 @@ async function pausePreparing(): Promise<() => void> {
   const { stdout } = await exec(await findDockerCli(context), ["top", name, "-eo", "pid,comm"]);
   const [, pid] = /^\s*(\d+)\s+python/m.exec(stdout) ?? [];
   process.kill(Number(pid), "SIGSTOP");
-  return () => process.kill(Number(pid), "SIGCONT");
+  return (goOn = () => {
+    goOn = undefined;
+    process.kill(Number(pid), "SIGCONT");
+  });
 }
 
 /** Prepares the model in a process of its own, and says when it writes weights. */
