@@ -16,6 +16,7 @@ import type { OnProgress } from "../src/lib/progress";
 import { bootstrapArgs, ensureBaseImage } from "../src/lib/setup/base-image";
 import { findDebian, installPackages } from "../src/lib/setup/debian";
 import { findCommand, type SetUpSurroundings } from "../src/lib/setup/surroundings";
+import { resourceLimits } from "../src/lib/sharing/limits";
 import { share } from "../src/lib/sharing/share";
 import { stopSharing } from "../src/lib/sharing/stop";
 import { removeBelongings } from "../src/lib/uninstall";
@@ -182,11 +183,14 @@ async function machineOf({ engine, names }: EngineContext): Promise<string> {
 
 /**
  * Petals would take many minutes to measure the emulator, whose speed says nothing of the processor's. It finds these figures
- * instead, where it keeps those that it has measured (`get_server_throughput` in petals/server/throughput.py, 2.2.0).
+ * instead, where it keeps those that it has measured (`get_server_throughput` in petals/server/throughput.py, 2.2.0), by the
+ * name that the seeder gives them (`measure_here` in python/torbiz/seeder.py).
  */
-async function skipMeasuring({ engine, names, ...context }: EngineContext): Promise<string> {
+async function skipMeasuring({ engine, names, facts, ...context }: EngineContext, torch: string): Promise<string> {
   const figures = { inference_rps: 1, forward_rps: 1, network_rps: 1 };
-  const file = JSON.stringify({ "model_/model_device_CPU_dtype_float32": figures });
+  const processors = Number((resourceLimits(facts).nanoCpus / 1e9).toPrecision(6));
+  const name = `model_/model ${processors} processors torch ${torch}_device_CPU_dtype_float32`;
+  const file = JSON.stringify({ [name]: figures });
   await engine.ensureVolume(names.volume, { [LABELS.managed]: "1", [LABELS.instance]: names.instance });
   const docker = await findDockerCli(context);
   const args = ["run", "--rm", "--interactive", "--network", "none", "--volume", `${names.volume}:/cache`];
@@ -227,8 +231,13 @@ async function tryIt(): Promise<void> {
   let base: string | undefined;
   await step("Base image", async () => (base = await prepareBase(context, machine, native)) ?? "Docker's own pull");
   await step("Build", () => build(context, base));
-  await step("Image", () => machineOf(context));
-  if (!native) await step("Speed", () => skipMeasuring(context));
+  let torch = "";
+  await step("Image", async () => {
+    const seen = await machineOf(context);
+    torch = / torch (\S+)$/.exec(seen)?.[1] ?? "";
+    return seen;
+  });
+  if (!native) await step("Speed", () => skipMeasuring(context, torch));
   let address = "";
   await step("Share", async () => {
     const { status } = await share(context, { onProgress, onNote: note, signal: stopping.signal });

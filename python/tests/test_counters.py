@@ -197,6 +197,8 @@ def test_what_a_person_should_know_is_told_as_long_as_it_holds(tmp_path: Path, m
     status.update(reachability="relayed")
     counters.note_out_of_memory(0)
     assert notices() == ["relayed", "slow", "out-of-memory", "moved"]
+    status.update(reachability="unreachable")
+    assert notices() == ["unreachable", "slow", "out-of-memory", "moved"]
     status.update(reachability="direct")
     clock = time.monotonic
     monkeypatch.setattr("torbiz.serving.time.monotonic", lambda: clock() + NEWS_SECONDS + 1)

@@ -706,6 +706,7 @@ def watch_petals(
     def measure_here(model: str, *args: Any, **kwargs: Any) -> Any:
         status.update(stage="measuring")
         # Petals keeps the figure by this name alone, in a volume that outlives the limits it was measured with.
+        # scripts/try-arm64.ts knows it, too.
         return measure(f"{model} {memory.processor_limit():g} processors torch {torch.__version__}", *args, **kwargs)
 
     def network_rps(config: Any) -> float:
