@@ -32,6 +32,7 @@ it.each([
   "no rule\n---\n===\n***",
   "\\(no LaTeX\\) $$nor$$ this",
   "| no | table |\n| --- | --- |",
+  "no table\n:-",
   "two  spaces\n\n\nthree lines",
 ])("shows what was typed: %j", (text) => {
   expect(tidy(shown(asTyped(text)))).toBe(tidy(text));

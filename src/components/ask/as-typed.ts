@@ -1,7 +1,7 @@
 /** What Markdown, HTML or LaTeX could take for a mark anywhere in a line. */
 const MARKS = /[&\\`*_[\]<>~$|#!]/g;
 /** What is a mark only where a line begins. */
-const AT_START = /^(\s*)(?:([-+=])|(\d+)([.)]))/;
+const AT_START = /^(\s*)(?:([-+=:])|(\d+)([.)]))/;
 
 /**
  * A person's text as Markdown that shows it as it was typed: marks, spaces and line breaks included.
