@@ -136,19 +136,20 @@ def refusal(seeder: Seeder, call: Callable[[Any], Any]) -> str:
     """What a peer hears that sends what Petals' own client never sends."""
 
     async def ask() -> str:
+        answers = 0
         address = seeder.status["addresses"][0]
         p2p = await P2P.create(initial_peers=[address], host_maddrs=["/ip4/127.0.0.1/tcp/0"])
         try:
             stub = TransformerConnectionHandler.get_stub(p2p, PeerID.from_base58(address.rpartition("/")[2]))
             async for _ in await call(stub):
-                pass
+                answers += 1
         except P2PHandlerError as error:
             return str(error)
         except Exception as error:  # a stream that the other side has closed
             return type(error).__name__
         finally:
             await p2p.shutdown()
-        return "answered"
+        return "answered" if answers else "closed without a word"  # which may overtake the refusal
 
     return asyncio.run(asyncio.wait_for(ask(), LIMIT_SECONDS))
 
