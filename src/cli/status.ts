@@ -14,8 +14,7 @@ export async function runStatus({ output, surroundings }: Session): Promise<void
   const context = await openEngine(surroundings);
   const container = await context.engine.inspect(context.names.container);
   const status = orPreparing(readStatus(container), surroundings);
-  // Where its log can't be read the status has to do.
-  const why = await whyFailed(context, container, status).catch(() => undefined);
+  const why = await whyFailed(context, container, status);
   const reason = why && { code: why.code, message: why.message, hint: fullHint(why) };
   output.result({ ...status, reason: reason ?? null }, describe(status, reason));
 }

@@ -5,6 +5,7 @@ import { sharePreferences } from "../../hooks/share-preferences";
 import type { EngineContext } from "../../lib/context";
 import { toTorbizError } from "../../lib/errors";
 import type { Model } from "../../lib/models";
+import { helpText } from "../../lib/sharing/block-bar";
 import { countBlocks, rangeText, type BlockRange } from "../../lib/sharing/blocks";
 import type { Swarm } from "../../lib/sharing/swarm";
 import { readSwarmMap, type SwarmMap } from "../../lib/sharing/swarm-map";
@@ -153,16 +154,16 @@ function ShareSuggestedAction({ suggestion, onShare }: ShareSuggestedActionProps
 }
 
 function mapSentences(map: SwarmMap, invite: string | undefined): string {
-  const { online, own, peers, missing, ownPeerId, swarm } = map;
+  const { online, own, peers, ownPeerId, swarm } = map;
   return [
     mapText(online, own),
-    ...(ownPeerId === null || missing.length > 0 ? advice(map) : []),
+    ...advice(map),
     ...(ownPeerId !== null && peers === 0 ? [aloneText(invite, swarm.kind === "private")] : []),
   ].join("\n\n");
 }
 
-function advice({ suggestion, fit, ownPeerId }: SwarmMap): string[] {
-  if (!suggestion) return ownPeerId === null ? [fit.reason] : [];
-  const helper = ownPeerId === null ? "This computer" : "Another computer";
-  return [`${helper} helps most with ${count(countBlocks(suggestion), "block")}: ${rangeText(suggestion)}.`];
+/** What would help the swarm most; nothing where all is served and this computer shares already. */
+function advice({ suggestion, fit, missing, ownPeerId }: SwarmMap): string[] {
+  if (ownPeerId === null) return [suggestion ? helpText("This computer", suggestion) : fit.reason];
+  return suggestion && missing.length > 0 ? [helpText("Another computer", suggestion)] : [];
 }

@@ -186,8 +186,7 @@ async function share(context: EngineContext): Promise<Verdict> {
     case "absent":
       return { state: "ok", detail: "Nothing is shared now." };
     case "exited": {
-      // Where its log can't be read the status has to do.
-      const why = await whyFailed(context, container, status).catch(() => undefined);
+      const why = await whyFailed(context, container, status);
       return {
         state: status.exitCode === 0 ? "ok" : "problem",
         detail: `Sharing ${model} has ended. ${why?.message ?? message ?? ""}`.trim(),

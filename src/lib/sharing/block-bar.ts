@@ -1,4 +1,4 @@
-import { rangeText, type BlockRange } from "./blocks";
+import { countBlocks, rangeText, type BlockRange } from "./blocks";
 
 /** By whom a block is served. Readable without colours, and in any fixed-width font. */
 export const BAR_MARKS = { own: "█", others: "▒", missing: "·" } as const;
@@ -52,4 +52,10 @@ export function missingText(missing: readonly BlockRange[]): string | undefined 
   const last = parts.pop();
   const list = parts.length > 0 ? `${parts.join(", ")} and ${last}` : last;
   return single ? `Block ${list} is missing.` : `Blocks ${list} are missing.`;
+}
+
+/** "This computer helps most with 4 blocks: 12 to 15." */
+export function helpText(helper: "This computer" | "Another computer", suggestion: BlockRange): string {
+  const count = countBlocks(suggestion);
+  return `${helper} helps most with ${count} ${count === 1 ? "block" : "blocks"}: ${rangeText(suggestion)}.`;
 }

@@ -3,10 +3,9 @@ import { toTorbizError } from "../errors";
 import { commitOf, knownModels } from "../hub/known-models";
 import type { Model } from "../models";
 import { PETALS_VERSION } from "../version";
-import { missingText } from "./block-bar";
-import { countBlocks, rangeText, type BlockRange } from "./blocks";
+import { helpText, missingText } from "./block-bar";
+import type { BlockRange } from "./blocks";
 import { requirePeer, type TriedPeer } from "./first-peers";
-import type { Fit } from "./fit";
 import type { LimitRequest } from "./limits";
 import { readStatus } from "./status";
 import { parseSwarmText, swarmText, type Swarm } from "./swarm";
@@ -86,11 +85,10 @@ export async function checkJoin(context: EngineContext, options: JoinCheckOption
   const tried = context.endpoint.socketPath ? await requirePeer(swarm.peers) : [];
   try {
     const map = await readSwarmMap(context, { swarm, model: model.id, limits, token, signal });
-    const status = readStatus(await engine.inspect(names.container));
-    const { state, swarm: shared, peerId } = status;
+    const { state, model: sharedModel, swarm: shared, peerId } = readStatus(await engine.inspect(names.container));
     // Another's invite to the same swarm names other peers.
     const isThere = shared === swarmText(swarm) || map.servers.some((server) => server.peerId === peerId);
-    const isIn = isThere && status.model === model.id && (state === "starting" || state === "online");
+    const isIn = isThere && sharedModel === model.id && (state === "starting" || state === "online");
     const findings = [...commits(model, known), ...findingsOf(map, { swarm, tried, isIn })];
     const sharedAs = isIn && shared !== null ? parseSwarmText(shared) : null;
     return { model, swarm, findings, suggestion: isIn ? null : map.suggestion, sharedAs };
@@ -115,17 +113,12 @@ export function findingsOf(
     ...clocks(clockSkewSeconds),
     ...versions(servers, swarm.invite?.petals),
     gaps(online, missing),
-    isIn ? found("already-joined", "This computer shares in this swarm already.") : suggested(suggestion, fit),
+    isIn
+      ? found("already-joined", "This computer shares in this swarm already.")
+      : suggestion
+        ? found("blocks-suggested", helpText("This computer", suggestion))
+        : found("no-block-fits", fit.reason),
   ];
-}
-
-function suggested(suggestion: BlockRange | null, fit: Pick<Fit, "reason">): Finding {
-  if (!suggestion) return found("no-block-fits", fit.reason);
-  const count = countBlocks(suggestion);
-  return found(
-    "blocks-suggested",
-    `This computer helps most with ${count} ${count === 1 ? "block" : "blocks"}: ${rangeText(suggestion)}.`,
-  );
 }
 
 /** Nothing where nobody was asked; who asks in vain is told by an error. */

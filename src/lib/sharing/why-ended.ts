@@ -43,13 +43,14 @@ export async function whyEnded(context: EngineContext, containerId: string): Pro
   return shareFailure(code, message, { details, ...(url && { action: { title: "Ask for Access", url } }) });
 }
 
-/** The same of a share that is over, where that isn't as it should be; undefined else. */
+/** The same of a share that is over, where that isn't as it should be; undefined else, and where its log can't be read. */
 export async function whyFailed(
   context: EngineContext,
   container: Pick<ContainerInspectInfo, "Id"> | undefined,
   { state, exitCode }: Pick<SharingStatus, "state" | "exitCode">,
 ): Promise<TorbizError | undefined> {
-  return container && state === "exited" && exitCode !== 0 ? whyEnded(context, container.Id) : undefined;
+  if (!container || state !== "exited" || exitCode === 0) return undefined;
+  return whyEnded(context, container.Id).catch(() => undefined); // then the status has to do
 }
 
 /** The seeder's own last word: `ERROR torbiz.seeder: [code] sentence`. */
