@@ -23,6 +23,7 @@ import { shareLock } from "../../src/lib/sharing/stop-request";
 import { healthy, scriptedEngine, scriptedSocket, type ScriptedEngine } from "../unit/docker/scripted-engine";
 import { builtExtension } from "./built-extension";
 import { RaycastHost, type CommandView } from "./raycast";
+import { eventually } from "./real-share";
 import {
   answering,
   buildThatEnded,
@@ -92,18 +93,9 @@ const serve = (content: EngineContent, at = socket) => listening(scriptedEngine(
 
 const titles = (view: CommandView) => view.actions().map(({ title }) => title);
 
-/** Resolves when the toast says so. */
-async function eventuallyToast(view: CommandView, message: string | RegExp): Promise<void> {
-  const says = () =>
-    typeof message === "string" ? view.toast()?.message === message : message.test(view.toast()?.message ?? "");
-  for (let left = 3_000; left > 0 && !says(); left--) await delay(20);
-  expect(view.toast()?.message).toMatch(message);
-}
-
 /** Resolves when that question was asked. */
 async function alerted(title: string): Promise<void> {
-  for (let left = 3_000; left > 0 && host.alerts.at(-1)?.title !== title; left--) await delay(20);
-  expect(host.alerts.at(-1)?.title).toBe(title);
+  await eventually(() => expect(host.alerts.at(-1)?.title).toBe(title));
 }
 
 describe("the gate", () => {
@@ -584,7 +576,7 @@ describe("a share that runs", () => {
     await view.waitFor("Time Online: 1 h 30 min");
     expect(view.text()).toContain("Block Hours: 3.0");
     await view.run("Export as CSV");
-    await eventuallyToast(view, /torbiz-contribution-.*\.csv$/);
+    await eventually(() => expect(view.toast()?.message).toMatch(/torbiz-contribution-.*\.csv$/));
     const [file = ""] = readdirSync(here.paths.logs).filter((name) => name.endsWith(".csv"));
     expect(readFileSync(join(here.paths.logs, file), "utf8")).toContain(`${today},3,1234,1.50,3.00`);
   });
